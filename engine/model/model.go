@@ -1,0 +1,65 @@
+// Package model holds the nouns every floor shares: ids, offsets, epochs. It has no behaviour beyond formatting and
+// comparing, owns no state and imports only the standard library.
+package model
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+)
+
+// NodeID names a Pinion process (Kafka's node.id). Negative values are not valid.
+type NodeID int32
+
+// ShardID names one shard (one pinned thread) of a node, counted from 0.
+type ShardID int32
+
+// NoShard stands where no shard is known.
+const NoShard ShardID = -1
+
+// Offset is a record's position in a partition.
+type Offset int64
+
+// Epoch is a leader epoch (KIP-101). NoEpoch is what clients send when they do not know one.
+type Epoch int32
+
+// NoEpoch is the wire value for "unknown leader epoch".
+const NoEpoch Epoch = -1
+
+// Revision counts published images of the catalogue. A later revision wins.
+type Revision uint64
+
+// TopicID is the identity of one incarnation of a topic (KIP-516). The zero value means "no id".
+type TopicID [16]byte
+
+// IsZero reports whether no id is set.
+func (id TopicID) IsZero() bool { return id == TopicID{} }
+
+// Compare orders ids bytewise.
+func (id TopicID) Compare(other TopicID) int { return bytes.Compare(id[:], other[:]) }
+
+// String is Kafka's form: URL-safe base64 without padding, 22 characters.
+func (id TopicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// ParseTopicID reads the form String writes.
+func ParseTopicID(s string) (TopicID, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return TopicID{}, fmt.Errorf("topic id %q: %w", s, err)
+	}
+	if len(raw) != len(TopicID{}) {
+		return TopicID{}, fmt.Errorf("topic id %q: %w", s, errTopicIDLength)
+	}
+	return TopicID(raw), nil
+}
+
+var errTopicIDLength = errors.New("want 16 bytes in base64")
+
+// Partition names one partition of one incarnation of a topic.
+type Partition struct {
+	Topic TopicID
+	Index int32
+}
+
+func (p Partition) String() string { return fmt.Sprintf("%s-%d", p.Topic, p.Index) }
