@@ -1,0 +1,98 @@
+// Package device is the only one that opens, writes, syncs or deletes files. A Dir is one log directory; every path is
+// relative to it and cannot leave it, not even over a symbolic link. A File is one open file.
+//
+// Whoever opens a File owns its descriptor; one owner at a time, except that reads and Sync may run beside a write. Calls
+// that can wait for a disk do wait (they are ordinary system calls, never raw ones): run them on a helper. The ones a shard may
+// make itself say so. The package retries interrupted calls and short transfers, and nothing else: a failed write or sync is
+// reported once and is final for the directory, because the kernel marks the lost pages clean (fsyncgate).
+//
+// It refuses to cache, to buffer, to start goroutines and to know what the bytes mean.
+package device
+
+import (
+	"errors"
+	"io"
+)
+
+// Dir is one log directory. The second implementation is in memory, tears and forgets.
+type Dir interface {
+	// Create makes a new file, mode 0600, open for reading and writing. It fails with fs.ErrExist if the name is taken.
+	// The name is durable after SyncDir of its folder.
+	Create(path string) (File, error)
+	// Open opens an existing file for reading and writing.
+	Open(path string) (File, error)
+	// Mkdir makes a folder, mode 0700, and its parents; one that exists is fine.
+	Mkdir(path string) error
+	// Rename moves a file or folder, replacing a file that has the new name.
+	Rename(from, to string) error
+	// Remove deletes a file or an empty folder.
+	Remove(path string) error
+	// RemoveAll deletes a folder with all it holds; one that does not exist is fine.
+	RemoveAll(path string) error
+	// List returns the entries of a folder in ascending order of name.
+	List(path string) ([]Entry, error)
+	// SyncDir makes the names in a folder durable.
+	SyncDir(path string) error
+	// Replace writes a small file as a whole: a reader, and a start after a power cut, sees the old or the new one.
+	Replace(path string, data []byte) error
+	// ReadFile returns a whole file of at most max bytes; a larger one is an error.
+	ReadFile(path string, max int64) ([]byte, error)
+	// Lock takes the exclusive lock of a file, which is made when missing; ErrLocked, with the holder where known, when
+	// another process has it. The lock ends with Close or with the process.
+	Lock(path string) (io.Closer, error)
+	// Path is where the directory lies, for messages.
+	Path() string
+}
+
+// File is one open file.
+type File interface {
+	// Pwritev writes all buffers, one behind the other, at pos: everything or an error. The shard may call it: it goes to the
+	// page cache.
+	Pwritev(bufs [][]byte, pos int64) (int, error)
+	// Pread fills b from pos. It returns io.EOF with the bytes there are when the file ends before.
+	Pread(b []byte, pos int64) (int, error)
+	// PreadNowait is Pread of what memory holds: never waits for the disk. It returns ErrCold when the first byte is not in
+	// memory; fewer bytes without an error when the rest is not, or when the file ends. At the end of the file it returns io.EOF.
+	PreadNowait(b []byte, pos int64) (int, error)
+	// ReadCold is Pread that leaves nothing behind in the page cache where the kernel can do that (6.14, RWF_DONTCACHE).
+	ReadCold(b []byte, pos int64) (int, error)
+	// Reserve makes sure that writes to [from, from+length) find space, without moving the end of the file. ErrNoSpace when
+	// there is none: admission control, not a failed write. A file system that cannot reserve is not an error.
+	Reserve(from, length int64) error
+	// Trim gives back what is reserved behind size, which must be the size of the file: a file is never cut (see Cut).
+	Trim(size int64) error
+	// Cut shortens a file that nobody has been sent a byte of. Recovery alone calls it.
+	Cut(size int64) error
+	// Sync makes the bytes and the length durable (fdatasync).
+	Sync() error
+	// Resident reports whether all of [pos, pos+length) is in memory. The shard may call it; it costs about 1 us.
+	Resident(pos, length int64) bool
+	// Map shares the first length bytes, read only. It may reach beyond the end of the file, but a touch there is a fault.
+	Map(length int64) ([]byte, error)
+	// Unmap ends a mapping that Map returned.
+	Unmap(b []byte) error
+	// Size is the length of the file in bytes.
+	Size() (int64, error)
+	// Fd is the descriptor, for sendfile; -1 where there is none.
+	Fd() int
+	// Close closes the descriptor. Mappings live on.
+	Close() error
+}
+
+// Entry is one name in a folder.
+type Entry struct {
+	Name  string
+	IsDir bool
+	Size  int64 // bytes; of a folder, meaningless
+}
+
+var (
+	// ErrCold says that bytes are on the disk only; a helper must read them.
+	ErrCold = errors.New("not in memory")
+	// ErrNoSpace wraps ENOSPC and EDQUOT of a reservation.
+	ErrNoSpace = errors.New("no space left")
+	// ErrLocked says that another process works in the directory.
+	ErrLocked = errors.New("locked by another process")
+	// ErrTooLarge says that a file is larger than its reader allows.
+	ErrTooLarge = errors.New("file too large")
+)

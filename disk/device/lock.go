@@ -1,0 +1,71 @@
+package device
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lock is a held lock file. Both kinds of lock are taken: flock, which tools look at, and a record lock of the open file, which is
+// what a Kafka broker on the same directory would collide with.
+type lock struct{ fd int }
+
+// Lock takes the exclusive lock of a file and writes the process id into it.
+func (r *root) Lock(name string) (io.Closer, error) {
+	fd, err := r.openAt(name, unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	if err := takeLocks(fd); err != nil {
+		holder := lockHolder(fd)
+		unix.Close(fd)
+		if err == unix.EWOULDBLOCK || err == unix.EACCES {
+			return nil, fmt.Errorf("lock %s in %s%s: %w", name, r.path, holder, ErrLocked)
+		}
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	// Only for the message of the next one who tries; that it may fail on a full disk is no reason not to start.
+	if unix.Ftruncate(fd, 0) == nil {
+		_, _ = unix.Pwrite(fd, []byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return &lock{fd: fd}, nil
+}
+
+func takeLocks(fd int) error {
+	if err := againErr(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
+		return err
+	}
+	whole := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: 0, Len: 0}
+	return againErr(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &whole) })
+}
+
+// lockHolder reads who wrote the file, as " (held by process 4711, pinion)", or nothing.
+func lockHolder(fd int) string {
+	var b [32]byte
+	n, err := unix.Pread(fd, b[:], 0)
+	if err != nil {
+		return ""
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:max(n, 0)])))
+	if err != nil || pid <= 0 {
+		return ""
+	}
+	name := ""
+	if comm, err := os.ReadFile(procPath(pid)); err == nil {
+		name = ", " + strings.TrimSpace(string(comm))
+	}
+	return fmt.Sprintf(" (held by process %d%s)", pid, name)
+}
+
+func (l *lock) Close() error {
+	if l.fd < 0 {
+		return nil
+	}
+	err := unix.Close(l.fd)
+	l.fd = -1
+	return err
+}

@@ -1,0 +1,71 @@
+package device
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+)
+
+// tempSuffix ends the name of a file that Replace has not finished. Kafka's checkpoint files use the same.
+const tempSuffix = ".tmp"
+
+// Replace writes path+".tmp", syncs it, renames it over path and syncs the folder. A leftover of an earlier cut is overwritten
+// by a new inode. One replacement of a path at a time.
+func (r *root) Replace(name string, data []byte) error {
+	temp := name + tempSuffix
+	if err := r.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	if err := r.writeSynced(temp, data); err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	if err := r.Rename(temp, name); err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	if err := r.SyncDir(path.Dir(name)); err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	return nil
+}
+
+func (r *root) writeSynced(name string, data []byte) error {
+	f, err := r.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Pwritev([][]byte{data}, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// ReadFile returns a whole file of at most max bytes.
+func (r *root) ReadFile(name string, max int64) ([]byte, error) {
+	f, err := r.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > max {
+		return nil, fmt.Errorf("read %s: %d bytes, at most %d: %w", name, size, max, ErrTooLarge)
+	}
+	data := make([]byte, size)
+	n, err := f.Pread(data, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return data[:n], nil
+}
+
+func sortEntries(entries []Entry) {
+	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+}

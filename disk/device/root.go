@@ -1,0 +1,258 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// root is a Dir on a real file system. Its descriptor is never closed before the process ends: helpers may still be at work.
+type root struct {
+	fd   int
+	path string
+}
+
+// OpenDir opens a log directory and makes it, mode 0700, when it does not exist.
+func OpenDir(dir string) (Dir, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", dir, err)
+	}
+	if err := mkdirSynced(abs); err != nil {
+		return nil, fmt.Errorf("make directory %s: %w", dir, err)
+	}
+	fd, err := again(func() (int, error) {
+		return unix.Open(abs, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", dir, err)
+	}
+	return &root{fd: fd, path: abs}, nil
+}
+
+// mkdirSynced makes a folder and its parents, and the new names durable: a data directory must not vanish in a power cut after
+// something inside was synced.
+func mkdirSynced(abs string) error {
+	if info, err := os.Stat(abs); err == nil {
+		if !info.IsDir() {
+			return unix.ENOTDIR
+		}
+		return nil
+	}
+	parent := filepath.Dir(abs)
+	if parent != abs {
+		if err := mkdirSynced(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(abs, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncPath(parent)
+}
+
+func syncPath(dir string) error {
+	fd, err := again(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return againErr(func() error { return unix.Fsync(fd) })
+}
+
+func (r *root) Path() string { return r.path }
+
+// again repeats a call that a signal interrupted.
+func again(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func againErr(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// openAt opens name inside the directory. The kernel refuses every way out (RESOLVE_BENEATH); where openat2 is filtered away
+// (some containers) the lexical check alone remains.
+func (r *root) openAt(name string, flags int, mode uint32) (int, error) {
+	if !filepath.IsLocal(name) {
+		return -1, fmt.Errorf("%q leaves the directory: %w", name, fs.ErrInvalid)
+	}
+	how := unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_LARGEFILE),
+		Mode:    uint64(mode),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := again(func() (int, error) {
+		for {
+			fd, err := unix.Openat2(r.fd, name, &how)
+			if err != unix.EAGAIN { // a rename elsewhere raced with the walk
+				return fd, err
+			}
+		}
+	})
+	if err == unix.ENOSYS || err == unix.EPERM {
+		fd, err = again(func() (int, error) { return unix.Openat(r.fd, name, flags|unix.O_CLOEXEC, mode) })
+	}
+	return fd, err
+}
+
+// at calls f with the folder that holds name, and the last part of name.
+func (r *root) at(name string, f func(fd int, last string) error) error {
+	clean := path.Clean(name)
+	dir, last := path.Split(clean)
+	if dir == "" {
+		if !filepath.IsLocal(clean) || last == "." {
+			return fmt.Errorf("%q leaves the directory: %w", name, fs.ErrInvalid)
+		}
+		return againErr(func() error { return f(r.fd, last) })
+	}
+	fd, err := r.openAt(strings.TrimSuffix(dir, "/"), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return againErr(func() error { return f(fd, last) })
+}
+
+func (r *root) Create(name string) (File, error) {
+	fd, err := r.openAt(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	return &file{fd: fd, name: name}, nil
+}
+
+func (r *root) Open(name string) (File, error) {
+	fd, err := r.openAt(name, unix.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return &file{fd: fd, name: name}, nil
+}
+
+func (r *root) Mkdir(name string) error {
+	clean := path.Clean(name)
+	if clean == "." {
+		return nil
+	}
+	err := r.at(clean, func(fd int, last string) error { return unix.Mkdirat(fd, last, 0o700) })
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := r.Mkdir(path.Dir(clean)); err != nil {
+			return err
+		}
+		err = r.at(clean, func(fd int, last string) error { return unix.Mkdirat(fd, last, 0o700) })
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make folder %s: %w", name, err)
+	}
+	return nil
+}
+
+func (r *root) Rename(from, to string) error {
+	err := r.at(from, func(fromDir int, fromName string) error {
+		return r.at(to, func(toDir int, toName string) error {
+			return unix.Renameat(fromDir, fromName, toDir, toName)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("rename %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func (r *root) Remove(name string) error {
+	err := r.at(name, func(fd int, last string) error {
+		err := unix.Unlinkat(fd, last, 0)
+		if err == unix.EISDIR || err == unix.EPERM {
+			return unix.Unlinkat(fd, last, unix.AT_REMOVEDIR)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+func (r *root) RemoveAll(name string) error {
+	err := r.Remove(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	entries, listErr := r.List(name)
+	if errors.Is(listErr, fs.ErrNotExist) {
+		return nil
+	}
+	if listErr != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := r.RemoveAll(path.Join(name, e.Name)); err != nil {
+			return err
+		}
+	}
+	if err := r.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (r *root) List(name string) ([]Entry, error) {
+	fd, err := r.openAt(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	list, err := f.ReadDir(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", name, err)
+	}
+	entries := make([]Entry, 0, len(list))
+	for _, d := range list {
+		e := Entry{Name: d.Name(), IsDir: d.IsDir()}
+		var stat unix.Stat_t
+		err := againErr(func() error { return unix.Fstatat(fd, e.Name, &stat, unix.AT_SYMLINK_NOFOLLOW) })
+		if err == unix.ENOENT {
+			continue // removed while we listed
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list %s: stat %s: %w", name, e.Name, err)
+		}
+		e.Size = stat.Size
+		entries = append(entries, e)
+	}
+	sortEntries(entries)
+	return entries, nil
+}
+
+func (r *root) SyncDir(name string) error {
+	fd, err := r.openAt(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("sync folder %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	if err := againErr(func() error { return unix.Fsync(fd) }); err != nil {
+		return fmt.Errorf("sync folder %s: %w", name, err)
+	}
+	return nil
+}
+
+// procPath is where the kernel tells the name of a process.
+func procPath(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/comm" }

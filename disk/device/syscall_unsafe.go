@@ -1,0 +1,75 @@
+package device
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// iovPerCall is how many buffers one pwritev takes: the array lies on the stack, 1 KiB. The kernel would take 1024 (IOV_MAX).
+const iovPerCall = 64
+
+// pwritev writes bufs at pos, without the first skip bytes of bufs[0]; it may write less than all.
+func pwritev(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
+	var iov [iovPerCall]unix.Iovec
+	count := 0
+	for i := 0; i < len(bufs) && count < iovPerCall; i++ {
+		b := bufs[i]
+		if i == 0 {
+			b = b[skip:]
+		}
+		if len(b) == 0 {
+			continue
+		}
+		iov[count].Base = unsafe.SliceData(b)
+		iov[count].SetLen(len(b))
+		count++
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)
+	return int(n), errno
+}
+
+// pread reads into b at pos; with flags 0 by pread64, which every kernel and filter knows.
+func pread(fd int, b []byte, pos int64, flags int) (int, unix.Errno) {
+	if len(b) == 0 {
+		return 0, 0
+	}
+	if flags == 0 {
+		n, _, errno := unix.Syscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(pos), 0, 0)
+		return int(n), errno
+	}
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	n, _, errno := unix.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, uintptr(pos), 0, uintptr(flags))
+	return int(n), errno
+}
+
+// cachedPages is cachestat(2): how many pages of the range are in the page cache.
+func cachedPages(fd int, pos, length int64) (uint64, unix.Errno) {
+	span := unix.CachestatRange{Off: uint64(pos), Len: uint64(length)}
+	var stat unix.Cachestat_t
+	_, _, errno := unix.Syscall6(unix.SYS_CACHESTAT, uintptr(fd), uintptr(unsafe.Pointer(&span)), uintptr(unsafe.Pointer(&stat)), 0, 0, 0)
+	return stat.Cache, errno
+}
+
+func mapShared(fd, length int) ([]byte, unix.Errno) {
+	p, err := unix.MmapPtr(fd, 0, nil, uintptr(length), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errnoOf(err)
+	}
+	return unsafe.Slice((*byte)(p), length), 0
+}
+
+func unmap(b []byte) unix.Errno {
+	return errnoOf(unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))))
+}
+
+func errnoOf(err error) unix.Errno {
+	if err == nil {
+		return 0
+	}
+	if errno, ok := err.(unix.Errno); ok {
+		return errno
+	}
+	return unix.EIO
+}

@@ -1,0 +1,65 @@
+package log
+
+import (
+	"sort"
+
+	"pinion/engine/clock"
+	"pinion/engine/model"
+)
+
+// noSlot stands in an extent whose files are closed.
+const noSlot int32 = -1
+
+// extent is what is always known of a segment, open or not. It holds no pointers: a node has hundreds of thousands.
+type extent struct {
+	base        model.Offset
+	size        int64      // bytes stored; the length of the file
+	synced      int64      // bytes of it known to be durable, with all its index entries
+	maxTime     int64      // largest timestamp, or -1
+	touched     clock.Wall // when it was last written, for retention of what has no timestamps; 0 unknown
+	maxTimeAt   int32      // offset - base of the last offset of the batch with maxTime
+	slot        int32      // of its open Segment in Files, or noSlot
+	indexed     int32      // bytes of its .index that are in the file
+	timed       int32      // bytes of its .timeindex that are in the file
+	indexSynced bool       // the index files hold nothing unsynced
+}
+
+// dirty reports whether a power cut could take something from the segment's files.
+func (e *extent) dirty() bool { return e.synced < e.size || !e.indexSynced }
+
+// extentFor is the index of the extent that holds offset, or -1 when offset lies before the first.
+func (l *Log) extentFor(offset model.Offset) int {
+	return sort.Search(len(l.extents), func(i int) bool { return l.extents[i].base > offset }) - 1
+}
+
+// extentAt is the index of the extent with this base, or -1.
+func (l *Log) extentAt(base model.Offset) int {
+	if i := l.extentFor(base); i >= 0 && l.extents[i].base == base {
+		return i
+	}
+	return -1
+}
+
+// extentEnd is the offset behind the last one extent i can hold.
+func (l *Log) extentEnd(i int) model.Offset {
+	if i+1 < len(l.extents) {
+		return l.extents[i+1].base
+	}
+	return l.written
+}
+
+// last is the active extent, or nil while the log has no files.
+func (l *Log) last() *extent {
+	if len(l.extents) == 0 {
+		return nil
+	}
+	return &l.extents[len(l.extents)-1]
+}
+
+// open is the Segment of an extent, or nil while its files are closed.
+func (l *Log) open(e *extent) *Segment {
+	if e.slot == noSlot {
+		return nil
+	}
+	return l.files.slots[e.slot]
+}

@@ -1,0 +1,160 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+
+	"pinion/disk/device"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// Log is one partition's log. One owner at a time; see the package comment for what may be called where.
+type Log struct {
+	// Immutable after Open.
+	dir  device.Dir
+	name string // of its folder, "orders-0"
+	id   model.TopicID
+
+	// Owned by whoever owns the log.
+	cfg      Config
+	files    *Files   // open segments of all logs of the shard; nil until Attach
+	extents  []extent // ascending; the last is active
+	epochs   epochs
+	start    model.Offset // first offset that can be read
+	written  model.Offset // behind the last offset in the file; invariant: start <= written <= end
+	end      model.Offset // behind the last offset staged
+	recovery model.Offset // all below is durable; invariant: recovery <= written
+
+	staged      [][]byte // batches for the next Write, lent by the caller
+	stagedBytes int64
+	tail        tail
+
+	unsealed   []model.Offset // segments closed when they were sealed: their last time index entry is not in the file
+	busy       busy           // kinds of Work under way
+	want       int64          // bytes the batch that Need looked at last will take
+	coldLimit  model.Offset   // what the Read that found too little in memory was limited to
+	generation uint32         // counts truncations: a file opened before one may be another inode
+	err        error          // final
+
+	hasFolder   bool
+	hasMetadata bool
+	namesDirty  bool // names in the folder changed since it was synced
+	closed      bool
+	dropped     bool
+}
+
+// tail is what appending needs to know of the active segment.
+type tail struct {
+	firstTime  int64      // largest timestamp of the segment's first batch, or -1
+	created    clock.Wall // when the segment was made, for segments without timestamps
+	timedTime  int64      // timestamp of the last time index entry, or -1
+	sinceIndex int        // bytes appended since the last index entry
+}
+
+var (
+	// ErrClosed is returned for a log that was closed or dropped.
+	ErrClosed = errors.New("log is closed")
+	// ErrWrongTopic says that the folder belongs to another incarnation of the topic.
+	ErrWrongTopic = errors.New("folder belongs to another topic id")
+)
+
+// Damage says that bytes which were durable are not what was written. It is never treated as the end of the log.
+type Damage struct {
+	Segment string // path of the file
+	Pos     int64  // byte position in it
+	Offset  model.Offset
+	Reason  string
+}
+
+func (d *Damage) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d, offset %d: %s", d.Segment, d.Pos, d.Offset, d.Reason)
+}
+
+// Attach gives the log its place among the open files of its shard. It comes once, before anything but accessors.
+func (l *Log) Attach(files *Files) {
+	if l.files != nil {
+		must.Failf("log %s is attached twice", l.name)
+	}
+	l.files = files
+}
+
+// Name is the folder, "orders-0".
+func (l *Log) Name() string { return l.name }
+
+// Start is the first offset that can be read.
+func (l *Log) Start() model.Offset { return l.start }
+
+// End is the next offset to assign: behind all that is staged.
+func (l *Log) End() model.Offset { return l.end }
+
+// Written is the offset behind all that Write has stored. Reads reach up to here.
+func (l *Log) Written() model.Offset { return l.written }
+
+// RecoveryPoint is the offset below which everything is durable. Persist it only after SyncWork's Finish; before Truncate and Reset persist
+// the lower one.
+func (l *Log) RecoveryPoint() model.Offset { return l.recovery }
+
+// Err is the error that made the log refuse appends, or nil.
+func (l *Log) Err() error { return l.err }
+
+// Size is how many bytes the segments hold; reserved space does not count.
+func (l *Log) Size() int64 {
+	var sum int64
+	for i := range l.extents {
+		sum += l.extents[i].size
+	}
+	return sum
+}
+
+// Segments is how many segments there are, the active one included.
+func (l *Log) Segments() int { return len(l.extents) }
+
+// Config is the configuration in force.
+func (l *Log) Config() Config { return l.cfg }
+
+// SetConfig changes the configuration. Sizes hold from the next segment on.
+func (l *Log) SetConfig(cfg Config) { l.cfg = cfg }
+
+// Fits reports whether a batch of n bytes can be stored at all; Kafka answers RECORD_LIST_TOO_LARGE where it cannot.
+func (l *Log) Fits(n int) bool { return int64(n) <= l.segmentBytes() }
+
+func (l *Log) segmentBytes() int64 { return min(l.cfg.SegmentBytes, segmentBytesMax) }
+
+// AdvanceStart makes offsets below to unreadable (DeleteRecords); Expire removes the segments that hold nothing else. The caller
+// persists the new start. It is false when to lies outside [Start, Written].
+func (l *Log) AdvanceStart(to model.Offset) bool {
+	if to < l.start || to > l.written {
+		return false
+	}
+	l.start = to
+	l.epochs.truncateStart(to)
+	return true
+}
+
+// fail makes err final.
+func (l *Log) fail(err error) error {
+	if l.err == nil && err != nil {
+		l.err = fmt.Errorf("log %s: %w", l.name, err)
+	}
+	return l.err
+}
+
+// check verifies the invariants in checks builds.
+func (l *Log) check() {
+	if !must.Deep {
+		return
+	}
+	if l.start > l.written || l.written > l.end || l.recovery > l.written {
+		must.Failf("log %s: start %d, recovery %d, written %d, end %d", l.name, l.start, l.recovery, l.written, l.end)
+	}
+	for i := 1; i < len(l.extents); i++ {
+		if l.extents[i].base <= l.extents[i-1].base && l.extents[i-1].size > 0 {
+			must.Failf("log %s: segment %d follows %d", l.name, l.extents[i].base, l.extents[i-1].base)
+		}
+	}
+	if len(l.extents) == 0 && l.start != l.written {
+		must.Failf("log %s: offsets [%d, %d) without a segment", l.name, l.start, l.written)
+	}
+}

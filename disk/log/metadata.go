@@ -1,0 +1,50 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"pinion/disk/device"
+	"pinion/engine/model"
+)
+
+const metadataBytesMax = 4 << 10
+
+// writeMetadata writes partition.metadata. It is not synced here: an empty file after a power cut counts as none.
+func writeMetadata(dir device.Dir, folder string, id model.TopicID) error {
+	f, err := openOrCreate(dir, path.Join(folder, metadataFile))
+	if err != nil {
+		return err
+	}
+	_, err = f.Pwritev([][]byte{appendMetadata(nil, id)}, 0)
+	return errors.Join(err, f.Close())
+}
+
+func appendMetadata(b []byte, id model.TopicID) []byte {
+	b = append(b, "version: 0\ntopic_id: "...)
+	b = append(b, id.String()...)
+	return append(b, '\n')
+}
+
+// parseMetadata reads what appendMetadata writes. ok is false when nothing stands there, as after a power cut (zeros included).
+func parseMetadata(text []byte) (id model.TopicID, ok bool, err error) {
+	trimmed := strings.Trim(string(text), "\x00 \r\n")
+	if trimmed == "" {
+		return id, false, nil
+	}
+	version, rest, _ := strings.Cut(trimmed, "\n")
+	if strings.TrimSpace(version) != "version: 0" {
+		return id, false, fmt.Errorf("parse %s: %q is not version 0", metadataFile, version)
+	}
+	value, found := strings.CutPrefix(strings.TrimSpace(rest), "topic_id:")
+	if !found {
+		return id, false, fmt.Errorf("parse %s: no topic_id", metadataFile)
+	}
+	id, err = model.ParseTopicID(strings.TrimSpace(value))
+	if err != nil {
+		return id, false, fmt.Errorf("parse %s: %w", metadataFile, err)
+	}
+	return id, true, nil
+}

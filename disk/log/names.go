@@ -1,0 +1,60 @@
+package log
+
+import (
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"pinion/engine/model"
+)
+
+// Fixed by Kafka's naming.
+const (
+	logSuffix      = ".log"
+	indexSuffix    = ".index"
+	timeSuffix     = ".timeindex"
+	epochFile      = "leader-epoch-checkpoint"
+	metadataFile   = "partition.metadata"
+	deleteSuffix   = "-delete"
+	folderBytesMax = 255
+)
+
+// keptSuffix ends the name of the new inode a truncation has not finished. Kafka would ignore the file; Open removes it.
+const keptSuffix = ".kept"
+
+// fileName is the path of one of a segment's files.
+func fileName(folder string, base model.Offset, suffix string) string {
+	return path.Join(folder, fmt.Sprintf("%020d%s", base, suffix))
+}
+
+// parseName splits a segment's file name. It is false for any other file.
+func parseName(name string) (base model.Offset, suffix string, ok bool) {
+	if len(name) < 20 {
+		return 0, "", false
+	}
+	n, err := strconv.ParseUint(name[:20], 10, 63)
+	if err != nil {
+		return 0, "", false
+	}
+	return model.Offset(n), name[20:], true
+}
+
+// droppedName is what a deleted partition's folder is called while it is being emptied, Kafka's form: "orders-0.<32 hex>-delete". The
+// topic id stands where Kafka has a random one: it names one incarnation just as well.
+func droppedName(folder string, id model.TopicID) string {
+	suffix := "." + hex.EncodeToString(id[:]) + deleteSuffix
+	if len(folder)+len(suffix) > folderBytesMax {
+		cut := strings.LastIndexByte(folder, '-')
+		tail := ""
+		if cut >= 0 {
+			tail = folder[cut:]
+		}
+		folder = folder[:folderBytesMax-len(suffix)-len(tail)] + tail
+	}
+	return folder + suffix
+}
+
+// IsDropped reports whether a folder of a log directory is what Drop leaves when it is cut short: remove it at start.
+func IsDropped(folder string) bool { return strings.HasSuffix(folder, deleteSuffix) }

@@ -1,0 +1,317 @@
+package log
+
+import (
+	"fmt"
+	"io"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// ReadState says what Read found.
+type ReadState uint8
+
+const (
+	ReadOK         ReadState = iota
+	ReadEmpty                // nothing between from and limit, or no byte allowed
+	ReadBelowStart           // from < Start: OFFSET_OUT_OF_RANGE
+	ReadBeyondEnd            // from > Written: OFFSET_OUT_OF_RANGE
+	ReadNeedsWork            // the segment is closed, or a header is not in memory: PrepareRead, then again
+)
+
+// Span is a run of batches inside one segment, on loan: the bytes do not change, and stay readable, until the lease goes home. Read gives
+// one lease; Retain and Release count on the owner, the other methods may be called anywhere while a lease is held.
+type Span struct {
+	seg    *Segment
+	Pos    int64        // byte position in the segment file
+	Len    int          // bytes; the last batch may be cut
+	First  int          // bytes of the first batch
+	Offset model.Offset // base offset of the first batch
+}
+
+// IsZero reports whether the span names nothing.
+func (s Span) IsZero() bool { return s.seg == nil }
+
+// Fd is the descriptor to send from.
+func (s Span) Fd() int { return s.seg.file.Fd() }
+
+// Bytes is the span in the mapping: for system calls, or behind device.Guarded. Touching it may wait for the disk unless Resident. It is nil
+// where the kernel refused a mapping; use Fd or ReadCold then.
+func (s Span) Bytes() []byte {
+	if s.Pos+int64(s.Len) > int64(len(s.seg.data)) {
+		return nil
+	}
+	return s.seg.data[s.Pos : s.Pos+int64(s.Len) : s.Pos+int64(s.Len)]
+}
+
+// Mapping is what device.Guarded has to know.
+func (s Span) Mapping() []byte { return s.seg.data }
+
+// Resident reports whether the span can be sent without waiting for the disk. About 1 us.
+func (s Span) Resident() bool { return s.seg.file.Resident(s.Pos, int64(s.Len)) }
+
+// ReadCold fills b with the span's bytes from at on, without leaving them in the page cache. It blocks: helpers only. A shorter
+// count than asked comes with io.EOF, at the end of the span.
+func (s Span) ReadCold(b []byte, at int) (int, error) {
+	if at < 0 || at > s.Len {
+		must.Failf("read at %d of a span of %d bytes", at, s.Len)
+	}
+	cut := min(len(b), s.Len-at)
+	n, err := s.seg.file.ReadCold(b[:cut], s.Pos+int64(at))
+	if err == io.EOF {
+		// The log says there are bytes; the file has lost them.
+		return n, &Damage{Segment: fileName("", s.seg.base, logSuffix), Pos: s.Pos + int64(at+n), Offset: s.Offset, Reason: "file is shorter than the log"}
+	}
+	if err == nil && cut < len(b) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Slice is the first n bytes of the span, under the same lease.
+func (s Span) Slice(n int) Span {
+	if n < 0 || n > s.Len {
+		must.Failf("slice of %d bytes from a span of %d", n, s.Len)
+	}
+	s.Len = n
+	return s
+}
+
+// Retain adds a lease.
+func (l *Log) Retain(s Span) { s.seg.hold() }
+
+// Release gives a lease back. It may come after the log was truncated, closed or dropped.
+func (l *Log) Release(s Span) { s.seg.release() }
+
+// Read finds the batches from the one that holds from up to limit (a high watermark or last stable offset), at most maxBytes of them. With minOne the
+// first batch comes whole, however large. It ends with the segment. On ReadOK the caller holds one lease.
+func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (Span, ReadState) {
+	switch {
+	case from < l.start:
+		return Span{}, ReadBelowStart
+	case from > l.written:
+		return Span{}, ReadBeyondEnd
+	}
+	limit = min(limit, l.written)
+	if from >= limit || (maxBytes <= 0 && !minOne) {
+		return Span{}, ReadEmpty
+	}
+	i := l.extentFor(from)
+	e := &l.extents[i]
+	s := l.open(e)
+	if s == nil {
+		l.coldLimit = limit
+		return Span{}, ReadNeedsWork
+	}
+	l.files.touch(s)
+	at, err := s.locate(from, e.size)
+	if err == io.EOF && i+1 < len(l.extents) {
+		return l.readNext(i+1, limit, maxBytes, minOne)
+	}
+	if err != nil {
+		l.coldLimit = limit
+		return Span{}, ReadNeedsWork
+	}
+	return l.span(i, s, at, limit, maxBytes, minOne)
+}
+
+// readNext goes on at the next segment when compaction left nothing behind from in this one.
+func (l *Log) readNext(i int, limit model.Offset, maxBytes int, minOne bool) (Span, ReadState) {
+	return l.Read(l.extents[i].base, limit, maxBytes, minOne)
+}
+
+// span cuts what lies between a place and limit.
+func (l *Log) span(i int, s *Segment, at place, limit model.Offset, maxBytes int, minOne bool) (Span, ReadState) {
+	end := l.extents[i].size
+	if limit < l.extentEnd(i) {
+		stop, err := s.locate(limit, end)
+		switch {
+		case err == nil:
+			end = int64(stop.pos)
+		case err != io.EOF: // EOF: compaction left nothing from limit on
+			l.coldLimit = limit
+			return Span{}, ReadNeedsWork
+		}
+	}
+	available := end - int64(at.pos)
+	if available < int64(at.size) {
+		return Span{}, ReadEmpty // limit lies inside the first batch
+	}
+	length := min(int64(max(maxBytes, 0)), available)
+	if minOne {
+		length = max(length, int64(at.size))
+	}
+	s.hold()
+	return Span{seg: s, Pos: int64(at.pos), Len: int(length), First: int(at.size), Offset: s.base + model.Offset(at.first)}, ReadOK
+}
+
+// PrepareRead returns the Work after which Read(from, …) with the limit it was last asked with finds what it needs in memory; several
+// may be under way. nil when there is nothing to do: Read again.
+func (l *Log) PrepareRead(from model.Offset) *Work {
+	if from < l.start || from >= l.written {
+		return nil
+	}
+	i := l.extentFor(from)
+	e := &l.extents[i]
+	t := &readTask{
+		opening:    opening{dir: l.dir, folder: l.name, base: e.base, size: e.size, limit: e.size, files: l.files},
+		from:       from,
+		stop:       -1,
+		generation: l.generation,
+	}
+	if i == len(l.extents)-1 {
+		t.limit = max(e.size, l.segmentBytes())
+	}
+	if l.coldLimit > from && l.coldLimit < l.extentEnd(i) {
+		t.stop = l.coldLimit
+	}
+	if s := l.open(e); s != nil {
+		s.hold()
+		t.s, t.held = s, true
+		t.floorFrom, t.floorStop = s.floorFor(from), s.floorFor(t.stop)
+	}
+	return &Work{log: l, task: t}
+}
+
+// floorFor is where a walk for offset begins.
+func (s *Segment) floorFor(offset model.Offset) int64 {
+	if offset < s.base {
+		return 0
+	}
+	rel := uint32(min(offset-s.base, segmentBytesMax))
+	_, _, floor := s.hints.find(rel)
+	return int64(max(floor, s.marks.floor(rel)))
+}
+
+// readTask opens a segment and finds one or two places in it.
+type readTask struct {
+	opening
+	from, stop           model.Offset // stop -1: not wanted
+	floorFrom, floorStop int64
+	generation           uint32
+	s                    *Segment
+	held                 bool // s was open before, and is leased for the Work
+	places               []place
+}
+
+func (t *readTask) do() error {
+	if !t.held {
+		s, err := t.opening.do()
+		if err != nil {
+			return err
+		}
+		t.s = s
+		t.floorFrom, t.floorStop = s.floorFor(t.from), s.floorFor(t.stop)
+	}
+	if err := t.find(t.from, t.floorFrom); err != nil {
+		return err
+	}
+	if t.stop >= 0 {
+		return t.find(t.stop, t.floorStop)
+	}
+	return nil
+}
+
+func (t *readTask) find(offset model.Offset, floor int64) error {
+	rel := uint32(min(offset-t.base, segmentBytesMax))
+	_, err := walkHeaders(t.s.file, floor, t.size, func(pos int64, h *batch.Header) error {
+		p, ok := placeOf(h, t.base, pos, t.size)
+		if !ok {
+			return &Damage{Segment: fileName(t.folder, t.base, logSuffix), Pos: pos, Offset: offset, Reason: "batch header is nonsense"}
+		}
+		if p.last < rel {
+			return nil
+		}
+		t.places = append(t.places, p)
+		return errStop
+	})
+	return err
+}
+
+func (t *readTask) finish(l *Log, err error) error {
+	s := t.s
+	if t.held {
+		defer s.release()
+	} else if s != nil {
+		i := l.extentAt(t.base)
+		if err != nil || l.generation != t.generation || i < 0 || l.extents[i].slot != noSlot || l.closed {
+			l.files.discard(s)
+			if err == nil && i >= 0 && l.extents[i].slot != noSlot && l.generation == t.generation {
+				s = l.open(&l.extents[i])
+			} else {
+				s = nil
+			}
+		} else {
+			s.log = l
+			l.extents[i].slot = l.files.insert(s)
+		}
+	}
+	if err != nil {
+		return l.ownDeletion(err, t.base, t.generation)
+	}
+	if s != nil {
+		for _, p := range t.places {
+			s.hints.add(p)
+		}
+	}
+	return nil
+}
+
+// ownDeletion drops an error that only says that the file went away while we looked, because we deleted it.
+func (l *Log) ownDeletion(err error, base model.Offset, generation uint32) error {
+	if isNotExist(err) && (l.dropped || l.generation != generation || l.extentAt(base) < 0) {
+		return nil
+	}
+	return fmt.Errorf("log %s: %w", l.name, err)
+}
+
+// opening is what opening a segment's file takes.
+type opening struct {
+	dir    device.Dir
+	folder string
+	base   model.Offset
+	size   int64 // bytes the log has there
+	limit  int64 // bytes to map
+	files  *Files
+}
+
+// do opens and maps an existing segment, and loads its index. It blocks.
+func (o *opening) do() (*Segment, error) {
+	name := fileName(o.folder, o.base, logSuffix)
+	file, err := o.dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := file.Size()
+	if err == nil && size < o.size {
+		err = &Damage{Segment: name, Pos: size, Offset: o.base, Reason: fmt.Sprintf("file has %d bytes, the log %d", size, o.size)}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	s := newSegment(o.files, file, o.base, o.limit)
+	raw, err := o.dir.ReadFile(fileName(o.folder, o.base, indexSuffix), segmentBytesMax)
+	if err != nil && !isNotExist(err) {
+		_ = s.close()
+		return nil, err
+	}
+	for n := range indexPrefix(raw, o.size) {
+		m := indexEntry(raw, n)
+		s.marks.add(m.last, m.pos)
+	}
+	return s, nil
+}
+
+// newSegment wraps an open file. A refused mapping is not an error: readers then use the descriptor.
+func newSegment(files *Files, file device.File, base model.Offset, limit int64) *Segment {
+	s := &Segment{files: files, file: file, base: base, limit: limit, slot: noSlot}
+	if limit > 0 {
+		if data, err := file.Map(limit); err == nil {
+			s.data = data
+		}
+	}
+	return s
+}

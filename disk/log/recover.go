@@ -1,0 +1,222 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/engine/model"
+)
+
+// OpenFrom is what the caller knows from its checkpoints.
+type OpenFrom struct {
+	RecoveryPoint model.Offset // all below was durable: trusted, not read
+	VisitFrom     model.Offset // visit gets every batch that ends behind it; may lie below the recovery point
+	Start         model.Offset // log start offset, where DeleteRecords moved it; 0: that of the first segment
+}
+
+// Recovery is what Open found and did.
+type Recovery struct {
+	Scanned   int64        // bytes whose CRC was checked
+	Truncated int64        // bytes behind the last good batch that were cut off; index files do not count
+	Short     model.Offset // how many offsets the log ends below the recovery point: lost, or truncated without lowering it
+	Rebuilt   int          // segments whose index files were stale or missing
+	Reason    string       // why something was cut or rebuilt; empty if nothing was
+}
+
+// Open reads a partition's folder, or notes that there is none (it is made with the first append). It trusts what lies below the recovery
+// point and reads the rest: length bounds, magic, CRC, ascending offsets and epochs. What follows the last good batch is cut off when it lies above the
+// recovery point (nobody has been sent a byte yet, so the file may be cut), and is a *Damage when it lies below. Stale and missing
+// index files are rebuilt. visit may be nil. Open blocks: run it on a helper; Attach the Log before use.
+func Open(dir device.Dir, name string, id model.TopicID, cfg Config, from OpenFrom, visit func(batch.Header)) (*Log, Recovery, error) {
+	l := &Log{dir: dir, name: name, id: id, cfg: cfg, tail: tail{firstTime: -1, timedTime: -1}}
+	r := &recovery{l: l, from: from, visit: visit}
+	if r.visit == nil {
+		r.visit = func(batch.Header) {}
+	}
+	if err := r.run(); err != nil {
+		return nil, r.report, fmt.Errorf("open log %s: %w", name, err)
+	}
+	l.check()
+	return l, r.report, nil
+}
+
+// recovery is one run of Open.
+type recovery struct {
+	l       *Log
+	from    OpenFrom
+	visit   func(batch.Header)
+	report  Recovery
+	noEpoch bool // the epoch history must be collected from the batches
+	seen    epochs
+	end     model.Offset // behind the last batch known good
+	scanned bool         // a segment was scanned: end is exact, and everything behind must follow it
+}
+
+func (r *recovery) run() error {
+	l := r.l
+	entries, err := l.dir.List(l.name)
+	if isNotExist(err) {
+		l.start = max(r.from.Start, 0)
+		l.written, l.end, l.recovery = l.start, l.start, l.start
+		r.report.Short = max(r.from.RecoveryPoint-l.end, 0)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.hasFolder = true
+	if err := r.metadata(); err != nil {
+		return err
+	}
+	if err := r.inventory(entries); err != nil {
+		return err
+	}
+	r.epochs()
+	for i := 0; i < len(l.extents); i++ {
+		last := i == len(l.extents)-1
+		if !last && l.extents[i+1].base <= r.from.RecoveryPoint {
+			err = r.trust(i)
+		} else {
+			err = r.scan(i)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.settle()
+}
+
+// settle sets the marks once all segments are known.
+func (r *recovery) settle() error {
+	l := r.l
+	if len(l.extents) == 0 {
+		r.end = max(r.from.Start, 0)
+	}
+	l.written, l.end = r.end, r.end
+	l.start = r.end
+	if len(l.extents) > 0 {
+		l.start = min(max(r.from.Start, l.extents[0].base), r.end)
+	}
+	l.recovery = min(r.from.RecoveryPoint, r.end)
+	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)
+	if r.noEpoch {
+		l.epochs = epochs{entries: r.seen.entries, dirty: len(r.seen.entries) > 0}
+	} else {
+		for _, e := range r.seen.entries {
+			l.epochs.assign(e.epoch, e.start)
+		}
+	}
+	l.epochs.truncateEnd(r.end) // as Kafka does, also of an epoch that began here and wrote nothing
+	l.epochs.truncateStart(l.start)
+	return nil
+}
+
+// note is for Reason, the first one wins.
+func (r *recovery) note(format string, args ...any) {
+	if r.report.Reason == "" {
+		r.report.Reason = fmt.Sprintf(format, args...)
+	}
+}
+
+func (r *recovery) metadata() error {
+	l := r.l
+	text, err := l.dir.ReadFile(path.Join(l.name, metadataFile), metadataBytesMax)
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	id, ok, err := parseMetadata(text)
+	if err != nil || !ok {
+		return err
+	}
+	if !l.id.IsZero() && id != l.id {
+		return fmt.Errorf("%w: %s, want %s", ErrWrongTopic, id, l.id)
+	}
+	l.id, l.hasMetadata = id, true
+	return nil
+}
+
+// inventory lists the segments and removes what an interrupted operation left.
+func (r *recovery) inventory(entries []device.Entry) error {
+	l := r.l
+	logs := map[model.Offset]bool{}
+	for _, e := range entries {
+		if base, suffix, ok := parseName(e.Name); ok && suffix == logSuffix && !e.IsDir {
+			if e.Size > segmentBytesMax {
+				return &Damage{Segment: path.Join(l.name, e.Name), Offset: base, Reason: "larger than a segment can be"}
+			}
+			logs[base] = true
+			l.extents = append(l.extents, extent{base: base, size: e.Size, maxTime: -1, slot: noSlot, indexSynced: true})
+		}
+	}
+	for _, e := range entries {
+		base, suffix, ok := parseName(e.Name)
+		switch {
+		case e.IsDir:
+			continue
+		case strings.HasSuffix(e.Name, ".swap"), strings.HasSuffix(e.Name, ".cleaned"):
+			return fmt.Errorf("%s: a Kafka broker was stopped during compaction; start it once more and stop it cleanly", e.Name)
+		case strings.HasSuffix(e.Name, keptSuffix), strings.HasSuffix(e.Name, ".deleted"), strings.HasSuffix(e.Name, ".tmp"):
+		case ok && !logs[base] && (suffix == indexSuffix || suffix == timeSuffix):
+		default:
+			continue
+		}
+		if err := l.dir.Remove(path.Join(l.name, e.Name)); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// epochs reads the checkpoint. Where it cannot be trusted the batches tell.
+func (r *recovery) epochs() {
+	l := r.l
+	text, err := l.dir.ReadFile(path.Join(l.name, epochFile), epochFileMax)
+	if err == nil {
+		l.epochs.entries, err = parseEpochs(text)
+	}
+	if err != nil {
+		l.epochs.entries = nil
+		r.noEpoch = true
+		if !isNotExist(err) {
+			r.note("%v", err)
+			l.epochs.dirty = true
+		}
+	}
+}
+
+// drop removes extent i and all behind it, whose files hold nothing that follows what is good.
+func (r *recovery) drop(i int) error {
+	l := r.l
+	for n := len(l.extents) - 1; n >= i; n-- {
+		r.report.Truncated += l.extents[n].size
+		if err := removeSegment(l.dir, l.name, l.extents[n].base); err != nil {
+			return err
+		}
+		l.namesDirty = true
+	}
+	l.extents = l.extents[:i]
+	return nil
+}
+
+// rewriteIndex makes an index file hold exactly data, whose first keep bytes it holds already.
+func rewriteIndex(dir device.Dir, name string, data []byte, keep int) error {
+	f, err := openOrCreate(dir, name)
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if err == nil && size > int64(keep) {
+		err = f.Cut(int64(keep))
+	}
+	if err == nil && len(data) > keep {
+		_, err = f.Pwritev([][]byte{data[keep:]}, int64(keep))
+	}
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,439 @@
+package log
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pinion/disk/batch"
+	"pinion/engine/model"
+)
+
+// small is a log of one segment with n one-record batches, and the byte where each begins.
+func small(t *testing.T, n int) (r *rig, at []int64) {
+	r = newRig(t, testConfig())
+	for range n {
+		at = append(at, r.l.Size())
+		r.append(1, 20)
+	}
+	return r, append(at, r.l.Size())
+}
+
+// TestCutAnywhere cuts the file at every byte: what remains are the whole batches before.
+func TestCutAnywhere(t *testing.T) {
+	r, at := small(t, 4)
+	data := mustRead(t, r.file(0, logSuffix))
+	path := copyTree(t, r.path)
+	for cut := range len(data) + 1 {
+		c := &rig{t: t, path: path, cfg: r.cfg, now: r.now}
+		mustWrite(t, c.file(0, logSuffix), data[:cut])
+		c.open(OpenFrom{})
+		whole := 0
+		for whole+1 < len(at) && at[whole+1] <= int64(cut) {
+			whole++
+		}
+		if c.l.End() != model.Offset(whole) || c.rec.Truncated != int64(cut)-at[whole] || (c.rec.Truncated > 0) != (c.rec.Reason != "") {
+			t.Fatalf("cut at %d: end %d, want %d; %+v", cut, c.l.End(), whole, c.rec)
+		}
+		if got := mustRead(t, c.file(0, logSuffix)); !bytes.Equal(got, data[:at[whole]]) {
+			t.Fatalf("cut at %d: %d bytes remain, want %d", cut, len(got), at[whole])
+		}
+	}
+}
+
+// TestTails damages what lies above the recovery point in every way we know of, and wants it cut there.
+func TestTails(t *testing.T) {
+	b := func(base model.Offset, epoch model.Epoch) []byte { return stamped(base, epoch, 5, 1, 20) }
+	edit := func(change func(raw []byte)) []byte {
+		raw := b(4, 0)
+		change(raw)
+		return raw
+	}
+	for name, tail := range map[string][]byte{
+		"zeros":               make([]byte, 8192),
+		"few zeros":           make([]byte, 3),
+		"garbage":             bytes.Repeat([]byte{0xa5}, 300),
+		"header alone":        b(4, 0)[:batch.HeaderSize],
+		"length too long":     edit(func(raw []byte) { raw[8] = 0x7f }),
+		"length negative":     edit(func(raw []byte) { raw[8] = 0xff }),
+		"length zero":         edit(func(raw []byte) { binary.BigEndian.PutUint32(raw[8:], 0) }),
+		"length one short":    edit(func(raw []byte) { raw[11]-- }),
+		"bad CRC":             edit(func(raw []byte) { raw[17]++ }),
+		"bad payload":         edit(func(raw []byte) { raw[len(raw)-1]++ }),
+		"magic 1":             edit(func(raw []byte) { raw[16] = 1 }),
+		"offset seen before":  b(3, 0),
+		"offset gap":          b(6, 0),
+		"offset negative":     edit(func(raw []byte) { raw[0] = 0xff }),
+		"offset out of reach": b(1<<40, 0),
+		"good, then zeros":    append(b(4, 0), make([]byte, 100)...),
+		"bad, then good":      append(make([]byte, 100), b(4, 0)...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, at := small(t, 4)
+			mustWrite(t, r.file(0, logSuffix), append(mustRead(t, r.file(0, logSuffix)), tail...))
+			end, cut := model.Offset(4), int64(len(tail))
+			if name == "good, then zeros" {
+				end, cut = 5, 100
+			}
+			c := r.crash(OpenFrom{RecoveryPoint: 2})
+			if c.l.End() != end || c.rec.Truncated != cut || c.rec.Reason == "" {
+				t.Fatalf("end %d, %+v", c.l.End(), c.rec)
+			}
+			if c.l.Size() < at[4] {
+				t.Fatal("good batches were cut")
+			}
+			c.append(2, 10)
+			c.verify()
+			d := c.crash(OpenFrom{RecoveryPoint: 2})
+			if d.l.End() != end+2 || d.rec.Truncated != 0 {
+				t.Fatalf("after another start: end %d, %+v", d.l.End(), d.rec)
+			}
+		})
+	}
+}
+
+func TestEpochMustNotFall(t *testing.T) {
+	r := newRig(t, testConfig())
+	r.stage(stamped(0, 5, 1, 1, 10))
+	if err := r.l.Write(); err != nil {
+		t.Fatal(err)
+	}
+	name := r.file(0, logSuffix)
+	mustWrite(t, name, append(mustRead(t, name), stamped(1, 4, 1, 1, 10)...))
+	c := r.crash(OpenFrom{})
+	if c.l.End() != 1 || !strings.Contains(c.rec.Reason, "leader epoch 4 after 5") {
+		t.Fatalf("end %d, %+v", c.l.End(), c.rec)
+	}
+}
+
+// TestDamageBelowRecoveryPoint: what was durable is refused, and nothing on disk changes.
+func TestDamageBelowRecoveryPoint(t *testing.T) {
+	r, at := small(t, 6)
+	r.close()
+	name := r.file(0, logSuffix)
+	good := mustRead(t, name)
+	for _, tc := range []struct {
+		what   string
+		change func(raw []byte) []byte
+	}{
+		{"payload", func(raw []byte) []byte { raw[at[3]-1]++; return raw }},
+		{"torn", func(raw []byte) []byte { return raw[:at[6]-3] }},
+		{"zeroed", func(raw []byte) []byte { clear(raw[at[4]:]); return raw }},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			bad := tc.change(bytes.Clone(good))
+			mustWrite(t, name, bad)
+			err := (&rig{t: t, path: r.path, cfg: r.cfg}).tryOpen(OpenFrom{RecoveryPoint: 6})
+			var damage *Damage
+			if !errors.As(err, &damage) || damage.Offset >= 6 {
+				t.Fatalf("opened with %v", err)
+			}
+			if got := mustRead(t, name); !bytes.Equal(got, bad) {
+				t.Fatal("the damaged file was changed")
+			}
+		})
+	}
+	mustWrite(t, name, good[:at[4]])
+	c := rigAt(t, r.path, r.cfg, OpenFrom{RecoveryPoint: 6})
+	if c.rec.Short != 2 || c.l.End() != 4 || c.l.RecoveryPoint() != 4 {
+		t.Fatalf("end %d, recovery %d, %+v", c.l.End(), c.l.RecoveryPoint(), c.rec)
+	}
+}
+
+// TestDamageInTheMiddle: above the recovery point a bad batch ends the log, later segments go as well.
+func TestDamageInTheMiddle(t *testing.T) {
+	r := newRig(t, testConfig())
+	for range 300 {
+		r.append(1, 1000)
+	}
+	if r.l.Segments() < 4 {
+		t.Fatal("too few segments")
+	}
+	second := r.l.extents[1].base
+	name := r.file(second, logSuffix)
+	raw := mustRead(t, name)
+	raw[2000]++
+	mustWrite(t, name, raw)
+	c := r.crash(OpenFrom{})
+	if c.l.Segments() != 2 || c.l.End() <= second || c.l.End() > second+2 || c.rec.Truncated == 0 {
+		t.Fatalf("end %d, %d segments, %+v", c.l.End(), c.l.Segments(), c.rec)
+	}
+	left, _ := filepath.Glob(filepath.Join(c.path, "orders-0", "0*"))
+	for _, name := range left {
+		if base, _, _ := parseName(filepath.Base(name)); base > second {
+			t.Fatalf("%s is left", name)
+		}
+	}
+	c.append(1, 1)
+	c.verify()
+	if err := os.Remove(r.file(r.l.extents[2].base, logSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	raw[2000]--
+	mustWrite(t, name, raw)
+	d := r.crash(OpenFrom{})
+	if d.l.Segments() != 2 || d.l.End() != r.l.extents[2].base {
+		t.Fatalf("missing segment: end %d, %d segments, %+v", d.l.End(), d.l.Segments(), d.rec)
+	}
+	var damage *Damage
+	if err := (&rig{t: t, path: copyTree(t, r.path), cfg: r.cfg}).tryOpen(OpenFrom{RecoveryPoint: r.l.extents[2].base + 1}); err == nil {
+		t.Log("a segment missing below the recovery point is told by Short alone")
+	} else if !errors.As(err, &damage) {
+		t.Fatal(err)
+	}
+}
+
+// TestStaleIndexes breaks index files in every way; each must be right again after Open, and nothing else change.
+func TestStaleIndexes(t *testing.T) {
+	breaks := map[string]func(raw []byte, size int) []byte{
+		"missing":      nil,
+		"empty":        func([]byte, int) []byte { return nil },
+		"odd":          func(raw []byte, _ int) []byte { return append(raw, 1, 2, 3) },
+		"zeros":        func(raw []byte, _ int) []byte { clear(raw); return raw },
+		"preallocated": func(raw []byte, _ int) []byte { return append(raw, make([]byte, 4096*12)...) },
+		"reversed":     func(raw []byte, size int) []byte { copy(raw[size:2*size], raw[:size]); return raw },
+		"half":         func(raw []byte, size int) []byte { return raw[:len(raw)/size/2*size] },
+		"beyond": func(raw []byte, size int) []byte {
+			return append(raw, bytes.Repeat([]byte{0x70, 0, 0, 1}, size/4)...)
+		},
+	}
+	for _, suffix := range []string{indexSuffix, timeSuffix} {
+		for name, change := range breaks {
+			for _, trusted := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s %s trusted=%v", suffix, name, trusted), func(t *testing.T) {
+					testStaleIndex(t, suffix, change, trusted)
+				})
+			}
+		}
+	}
+}
+
+func testStaleIndex(t *testing.T, suffix string, change func([]byte, int) []byte, trusted bool) {
+	r := newRig(t, testConfig())
+	for range 200 {
+		r.append(1, 1000)
+	}
+	end := r.l.End()
+	r.close()
+	want := r.all2(end)
+	size := map[string]int{indexSuffix: indexEntryBytes, timeSuffix: timeEntryBytes}[suffix]
+	good := map[model.Offset][]byte{}
+	for _, e := range r.l.extents {
+		name := r.file(e.base, suffix)
+		good[e.base] = mustRead(t, name)
+		if change == nil {
+			_ = os.Remove(name)
+		} else {
+			mustWrite(t, name, change(bytes.Clone(good[e.base]), size))
+		}
+	}
+	from := OpenFrom{VisitFrom: end}
+	if trusted {
+		from.RecoveryPoint = end
+	}
+	c := rigAt(t, r.path, r.cfg, from)
+	if c.l.End() != end || c.rec.Truncated != 0 {
+		t.Fatalf("end %d of %d, %+v", c.l.End(), end, c.rec)
+	}
+	if got := c.all(); !bytes.Equal(got, want) {
+		t.Fatal("bytes differ")
+	}
+	c.close()
+	c.verify()
+	half := change != nil && len(change(bytes.Clone(good[0]), size))*2 <= len(good[0])+size && !bytes.Equal(change(bytes.Clone(good[0]), size), nil)
+	for base, b := range good {
+		// Half an index of a trusted segment looks like a whole one with a larger interval: searches walk further, no more.
+		if got := readOr(c.file(base, suffix)); !bytes.Equal(got, b) && !(trusted && half) {
+			t.Fatalf("segment %d: %d bytes, want %d", base, len(got), len(b))
+		}
+	}
+}
+
+// all2 is the bytes of all segments, from the files.
+func (r *rig) all2(end model.Offset) []byte {
+	c := rigAt(r.t, copyTree(r.t, r.path), r.cfg, OpenFrom{RecoveryPoint: end})
+	return c.all()
+}
+
+func TestInventory(t *testing.T) {
+	r, _ := small(t, 3)
+	r.run(r.l.SyncWork())
+	folder := filepath.Join(r.path, "orders-0")
+	for _, name := range []string{
+		"00000000000000000099.index", "00000000000000000099.timeindex", "00000000000000000000.log.kept",
+		"00000000000000000007.log.deleted", "leader-epoch-checkpoint.tmp",
+	} {
+		mustWrite(t, filepath.Join(folder, name), []byte("left over"))
+	}
+	mustWrite(t, filepath.Join(folder, "notes.txt"), []byte("not ours"))
+	c := r.crash(OpenFrom{})
+	var names []string
+	entries, _ := os.ReadDir(filepath.Join(c.path, "orders-0"))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	want := "00000000000000000000.index 00000000000000000000.log 00000000000000000000.timeindex leader-epoch-checkpoint notes.txt partition.metadata"
+	if got := strings.Join(names, " "); got != want || c.l.End() != 3 {
+		t.Fatalf("end %d, files %s", c.l.End(), got)
+	}
+
+	mustWrite(t, filepath.Join(folder, "00000000000000000000.log.swap"), nil)
+	if err := (&rig{t: t, path: r.path, cfg: r.cfg}).tryOpen(OpenFrom{}); err == nil || !strings.Contains(err.Error(), "compaction") {
+		t.Fatalf("swap file: %v", err)
+	}
+	if err := os.Remove(filepath.Join(folder, "00000000000000000000.log.swap")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := Open(r.dir, "orders-0", model.TopicID{9}, r.cfg, OpenFrom{}, nil)
+	if !errors.Is(err, ErrWrongTopic) {
+		t.Fatalf("another topic id: %v", err)
+	}
+	for _, text := range []string{"", "\x00\x00\x00", "\n"} {
+		mustWrite(t, filepath.Join(folder, metadataFile), []byte(text))
+		r.open(OpenFrom{})
+		if r.l.hasMetadata {
+			t.Fatalf("%q counts as metadata", text)
+		}
+	}
+	mustWrite(t, filepath.Join(folder, metadataFile), []byte("version: 1\n"))
+	if err := r.tryOpen(OpenFrom{}); err == nil {
+		t.Fatal("metadata of version 1 passes")
+	}
+}
+
+// TestEpochsSurvive: the history is right after every kind of start, also without its file.
+func TestEpochsSurvive(t *testing.T) {
+	r := newRig(t, testConfig())
+	for i := range 200 {
+		r.stage(stamped(r.l.End(), model.Epoch(i/20), 1, 1, 1000))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(t *testing.T, r *rig) {
+		t.Helper()
+		for epoch := range model.Epoch(10) {
+			got, end := r.l.EpochEnd(epoch)
+			if want := model.Offset(epoch+1) * 20; got != epoch || end != want {
+				t.Fatalf("epoch %d ends at %d as %d, want %d", epoch, end, got, want)
+			}
+		}
+		if e := r.l.EpochAt(45); e != 2 || r.l.LatestEpoch() != 9 {
+			t.Fatalf("epoch at 45 is %d, latest %d", e, r.l.LatestEpoch())
+		}
+	}
+	check(t, r)
+	check(t, r.crash(OpenFrom{}))
+	r.run(r.l.SyncWork())
+	for name, text := range map[string]string{"whole": "", "missing": "-", "garbage": "0\n2\n1 1\n0 0\n", "zeros": "\x00\x00"} {
+		t.Run(name, func(t *testing.T) {
+			c := &rig{t: t, path: copyTree(t, r.path), cfg: r.cfg}
+			file := filepath.Join(c.path, "orders-0", epochFile)
+			switch text {
+			case "":
+			case "-":
+				_ = os.Remove(file)
+			default:
+				mustWrite(t, file, []byte(text))
+			}
+			c.open(OpenFrom{RecoveryPoint: 200, VisitFrom: 200})
+			check(t, c)
+			c.close()
+			c.open(OpenFrom{RecoveryPoint: 200, VisitFrom: 200})
+			check(t, c)
+		})
+	}
+}
+
+func TestCompactedLogsHaveGaps(t *testing.T) {
+	cfg := testConfig()
+	cfg.Compact = true
+	r := newRig(t, cfg)
+	for _, base := range []model.Offset{3, 10, 11, 500, 2_000_000_000, 4_000_000_000} {
+		r.stage(stamped(base, 1, 1, 1, 10))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.l.Segments() < 3 {
+		t.Fatalf("%d segments for offsets 4 billion apart", r.l.Segments())
+	}
+	for name, c := range map[string]*rig{"live": r, "crashed": r.crash(OpenFrom{})} {
+		for from, want := range map[model.Offset]model.Offset{0: 3, 4: 10, 10: 10, 12: 500, 501: 2_000_000_000, 2_000_000_001: 4_000_000_000} {
+			s, state := c.read(from, c.l.End(), 1, true)
+			if state != ReadOK || s.Offset != want {
+				t.Fatalf("%s: read at %d: state %d, offset %d, want %d", name, from, state, s.Offset, want)
+			}
+			c.l.Release(s)
+		}
+		if s, state := c.read(12, 400, 100, true); state != ReadEmpty {
+			t.Fatalf("%s: read below a limit in a gap: %d %d", name, state, s.Offset)
+		}
+	}
+	r.cfg.Compact = false
+	if c := r.crash(OpenFrom{}); c.l.End() == r.l.End() {
+		t.Fatal("gaps pass in a log that is not compacted")
+	}
+}
+
+func FuzzEpochFile(f *testing.F) {
+	f.Add([]byte("0\n2\n0 0\n3 17\n"))
+	f.Add([]byte("0\n0\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		entries, err := parseEpochs(text)
+		if err != nil {
+			return
+		}
+		again, err := parseEpochs((&epochs{entries: entries}).appendFile(nil))
+		if err != nil || len(again) != len(entries) {
+			t.Fatalf("%q: %v", text, err)
+		}
+	})
+}
+
+func FuzzMetadata(f *testing.F) {
+	f.Add(appendMetadata(nil, testID))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		id, ok, err := parseMetadata(text)
+		if err != nil || !ok {
+			return
+		}
+		if again, ok, err := parseMetadata(appendMetadata(nil, id)); err != nil || !ok || again != id {
+			t.Fatalf("%q: %v", text, err)
+		}
+	})
+}
+
+// FuzzOpen opens whatever bytes as segment and indexes: it may refuse or cut, and what it accepts must read back whole.
+func FuzzOpen(f *testing.F) {
+	good := append(stamped(0, 0, 1, 2, 30), stamped(2, 1, 2, 1, 5)...)
+	f.Add(good, []byte{0, 0, 0, 2, 0, 0, 0, 132}, make([]byte, 24), "0\n1\n0 0\n", int64(0))
+	f.Add(good, []byte{}, []byte{}, "", int64(3))
+	f.Add(append(good, make([]byte, 50)...), []byte{1}, []byte{1}, "x", int64(2))
+	f.Fuzz(func(t *testing.T, data, index, times []byte, epochs string, recovery int64) {
+		r := &rig{t: t, path: t.TempDir(), cfg: testConfig()}
+		if err := os.MkdirAll(filepath.Join(r.path, "orders-0"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, r.file(0, logSuffix), data)
+		mustWrite(t, r.file(0, indexSuffix), index)
+		mustWrite(t, r.file(0, timeSuffix), times)
+		mustWrite(t, filepath.Join(r.path, "orders-0", epochFile), []byte(epochs))
+		if r.tryOpen(OpenFrom{RecoveryPoint: model.Offset(recovery)}) != nil {
+			return
+		}
+		r.all()
+		r.append(1, 5)
+		r.close()
+		end := r.l.End()
+		r.open(OpenFrom{RecoveryPoint: end})
+		if r.l.End() != end || r.rec.Truncated != 0 {
+			t.Fatalf("end %d of %d after reopening", r.l.End(), end)
+		}
+	})
+}

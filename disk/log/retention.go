@@ -1,0 +1,102 @@
+package log
+
+import (
+	"fmt"
+
+	"pinion/disk/device"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+)
+
+// Expire returns the Work that removes whole leading segments: those that retention gives up, and those below Start. high is the high
+// watermark; nothing at or above it goes. Start moves and reads miss at once; the Work deletes the files, which readers keep open.
+// When even the active segment has expired the Work rolls it instead, and the next Expire removes it. nil when there is nothing to do, or
+// other Work is in the way. One call may leave more to do: call again after Finish until nil.
+func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
+	if l.err != nil || l.closed || len(l.extents) == 0 || l.busy&(busyActive|busySync|busyEvict|busyExpire|busyWhole) != 0 {
+		return nil
+	}
+	n, all := l.expired(now, min(high, l.written))
+	if all && len(l.staged) == 0 && l.busy&busySpace == 0 {
+		l.want = 0
+		return l.begin(busyActive, l.prepareRoll())
+	}
+	if n == 0 {
+		return nil
+	}
+	t := &expireTask{dir: l.dir, folder: l.name}
+	for i := range n {
+		e := &l.extents[i]
+		t.remove = append(t.remove, e.base)
+		if s := l.open(e); s != nil {
+			l.files.remove(s)
+		}
+	}
+	l.extents = append(l.extents[:0], l.extents[n:]...)
+	l.start = max(l.start, l.extents[0].base)
+	l.recovery = max(l.recovery, min(l.start, l.written))
+	l.epochs.truncateStart(l.start)
+	return l.begin(busyExpire, t)
+}
+
+// expired counts the leading segments to remove. all is true when the active one is among those that should go, which it cannot as it is.
+func (l *Log) expired(now clock.Now, high model.Offset) (n int, all bool) {
+	over := int64(0)
+	if l.cfg.Delete && l.cfg.RetentionBytes >= 0 {
+		over = l.Size() - l.cfg.RetentionBytes
+	}
+	for n < len(l.extents) {
+		e := &l.extents[n]
+		end := l.extentEnd(n)
+		if end > high || (n == len(l.extents)-1 && e.size == 0) {
+			return n, false
+		}
+		started := end <= l.start && n < len(l.extents)-1
+		sized := over > 0 && over >= e.size
+		if !started && !sized && !l.outdated(e, now) {
+			return n, false
+		}
+		over -= e.size
+		n++
+	}
+	return n - 1, true
+}
+
+// outdated is retention by time: Kafka compares the segment's largest timestamp.
+func (l *Log) outdated(e *extent, now clock.Now) bool {
+	if !l.cfg.Delete || l.cfg.RetentionMs < 0 {
+		return false
+	}
+	newest := e.maxTime
+	if newest < 0 {
+		// Kafka takes the file's modification time. We know it only for what we wrote; for the rest the time counts from now on.
+		if e.touched == 0 {
+			e.touched = now.Wall
+		}
+		newest = int64(e.touched)
+	}
+	return int64(now.Wall)-newest > l.cfg.RetentionMs
+}
+
+// expireTask deletes segment files, oldest first, so that a crash leaves a log without holes.
+type expireTask struct {
+	dir    device.Dir
+	folder string
+	remove []model.Offset
+}
+
+func (t *expireTask) do() error {
+	for _, base := range t.remove {
+		if err := removeSegment(t.dir, t.folder, base); err != nil {
+			return err
+		}
+	}
+	return t.dir.SyncDir(t.folder)
+}
+
+func (t *expireTask) finish(l *Log, err error) error {
+	if err != nil {
+		return l.fail(fmt.Errorf("retention: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package log
+
+import (
+	"errors"
+	"io"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// Segment is an open segment: descriptor, mapping, and what finds offsets in it without the disk. It lives in Files.
+type Segment struct {
+	// Immutable while open.
+	files *Files
+	file  device.File
+	data  []byte // mapping of [0, limit); nil where the kernel refused one
+	base  model.Offset
+	limit int64 // the segment never grows beyond
+
+	// Owned by the shard.
+	log      *Log // nil once the segment belongs to no log: it closes with the last lease
+	leases   int  // spans and Works that hold it
+	reserved int64
+	marks    marks
+	recent   ring
+	hints    hints
+	index    []byte // entries the .index file lacks, encoded
+	times    []byte // entries the .timeindex file lacks
+	slot     int32
+	older    *Segment // in the LRU
+	newer    *Segment
+}
+
+// place is where a batch lies.
+type place struct {
+	first uint32 // offset - base of its first record
+	last  uint32
+	pos   uint32
+	size  uint32
+}
+
+// ringSize is how many batches at the tail are known exactly. Consumers at the tail read one or a few batches behind the end.
+const ringSize = 32
+
+// ring remembers the batches appended last. Invariant: they are consecutive, in position and in offset.
+type ring struct {
+	at    [ringSize]place
+	count uint32 // ever pushed since the last reset
+}
+
+func (r *ring) push(p place) {
+	if n := r.count; n > 0 {
+		before := r.at[(n-1)%ringSize]
+		if before.pos+before.size != p.pos {
+			must.Failf("batch at %d does not follow %d+%d", p.pos, before.pos, before.size)
+		}
+	}
+	r.at[r.count%ringSize] = p
+	r.count++
+	if r.count == 1<<31 {
+		r.count = ringSize + r.count%ringSize // keeps the phase, and stays "full"
+	}
+}
+
+// find is the first batch whose last offset is not below rel, where the ring is sure of it.
+func (r *ring) find(rel uint32) (place, bool) {
+	n := min(r.count, ringSize)
+	if n == 0 || rel < r.at[(r.count-n)%ringSize].first {
+		return place{}, false
+	}
+	lower, upper := r.count-n, r.count // first i in [lower, upper) with last >= rel
+	for lower < upper {
+		middle := lower + (upper-lower)/2
+		if r.at[middle%ringSize].last < rel {
+			lower = middle + 1
+		} else {
+			upper = middle
+		}
+	}
+	if lower == r.count {
+		return place{}, false
+	}
+	return r.at[lower%ringSize], true
+}
+
+// hintSize is how many looked-up places a segment remembers: one for each of a few consumers that read through it.
+const hintSize = 8
+
+// hints are the places lookups ended at, replaced in turn.
+type hints struct {
+	at   [hintSize]place
+	next uint32
+	used uint32
+}
+
+func (h *hints) add(p place) {
+	for i := uint32(0); i < h.used; i++ {
+		if h.at[i].pos == p.pos {
+			return
+		}
+	}
+	h.at[h.next%hintSize] = p
+	h.next++
+	h.used = min(h.used+1, hintSize)
+}
+
+func (h *hints) find(rel uint32) (exact place, ok bool, floor uint32) {
+	for i := uint32(0); i < h.used; i++ {
+		p := h.at[i]
+		if p.first > rel {
+			continue
+		}
+		if rel <= p.last {
+			return p, true, 0
+		}
+		floor = max(floor, p.pos)
+	}
+	return place{}, false, floor
+}
+
+// locate finds the first batch whose last offset is not below offset, among the first size bytes, without waiting for the disk.
+// ErrCold when it would have to; io.EOF when there is no such batch.
+func (s *Segment) locate(offset model.Offset, size int64) (place, error) {
+	if offset-s.base > segmentBytesMax {
+		return place{}, io.EOF
+	}
+	rel := uint32(max(offset-s.base, 0))
+	if p, ok := s.recent.find(rel); ok {
+		return p, nil
+	}
+	exact, ok, floor := s.hints.find(rel)
+	if ok {
+		return exact, nil
+	}
+	p, err := s.walk(rel, int64(max(floor, s.marks.floor(rel))), size)
+	if err == nil {
+		s.hints.add(p)
+	}
+	return p, err
+}
+
+// headerGlance is read first: most lookups end within a few headers. Later reads fill the whole scratch.
+const headerGlance = 1 << 10
+
+// walk goes from header to header, from pos on.
+func (s *Segment) walk(rel uint32, pos, size int64) (place, error) {
+	buf := s.files.scratch[:headerGlance]
+	for pos < size {
+		n, err := s.file.PreadNowait(buf[:min(int64(len(buf)), size-pos)], pos)
+		if err != nil {
+			return place{}, err
+		}
+		if n < batch.HeaderSize {
+			return place{}, device.ErrCold // the rest of the header is on a page that is not here, or the file is damaged
+		}
+		used := 0
+		for n-used >= batch.HeaderSize {
+			h, _ := batch.ReadHeader(buf[used:n])
+			p, ok := placeOf(&h, s.base, pos+int64(used), size)
+			if !ok {
+				return place{}, errHeader
+			}
+			if p.last >= rel {
+				return p, nil
+			}
+			used += h.Size()
+		}
+		pos += int64(used)
+		buf = s.files.scratch
+	}
+	return place{}, io.EOF
+}
+
+// errHeader says that a header inside the log is nonsense; the Work that follows finds out more and reports it.
+var errHeader = errors.New("batch header is nonsense")
+
+// placeOf turns a header at pos into a place, and refuses what cannot be a batch of this segment.
+func placeOf(h *batch.Header, base model.Offset, pos, size int64) (place, bool) {
+	if h.Length < batch.HeaderSize-batch.Overhead || pos+int64(h.Size()) > size || h.BaseOffset < base || h.LastOffsetDelta < 0 {
+		return place{}, false
+	}
+	first, last := h.BaseOffset-base, h.LastOffset()-base
+	if first > segmentBytesMax || last > segmentBytesMax || pos > segmentBytesMax {
+		return place{}, false
+	}
+	return place{first: uint32(first), last: uint32(last), pos: uint32(pos), size: uint32(h.Size())}, true
+}
+
+// close ends mapping and descriptor. It blocks.
+func (s *Segment) close() error {
+	err := s.file.Unmap(s.data)
+	s.data = nil
+	return errors.Join(err, s.file.Close())
+}

@@ -1,0 +1,267 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"pinion/disk/device"
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// flushScope is how far a flush goes.
+type flushScope uint8
+
+const (
+	flushIndex  flushScope = iota // entries of the active segment to their files, nothing synced
+	flushSealed                   // everything before the active segment
+	flushAll
+	flushClose // all, and the active segment is made like a sealed one
+)
+
+// SyncWork returns the Work that makes everything written so far durable: segments, indexes, epochs, names. Its Finish moves the recovery
+// point. nil when nothing is dirty or a Work that excludes it is under way.
+func (l *Log) SyncWork() *Work { return l.flush(flushAll) }
+
+// SyncSealed is SyncWork for the segments before the active one, as Kafka flushes after a roll.
+func (l *Log) SyncSealed() *Work {
+	if !l.SealedDirty() {
+		return nil
+	}
+	return l.flush(flushSealed)
+}
+
+// Dirty reports whether a power cut could take something that is written.
+func (l *Log) Dirty() bool {
+	return l.recovery < l.written || l.epochs.dirty || l.namesDirty || l.SealedDirty()
+}
+
+// SealedDirty reports whether a sealed segment is not synced yet: right after a roll, and after recovery.
+func (l *Log) SealedDirty() bool {
+	for i := len(l.extents) - 2; i >= 0 && i >= len(l.extents)-4; i-- {
+		if l.extents[i].dirty() {
+			return true
+		}
+	}
+	return len(l.extents) > 1 && l.recovery < l.last().base
+}
+
+// flush prepares a Work that writes and syncs.
+func (l *Log) flush(scope flushScope) *Work {
+	if l.err != nil || l.closed || l.busy&(busySync|busyEvict|busyActive|busyExpire|busyWhole) != 0 {
+		return nil
+	}
+	t := l.prepareFlush(scope)
+	if t == nil {
+		return nil
+	}
+	return l.begin(busySync, t)
+}
+
+// prepareFlush captures what is dirty; nil when nothing is.
+func (l *Log) prepareFlush(scope flushScope) *flushTask {
+	t := &flushTask{dir: l.dir, folder: l.name, scope: scope, upTo: l.written, generation: l.generation}
+	active := len(l.extents) - 1
+	if scope == flushSealed {
+		t.upTo = l.last().base
+	}
+	for i := range l.extents {
+		e := &l.extents[i]
+		if (scope == flushIndex && i != active) || (scope == flushSealed && i == active) {
+			continue
+		}
+		sealed := i != active || scope == flushClose
+		if !e.dirty() && !(scope == flushClose && i == active) {
+			continue
+		}
+		t.parts = append(t.parts, l.flushPart(e, sealed))
+	}
+	if scope != flushIndex {
+		if l.epochs.dirty {
+			t.epochs = l.epochs.appendFile(nil)
+			l.epochs.dirty = false
+		}
+		t.names = l.namesDirty
+		l.namesDirty = false
+	}
+	if len(t.parts) == 0 && t.epochs == nil && !t.names && l.recovery >= t.upTo {
+		return nil
+	}
+	return t
+}
+
+// flushPart takes what one segment has to write. The entries are lent to the Work; new ones go to another slice meanwhile.
+func (l *Log) flushPart(e *extent, sealed bool) flushPart {
+	p := flushPart{size: e.size, trim: sealed}
+	p.write = indexWrite{folder: l.name, base: e.base, indexAt: int64(e.indexed), timesAt: int64(e.timed)}
+	s := l.open(e)
+	if s == nil {
+		p.write.times = l.takeUnsealed(e)
+		return p
+	}
+	if sealed && e == l.last() {
+		l.noteTime(e, s)
+	}
+	s.hold()
+	p.s = s
+	p.write.index, p.write.times = s.index, s.times
+	s.index, s.times = nil, nil
+	return p
+}
+
+// takeUnsealed is the last time index entry of a segment that was closed when it was sealed.
+func (l *Log) takeUnsealed(e *extent) []byte {
+	for i, base := range l.unsealed {
+		if base == e.base {
+			l.unsealed = append(l.unsealed[:i], l.unsealed[i+1:]...)
+			return appendTimeEntry(nil, timeMark{e.maxTime, uint32(e.maxTimeAt)})
+		}
+	}
+	return nil
+}
+
+// flushTask writes index entries and, unless the scope is flushIndex, syncs.
+type flushTask struct {
+	dir        device.Dir
+	folder     string
+	scope      flushScope
+	parts      []flushPart
+	epochs     []byte // of the checkpoint file; nil when it is up to date
+	names      bool
+	upTo       model.Offset
+	generation uint32
+}
+
+type flushPart struct {
+	write indexWrite
+	s     *Segment // held; nil: opened for the sync alone
+	size  int64
+	trim  bool
+	gone  bool // the file does not exist
+}
+
+// do goes by segment: data, then what points to it, then names. A power cut in between leaves a recovery point below.
+func (t *flushTask) do() error {
+	for i := range t.parts {
+		p := &t.parts[i]
+		if t.scope == flushIndex {
+			if err := p.write.do(t.dir, false); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.syncPart(p); err != nil {
+			return err
+		}
+	}
+	if t.epochs != nil {
+		if err := t.dir.Replace(path.Join(t.folder, epochFile), t.epochs); err != nil {
+			return err
+		}
+	}
+	if t.scope == flushIndex {
+		return nil
+	}
+	if t.names {
+		if err := syncMetadata(t.dir, t.folder); err != nil {
+			return err
+		}
+	}
+	if err := t.dir.SyncDir(t.folder); err != nil {
+		return err
+	}
+	if t.names {
+		return t.dir.SyncDir(".")
+	}
+	return nil
+}
+
+// syncMetadata syncs partition.metadata, where there is one.
+func syncMetadata(dir device.Dir, folder string) error {
+	f, err := dir.Open(path.Join(folder, metadataFile))
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (t *flushTask) syncPart(p *flushPart) error {
+	var file device.File
+	if p.s != nil {
+		file = p.s.file
+	} else {
+		f, err := t.dir.Open(fileName(t.folder, p.write.base, logSuffix))
+		if isNotExist(err) {
+			p.gone = true // retention was faster: finish checks that
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		file = f
+	}
+	if p.trim {
+		if err := file.Trim(p.size); err != nil {
+			return err
+		}
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return p.write.do(t.dir, true)
+}
+
+func (t *flushTask) finish(l *Log, err error) error {
+	for i := range t.parts {
+		t.parts[i].finish(l, err, t.scope, &err)
+	}
+	if err != nil {
+		if t.scope != flushIndex && l.dropped && isNotExist(err) {
+			return nil
+		}
+		return l.fail(err)
+	}
+	if t.scope != flushIndex {
+		l.recovery = max(l.recovery, min(t.upTo, l.written))
+	}
+	return nil
+}
+
+func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
+	if p.s != nil {
+		if p.s.index == nil {
+			p.s.index = p.write.index[:0] // its memory serves again
+		}
+		if p.s.times == nil {
+			p.s.times = p.write.times[:0]
+		}
+		p.s.release()
+	}
+	i := l.extentAt(p.write.base)
+	if i < 0 || err != nil {
+		return
+	}
+	if p.gone {
+		*out = fmt.Errorf("sync segment %d: the file is gone", p.write.base)
+		return
+	}
+	e := &l.extents[i]
+	e.indexed += int32(len(p.write.index))
+	e.timed += int32(len(p.write.times))
+	if scope != flushIndex {
+		e.synced = p.size
+		s := l.open(e)
+		e.indexSynced = e.size == p.size && (s == nil || len(s.index)+len(s.times) == 0)
+		if e.synced > e.size {
+			must.Failf("log %s: %d bytes of segment %d are synced, it has %d", l.name, e.synced, e.base, e.size)
+		}
+		if p.trim && s != nil {
+			s.reserved = min(s.reserved, e.size)
+		}
+	}
+}
