@@ -1,0 +1,195 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+
+	"pinion/engine/model"
+	"pinion/engine/placement"
+)
+
+// A command on the log:
+//
+//	byte 0   version of the encoding (1)
+//	byte 1   kind
+//	rest     the kind's fields in the order of its constructor: integers as unsigned varints, strings and lists with a
+//	         varint count in front, ids as 16 raw bytes, flags as one byte; nothing may follow
+const commandVersion = 1
+
+// Kind says what a command does. Values are on disk: never reuse one.
+type Kind byte
+
+// The kinds of command.
+const (
+	KindCreateTopic         Kind = 1
+	KindDeleteTopic         Kind = 2
+	KindCreatePartitions    Kind = 3
+	KindSetTopicConfigs     Kind = 4
+	KindSetBrokerConfigs    Kind = 5
+	KindRegisterBroker      Kind = 6
+	KindMoveReplica         Kind = 7
+	KindAllocateProducerIDs Kind = 8
+)
+
+// Command is one encoded change, ready to be proposed. The constructors below make it; the zero Command is refused.
+type Command struct{ b []byte }
+
+// Bytes is the encoding. Read only.
+func (c Command) Bytes() []byte { return c.b }
+
+// Kind says what the command does; 0 for the zero Command.
+func (c Command) Kind() Kind {
+	if len(c.b) < 2 {
+		return 0
+	}
+	return Kind(c.b[1])
+}
+
+// TopicSpec describes a topic to be created. The id is chosen by the proposer (random), because Apply must not be.
+type TopicSpec struct {
+	Name              string
+	ID                model.TopicID
+	Internal          bool
+	Configs           map[string]string
+	Partitions        int32            // ignored when Assignment is given
+	ReplicationFactor int16            // ignored when Assignment is given
+	Assignment        [][]model.NodeID // replicas of partition 0, 1, ...; preferred leader first; nil: Apply chooses
+}
+
+// CreateTopic creates one topic (CreateTopics, API key 19). Result.Topic is the new topic.
+func CreateTopic(spec TopicSpec) Command {
+	w := begin(KindCreateTopic)
+	w.string(spec.Name)
+	w.id(spec.ID)
+	w.flag(spec.Internal)
+	w.configs(spec.Configs)
+	w.number(int64(spec.Partitions))
+	w.number(int64(spec.ReplicationFactor))
+	w.assignment(spec.Assignment)
+	return w.command()
+}
+
+// DeleteTopic deletes one incarnation (DeleteTopics, API key 20); with a zero id, whatever has the name. Result.Topic is the
+// topic as it was.
+func DeleteTopic(name string, id model.TopicID) Command {
+	w := begin(KindDeleteTopic)
+	w.string(name)
+	w.id(id)
+	return w.command()
+}
+
+// CreatePartitions grows a topic to count partitions (CreatePartitions, API key 37). Assignment, when given, is that of the
+// new partitions only. Result.Topic is the grown topic.
+func CreatePartitions(name string, count int32, assignment [][]model.NodeID) Command {
+	w := begin(KindCreatePartitions)
+	w.string(name)
+	w.number(int64(count))
+	w.assignment(assignment)
+	return w.command()
+}
+
+// ConfigChange sets one key, or removes it.
+type ConfigChange struct {
+	Key, Value string
+	Delete     bool
+}
+
+// SetTopicConfigs changes a topic's configuration (IncrementalAlterConfigs, API key 44). With replace, what is not named is
+// removed (AlterConfigs, API key 33). A later change of the same key wins.
+func SetTopicConfigs(name string, changes []ConfigChange, replace bool) Command {
+	w := begin(KindSetTopicConfigs)
+	w.string(name)
+	w.changes(changes, replace)
+	return w.command()
+}
+
+// SetBrokerConfigs does the same for a broker's dynamic configuration; node -1 is the cluster-wide default.
+func SetBrokerConfigs(node model.NodeID, changes []ConfigChange, replace bool) Command {
+	w := begin(KindSetBrokerConfigs)
+	w.number(int64(node))
+	w.changes(changes, replace)
+	return w.command()
+}
+
+// Registration is what a starting broker says about itself.
+type Registration struct {
+	Node        model.NodeID
+	Incarnation [16]byte // random per process start; the same one again only refreshes the endpoints
+	Shards      int32
+	Listeners   []placement.Listener
+	Rack        string
+}
+
+// RegisterBroker announces a process (BrokerRegistration, API key 62). A new incarnation gets a new broker epoch, bumps the
+// leader epoch of every partition it leads, and its replicas are dealt anew where the number of shards asks for it.
+// Result.BrokerEpoch is the epoch.
+func RegisterBroker(reg Registration) Command {
+	w := begin(KindRegisterBroker)
+	w.number(int64(reg.Node))
+	w.id(reg.Incarnation)
+	w.number(int64(reg.Shards))
+	w.string(reg.Rack)
+	w.listeners(reg.Listeners)
+	return w.command()
+}
+
+// MoveReplica hands a replica to another shard of its node. bumpLeader starts a new leader epoch too, as core mode needs
+// where the shard is a broker of its own.
+func MoveReplica(p model.Partition, node model.NodeID, shard model.ShardID, bumpLeader bool) Command {
+	w := begin(KindMoveReplica)
+	w.id(p.Topic)
+	w.number(int64(p.Index))
+	w.number(int64(node))
+	w.number(int64(shard))
+	w.flag(bumpLeader)
+	return w.command()
+}
+
+// AllocateProducerIDs reserves the next block of producer ids for a node (API key 67).
+func AllocateProducerIDs(node model.NodeID) Command {
+	w := begin(KindAllocateProducerIDs)
+	w.uvarint(uint64(uint32(node)))
+	return w.command()
+}
+
+func begin(kind Kind) *writer { return &writer{b: []byte{commandVersion, byte(kind)}} }
+
+func (w *writer) command() Command { return Command{b: w.b} }
+
+// configs writes a map in ascending key order: equal maps have one encoding.
+func (w *writer) configs(values map[string]string) {
+	w.uvarint(uint64(len(values)))
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		w.string(k)
+		w.string(values[k])
+	}
+}
+
+func (w *writer) changes(changes []ConfigChange, replace bool) {
+	w.flag(replace)
+	w.uvarint(uint64(len(changes)))
+	for _, c := range changes {
+		w.string(c.Key)
+		w.flag(c.Delete)
+		w.string(c.Value)
+	}
+}
+
+func (w *writer) assignment(assignment [][]model.NodeID) {
+	w.uvarint(uint64(len(assignment)))
+	for _, replicas := range assignment {
+		w.uvarint(uint64(len(replicas)))
+		for _, n := range replicas {
+			w.number(int64(n))
+		}
+	}
+}
+
+func (w *writer) listeners(listeners []placement.Listener) {
+	w.uvarint(uint64(len(listeners)))
+	for _, l := range listeners {
+		w.string(l.Name)
+		w.string(l.Host)
+		w.number(int64(l.Port))
+	}
+}

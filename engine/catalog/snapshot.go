@@ -1,0 +1,176 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"pinion/engine/model"
+	"pinion/engine/placement"
+)
+
+// A snapshot of the machine, in the commands' encoding; everything in ascending order, so that equal states are equal bytes:
+//
+//	version (1) | applied | next producer id | moves | cluster id
+//	brokers:  count, then id, epoch, incarnation, shards, rack, fenced, listeners
+//	configs:  count, then node, key/value pairs
+//	topics:   count, then name, id, internal, configs, partitions:
+//	          count, then leader, leader epoch, partition epoch, replicas (node, shard), ISR
+//
+// The applied index is part of the state it describes and is never stored anywhere else (RELIABILITY B25).
+const snapshotVersion = 1
+
+// AppendSnapshot appends the whole state.
+func (m *Machine) AppendSnapshot(dst []byte) []byte {
+	im := m.draft.View()
+	w := &writer{b: dst}
+	w.byte(snapshotVersion)
+	w.uvarint(m.applied)
+	w.number(m.nextProducerID)
+	w.uvarint(im.Moves())
+	w.string(im.Cluster())
+	w.uvarint(uint64(im.BrokerCount()))
+	for b := range im.Brokers {
+		w.broker(b)
+	}
+	configs := 0
+	for range im.EachBrokerConfig {
+		configs++
+	}
+	w.uvarint(uint64(configs))
+	for node, values := range im.EachBrokerConfig {
+		w.number(int64(node))
+		w.configs(values)
+	}
+	w.uvarint(uint64(im.TopicCount()))
+	for tp := range im.Topics {
+		w.topic(tp)
+	}
+	return w.b
+}
+
+func (w *writer) broker(b *placement.Broker) {
+	w.number(int64(b.ID))
+	w.number(b.Epoch)
+	w.id(b.Incarnation)
+	w.number(int64(b.Shards))
+	w.string(b.Rack)
+	w.flag(b.Fenced)
+	w.listeners(b.Listeners)
+}
+
+func (w *writer) topic(tp *placement.Topic) {
+	w.string(tp.Name)
+	w.id(tp.ID)
+	w.flag(tp.Internal)
+	w.configs(tp.Configs)
+	w.uvarint(uint64(tp.Partitions()))
+	for i := range tp.Partitions() {
+		p := tp.Partition(i)
+		w.number(int64(p.Leader))
+		w.number(int64(p.LeaderEpoch))
+		w.number(int64(p.PartitionEpoch))
+		w.uvarint(uint64(len(p.Replicas)))
+		for _, r := range p.Replicas {
+			w.number(int64(r.Node))
+			w.number(int64(r.Shard))
+		}
+		w.uvarint(uint64(len(p.ISR)))
+		for _, n := range p.ISR {
+			w.number(int64(n))
+		}
+	}
+}
+
+var errSnapshot = errors.New("snapshot is malformed")
+
+// Restore rebuilds the machine from a snapshot. Nothing in it is believed: an error means damage or a newer format.
+func Restore(data []byte) (*Machine, error) {
+	r := &reader{b: data}
+	if version := r.byte(); r.bad || version != snapshotVersion {
+		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d", version, snapshotVersion)
+	}
+	applied, producers, moves := r.uvarint(math.MaxUint64), r.number(), r.uvarint(math.MaxUint64)
+	m := New(r.string(labelBytesMax))
+	m.applied, m.nextProducerID = applied, producers
+	m.draft.SetMoves(moves)
+	for range r.count(brokersMax) {
+		m.restoreBroker(r)
+	}
+	for range r.count(brokersMax + 1) {
+		node, values := model.NodeID(r.int32()), r.configs()
+		if values == nil || m.draft.View().BrokerConfigs(node) != nil {
+			r.fail()
+			break
+		}
+		m.draft.SetBrokerConfigs(node, values)
+	}
+	for range r.count(partitionsMax) {
+		m.restoreTopic(r)
+	}
+	if !r.done() || producers < 0 {
+		return nil, fmt.Errorf("restore catalogue: %w", errSnapshot)
+	}
+	m.loads = loadsOf(m.draft.View())
+	m.image = m.draft.Freeze(model.Revision(applied))
+	return m, nil
+}
+
+func (m *Machine) restoreBroker(r *reader) {
+	b := &placement.Broker{ID: model.NodeID(r.int32()), Epoch: r.number(), Incarnation: r.id(), Shards: r.int32(),
+		Rack: r.string(labelBytesMax), Fenced: r.flag(), Listeners: r.listeners()}
+	if r.bad || b.ID < 0 || b.Shards < 1 || b.Shards > shardsMax || m.draft.View().Broker(b.ID) != nil {
+		r.fail()
+		return
+	}
+	m.draft.SetBroker(b)
+}
+
+func (m *Machine) restoreTopic(r *reader) {
+	name, id, internal, configs := r.string(nameBytesMax), model.TopicID(r.id()), r.flag(), r.configs()
+	im := m.draft.View()
+	n := r.count(topicPartitionsMax)
+	if r.bad || n == 0 || CheckName(name) != nil || im.TopicLike(name) != nil || id.IsZero() || im.TopicByID(id) != nil {
+		r.fail()
+		return
+	}
+	parts := make([]*placement.Partition, 0, n)
+	for range n {
+		p := r.partition()
+		if r.bad {
+			return
+		}
+		parts = append(parts, p)
+	}
+	if im.PartitionCount()+n > partitionsMax {
+		r.fail()
+		return
+	}
+	m.draft.AddTopic(name, id, internal, configs, parts)
+}
+
+func (r *reader) partition() *placement.Partition {
+	p := &placement.Partition{Leader: model.NodeID(r.int32()), LeaderEpoch: model.Epoch(r.int32()), PartitionEpoch: r.int32()}
+	replicas := r.count(replicasMax)
+	p.Replicas = make([]placement.Replica, 0, replicas)
+	for range replicas {
+		replica := placement.Replica{Node: model.NodeID(r.int32()), Shard: model.ShardID(r.int32())}
+		if p.ShardOn(replica.Node) != model.NoShard || replica.Shard < 0 {
+			r.fail()
+		}
+		p.Replicas = append(p.Replicas, replica)
+	}
+	isr := r.count(replicasMax)
+	p.ISR = make([]model.NodeID, 0, isr)
+	for range isr {
+		n := model.NodeID(r.int32())
+		if p.ShardOn(n) == model.NoShard || p.InSync(n) {
+			r.fail()
+		}
+		p.ISR = append(p.ISR, n)
+	}
+	if replicas == 0 || p.Leader != placement.NoLeader && p.ShardOn(p.Leader) == model.NoShard {
+		r.fail()
+	}
+	return p
+}

@@ -1,0 +1,194 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// build reads every key with an effect. What does not fit together becomes a problem; what was wrong by itself was reported
+// when it was gathered and stands at its default here.
+func build(g *gatherer) *Broker {
+	b := &Broker{
+		NodeID:  g.nodeID(),
+		Rack:    g.text("broker.rack"),
+		LogDirs: g.logDirs(),
+		Pinion:  g.pinion(),
+
+		AutoCreateTopics:         g.flag("auto.create.topics.enable"),
+		DeleteTopics:             g.flag("delete.topic.enable"),
+		NumPartitions:            g.int32("num.partitions"),
+		DefaultReplicationFactor: int16(g.number("default.replication.factor")),
+
+		SocketSendBufferBytes:    g.int32("socket.send.buffer.bytes"),
+		SocketReceiveBufferBytes: g.int32("socket.receive.buffer.bytes"),
+		SocketRequestBytesMax:    g.int32("socket.request.max.bytes"),
+		SocketBacklog:            g.int32("socket.listen.backlog.size"),
+		ConnectionsIdleMax:       g.duration("connections.max.idle.ms"),
+		ConnectionsMax:           g.int32("max.connections"),
+		ConnectionsPerIPMax:      g.int32("max.connections.per.ip"),
+		ConnectionsPerIP:         g.overridesPerIP(),
+
+		FetchBytesMax:         g.int32("fetch.max.bytes"),
+		FetchSessionSlots:     g.int32("max.incremental.fetch.session.cache.slots"),
+		DescribePartitionsMax: g.int32("max.request.partition.size.limit"),
+		ProducerIDExpiration:  g.duration("producer.id.expiration.ms"),
+		ProducerIDCheck:       g.duration("producer.id.expiration.check.interval.ms"),
+		RetentionCheck:        g.duration("log.retention.check.interval.ms"),
+		RecoveryPointInterval: g.duration("log.flush.offset.checkpoint.interval.ms"),
+		RecoveryThreads:       g.int32("num.recovery.threads.per.data.dir"),
+
+		settings: g.settings,
+	}
+	g.roles()
+	g.listeners(b)
+	g.access()
+	if int64(b.SocketRequestBytesMax) > b.Pinion.RequestBytes {
+		g.conflict("pinion.memory.request.bytes", fmt.Sprintf("pinion.memory.request.bytes = %d is less than socket.request.max.bytes = %d: "+
+			"the largest request could never be read", b.Pinion.RequestBytes, b.SocketRequestBytesMax))
+	}
+	b.topic = g.topicDefaults(b)
+	return b
+}
+
+// conflict reports a mistake about a key, at the place it was set.
+func (g *gatherer) conflict(key, text string) { g.problem(g.settings[key].Where, key, text) }
+
+func (g *gatherer) isSet(key string) bool { _, ok := g.settings[key]; return ok }
+
+// text is a key's value or default.
+func (g *gatherer) text(key string) string {
+	if set, ok := g.settings[key]; ok {
+		return set.Value
+	}
+	row := brokerKeys().byName[key]
+	if row == nil {
+		must.Failf("keys.table lacks %s", key)
+	}
+	return row.Default
+}
+
+func (g *gatherer) list(key string) []string { return splitList(g.text(key)) }
+func (g *gatherer) flag(key string) bool     { return g.text(key) == "true" }
+func (g *gatherer) int32(key string) int32   { return int32(g.number(key)) }
+
+func (g *gatherer) number(key string) int64 {
+	n, err := strconv.ParseInt(g.text(key), 10, 64)
+	if err != nil {
+		must.Failf("%s passed as a number but is not: %v", key, err)
+	}
+	return n
+}
+
+// duration reads a key in milliseconds; what no time.Duration can hold becomes the longest.
+func (g *gatherer) duration(key string) time.Duration {
+	return time.Duration(min(g.number(key), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
+// nodeID reads node.id, or broker.id as it was called before KRaft. Kafka's default for the latter, -1, means unset.
+func (g *gatherer) nodeID() model.NodeID {
+	id := g.number("node.id")
+	if old, ok := g.settings["broker.id"]; ok && old.Value != "-1" {
+		n := g.number("broker.id")
+		if g.isSet("node.id") && n != id {
+			g.conflict("broker.id", fmt.Sprintf("broker.id = %d and node.id = %d differ; they are the same setting", n, id))
+		}
+		id = n
+	}
+	return model.NodeID(id)
+}
+
+func (g *gatherer) logDirs() []string {
+	key := "log.dirs"
+	if !g.isSet(key) && g.isSet("log.dir") {
+		key = "log.dir"
+	}
+	dirs := g.list(key)
+	if len(dirs) == 0 || contains(dirs, "") {
+		g.conflict(key, key+" names no directory")
+		return []string{brokerKeys().byName["log.dirs"].Default}
+	}
+	if len(dirs) > 1 {
+		g.notice(g.settings[key].Where, key, fmt.Sprintf("%s names %d directories; only the first, %s, is used", key, len(dirs), dirs[0]))
+	}
+	return dirs
+}
+
+func (g *gatherer) pinion() Pinion {
+	p := Pinion{
+		Shards:        int(g.number("pinion.shards")),
+		Advertise:     g.text("pinion.advertise"),
+		Admin:         g.text("pinion.admin"),
+		RequestBytes:  g.number("pinion.memory.request.bytes"),
+		ResponseBytes: g.number("pinion.memory.response.bytes"),
+		ParkedBytes:   g.number("pinion.memory.parked.bytes"),
+	}
+	if p.Advertise == "core" {
+		g.conflict("pinion.advertise", "pinion.advertise = core is not available yet; use node")
+	}
+	if g.text("pinion.durability") == "fsync" {
+		g.conflict("pinion.durability", "pinion.durability = fsync is not available yet; only memory is, which acknowledges from the page cache")
+	}
+	if p.Admin != "" && !validAddress(p.Admin) {
+		g.conflict("pinion.admin", fmt.Sprintf("pinion.admin = %q: want host:port, or nothing to turn it off; default 127.0.0.1:9644", p.Admin))
+	}
+	return p
+}
+
+func validAddress(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// overridesPerIP reads "127.0.0.1:200,host:100"; the limit follows the last colon, so IPv6 addresses need no brackets.
+func (g *gatherer) overridesPerIP() map[string]int32 {
+	const key = "max.connections.per.ip.overrides"
+	limits := map[string]int32{}
+	for _, item := range g.list(key) {
+		colon := strings.LastIndexByte(item, ':')
+		host, limit := item, ""
+		if colon >= 0 {
+			host, limit = strings.TrimSpace(item[:colon]), strings.TrimSpace(item[colon+1:])
+		}
+		n, err := strconv.ParseInt(limit, 10, 32)
+		if err != nil || n < 0 || host == "" {
+			g.conflict(key, fmt.Sprintf("%s: %q is not host:limit, as in 127.0.0.1:200,client.example.net:100", key, item))
+			continue
+		}
+		limits[strings.Trim(host, "[]")] = int32(n)
+	}
+	return limits
+}
+
+// roles accepts what Kafka's files say about process.roles: a pinion node is always broker and controller.
+func (g *gatherer) roles() {
+	roles := g.list("process.roles")
+	for _, role := range roles {
+		if role != "broker" && role != "controller" {
+			return // reported when it was gathered
+		}
+	}
+	switch {
+	case len(roles) == 1 && roles[0] == "controller":
+		g.conflict("process.roles", "process.roles = controller: a node without the broker role is not available; every pinion node is both")
+	case len(roles) == 1:
+		g.notice(g.settings["process.roles"].Where, "process.roles", "process.roles: the node is its own controller as well")
+	}
+}
+
+// access refuses what would silently drop a protection somebody asked for.
+func (g *gatherer) access() {
+	if class := g.text("authorizer.class.name"); class != "" {
+		g.conflict("authorizer.class.name", fmt.Sprintf("authorizer.class.name = %s: access control is not available yet; remove the key to let every client do everything", class))
+	}
+}

@@ -1,0 +1,98 @@
+// Package config turns Kafka's broker and topic keys into typed values. It owns the one table of keys (keys.table,
+// topic.table), the rule by which file, environment and flags override each other, and the text of every complaint about them.
+// It refuses to touch anything: it opens no file, reads no environment, applies nothing; who calls it hands in the bytes
+// and gets either a complete Broker or every mistake at once.
+package config
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"pinion/engine/model"
+)
+
+// Broker is the configuration of one node, complete and checked. It is immutable after Load.
+type Broker struct {
+	NodeID model.NodeID // node.id, or broker.id of older files
+	Rack   string       // broker.rack; empty: none
+
+	// Listeners are the addresses to bind, in file order; Advertised what Metadata tells clients, matched to Listeners by
+	// Name. An empty Host in Listeners binds every address; an empty Host in Advertised means "the address the client
+	// connected to", which is what a wildcard listener without advertised.listeners gets. Port 0 in Listeners lets the
+	// kernel choose; the advertised port is then 0 too, and stands for the port chosen.
+	Listeners           []Listener
+	Advertised          []Listener
+	InterBrokerListener string // name of one of Listeners
+
+	LogDirs []string // log.dirs, else log.dir; at least one. Only the first is used, with a warning
+	Pinion  Pinion   // pinion.* keys
+
+	AutoCreateTopics         bool
+	DeleteTopics             bool // delete.topic.enable
+	NumPartitions            int32
+	DefaultReplicationFactor int16
+
+	SocketSendBufferBytes    int32 // -1: the kernel's default
+	SocketReceiveBufferBytes int32 // -1: the kernel's default
+	SocketRequestBytesMax    int32 // largest frame of a Produce request
+	SocketBacklog            int32
+	ConnectionsIdleMax       time.Duration // negative: never closed for idleness
+	ConnectionsMax           int32
+	ConnectionsPerIPMax      int32
+	ConnectionsPerIP         map[string]int32 // max.connections.per.ip.overrides: address or host name to limit
+
+	FetchBytesMax         int32 // fetch.max.bytes; upper bound of one Fetch response, first batch aside
+	FetchSessionSlots     int32
+	DescribePartitionsMax int32 // max.request.partition.size.limit, DescribeTopicPartitions (key 75)
+	ProducerIDExpiration  time.Duration
+	ProducerIDCheck       time.Duration // how often expiry is looked for
+	RetentionCheck        time.Duration // log.retention.check.interval.ms
+	RecoveryPointInterval time.Duration // log.flush.offset.checkpoint.interval.ms
+	RecoveryThreads       int32         // num.recovery.threads.per.data.dir
+
+	settings map[string]Setting // what was set, by key
+	topic    Topic              // what a topic without overrides gets
+}
+
+// Pinion holds the keys Kafka does not have.
+type Pinion struct {
+	Shards        int    // 0: one per usable CPU
+	Advertise     string // "node"; "core" is refused for now
+	Admin         string // host:port of the admin server; empty: off
+	Durability    Durability
+	RequestBytes  int64 // per shard: bodies of requests being read or handled
+	ResponseBytes int64 // per shard: response bytes not yet handed to the kernel
+	ParkedBytes   int64 // per shard: requests that wait (acknowledgements, long polls)
+}
+
+// Listener is one named endpoint.
+type Listener struct {
+	Name     string // upper case, such as PLAINTEXT
+	Protocol string // security protocol; only PLAINTEXT for now
+	Host     string // without brackets for IPv6; empty: see Broker
+	Port     int32  // 0..65535
+}
+
+// Address is host:port, as net.Listen and humans take it.
+func (l Listener) Address() string { return net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))) }
+
+// String is Kafka's form, NAME://host:port.
+func (l Listener) String() string { return l.Name + "://" + l.Address() }
+
+// Durability says when an acks=all acknowledgement may be sent.
+type Durability uint8
+
+const (
+	// DurabilityMemory acknowledges what is in the page cache of the in-sync replicas, as Kafka does by default.
+	DurabilityMemory Durability = iota
+	// DurabilityFsync acknowledges what is fdatasynced on min.insync.replicas replicas. It is refused for now.
+	DurabilityFsync
+)
+
+func (d Durability) String() string {
+	if d == DurabilityFsync {
+		return "fsync"
+	}
+	return "memory"
+}
