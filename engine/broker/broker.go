@@ -1,0 +1,246 @@
+// Package broker puts the rooms of a node together: the log directory and its identity, the controller, the shards and the
+// partitions they own. It owns the order in which they come up and go down, and refuses to know any protocol: net/front opens
+// the doors. Its methods are called by the program's main goroutine and block; the shards themselves never call it.
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"pinion/disk/device"
+	"pinion/disk/identity"
+	"pinion/disk/log"
+	"pinion/engine/catalog"
+	"pinion/engine/clock"
+	"pinion/engine/config"
+	"pinion/engine/control"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+)
+
+// Broker is one node. Immutable after Start but for what the rooms own.
+type Broker struct {
+	Config  *config.Broker
+	Control *control.Control
+	Shards  *shard.Set
+	Sets    []*partition.Set
+	Claim   *identity.Claim
+	CPUs    []int // one for each shard
+
+	dir      device.Dir
+	log      *slog.Logger
+	recovery map[string]model.Offset
+	ran      atomic.Bool // the controller's loop was started
+}
+
+// Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
+// help.
+func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
+	b := &Broker{Config: cfg, log: logger}
+	dir, err := device.OpenDir(cfg.LogDirs[0])
+	if err != nil {
+		return nil, fmt.Errorf("log directory: %w", err)
+	}
+	b.dir = dir
+	if b.Claim, err = identity.Open(dir, identity.Want{Node: cfg.NodeID, Random: rand.Reader}); err != nil {
+		return nil, err
+	}
+	if err := b.open(); err != nil {
+		return nil, errors.Join(err, b.Claim.Close())
+	}
+	return b, nil
+}
+
+func (b *Broker) open() error {
+	if _, err := log.RemoveDropped(b.dir); err != nil {
+		return fmt.Errorf("finish deletions: %w", err)
+	}
+	points, err := readRecoveryPoints(b.dir)
+	if err != nil {
+		return err
+	}
+	b.recovery = points
+	b.Control, err = control.Open(control.Options{
+		Node: b.Config.NodeID, Dir: b.dir, Clock: clock.Real{}, Cluster: b.Claim.Cluster, OnImage: b.published, Log: b.log,
+	})
+	if err != nil {
+		return err
+	}
+	usable, err := shard.CPUs()
+	if err != nil {
+		return errors.Join(err, b.stopControl())
+	}
+	n := b.Config.Pinion.Shards
+	if n == 0 {
+		n = len(usable)
+	}
+	for i := range n {
+		b.CPUs = append(b.CPUs, usable[i%len(usable)])
+	}
+	if b.Shards, err = shard.NewSet(n, clock.Real{}); err != nil {
+		return errors.Join(err, b.stopControl())
+	}
+	return nil
+}
+
+// stopControl ends a controller whose loop was never started.
+func (b *Broker) stopControl() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return b.Control.Run(ctx)
+}
+
+// RunControl is the controller's loop, until ctx ends or its disk fails. The program gives it a goroutine.
+func (b *Broker) RunControl(ctx context.Context) error {
+	b.ran.Store(true)
+	return b.Control.Run(ctx)
+}
+
+// Start registers the node, starts the shards and recovers their partitions. The controller's loop must be running.
+func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) error {
+	reg := catalog.Registration{Node: b.Config.NodeID, Shards: int32(b.Shards.Len()), Listeners: listeners, Rack: b.Config.Rack}
+	if _, err := rand.Read(reg.Incarnation[:]); err != nil {
+		return fmt.Errorf("random incarnation: %w", err)
+	}
+	if err := b.Propose(ctx, catalog.RegisterBroker(reg)); err != nil {
+		return fmt.Errorf("register broker: %w", err)
+	}
+	options := partition.Options{
+		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Config, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
+		Files: b.filesPerShard(),
+	}
+	sets := make([]*partition.Set, b.Shards.Len())
+	b.Shards.Start(b.CPUs)
+	for i := range sets {
+		s := b.Shards.Shard(model.ShardID(i))
+		<-s.Visit(func(t *shard.Turn) {
+			sets[i] = partition.NewSet(t, options)
+			s.AtEnd(sets[i])
+		})
+	}
+	b.Sets = sets
+	for i := range sets {
+		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].Open)
+	}
+	return b.awaitRecovery(ctx)
+}
+
+// awaitRecovery waits until every partition of the image is open.
+func (b *Broker) awaitRecovery(ctx context.Context) error {
+	for {
+		left := 0
+		for i, set := range b.Sets {
+			<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { left += set.Stats(t).Opening })
+		}
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// Abandon gives the directory up of a node whose start failed. The controller's loop, if it was started, has ended.
+func (b *Broker) Abandon() error {
+	var err error
+	if !b.ran.Load() {
+		err = b.stopControl()
+	}
+	if b.Sets != nil {
+		b.Shards.Stop()
+	}
+	return errors.Join(err, b.Shards.Close(), b.Claim.Close())
+}
+
+// Propose has the controller agree on a command and waits for the outcome.
+func (b *Broker) Propose(ctx context.Context, cmd catalog.Command) error {
+	done := make(chan catalog.Result, 1)
+	if !b.Control.Propose(cmd, func(res catalog.Result) { done <- res }) {
+		return control.ErrStopped
+	}
+	select {
+	case res := <-done:
+		if res.Err != nil {
+			return res.Err
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// changed is mail to a shard: the image changed for these topics.
+type changed struct {
+	shard.Letter
+	set    *partition.Set
+	image  *placement.Image
+	topics []model.TopicID
+}
+
+// Deliver applies the change on the shard.
+func (c *changed) Deliver(t *shard.Turn) { c.set.Changed(t, c.image, c.topics) }
+
+// published sends every shard what an image changed. It runs on the control goroutine.
+func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
+	if b.Sets == nil {
+		return
+	}
+	topics := append(append([]model.TopicID{}, d.Deleted...), d.Configured...)
+	for _, p := range d.Partitions {
+		topics = append(topics, p.Topic)
+	}
+	if len(topics) == 0 {
+		return
+	}
+	for i, set := range b.Sets {
+		b.Shards.Shard(model.ShardID(i)).Post(&changed{set: set, image: image, topics: topics})
+	}
+}
+
+// Stop closes every log, stores the recovery points, stops the shards and gives the directory up. Nobody may ask anything of
+// the shards any more; the controller's loop has ended or ends with its context.
+func (b *Broker) Stop(ctx context.Context) error {
+	points := make(map[string]model.Offset)
+	for i, set := range b.Sets {
+		closed := make(chan []partition.Closed, 1)
+		b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
+			set.Close(t, func(_ *shard.Turn, list []partition.Closed) { closed <- list })
+		})
+		select {
+		case list := <-closed:
+			for _, c := range list {
+				points[c.Dir] = c.Recovery
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
+		}
+	}
+	err := writeRecoveryPoints(b.dir, points)
+	if b.Sets != nil {
+		b.Shards.Stop()
+	}
+	return errors.Join(err, b.Shards.Close(), b.Claim.Close())
+}
+
+// Checkpoint stores the recovery points of all open logs, so that a start after a crash reads less.
+func (b *Broker) Checkpoint() error {
+	points := make(map[string]model.Offset)
+	for i, set := range b.Sets {
+		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
+			for _, c := range set.RecoveryPoints(t) {
+				points[c.Dir] = c.Recovery
+			}
+		})
+	}
+	return writeRecoveryPoints(b.dir, points)
+}

@@ -1,0 +1,72 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"pinion/disk/device"
+	"pinion/engine/model"
+)
+
+// recoveryFile is Kafka's: a version, a count, then "topic partition offset" a line. Below the offset a log is synced.
+const recoveryFile = "recovery-point-offset-checkpoint"
+
+const recoveryBytesMax = 64 << 20
+
+func readRecoveryPoints(dir device.Dir) (map[string]model.Offset, error) {
+	text, err := dir.ReadFile(recoveryFile, recoveryBytesMax)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]model.Offset{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", recoveryFile, err)
+	}
+	points := make(map[string]model.Offset)
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	for i, line := range lines {
+		if i < 2 {
+			continue
+		}
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			return map[string]model.Offset{}, nil // a damaged checkpoint costs time, not data: everything is read
+		}
+		offset, err := strconv.ParseInt(fields[2], 10, 64)
+		if err != nil || offset < 0 {
+			return map[string]model.Offset{}, nil
+		}
+		points[fields[0]+"-"+fields[1]] = model.Offset(offset)
+	}
+	return points, nil
+}
+
+func writeRecoveryPoints(dir device.Dir, points map[string]model.Offset) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "0\n%d\n", len(points))
+	for _, name := range slices.Sorted(maps.Keys(points)) {
+		cut := strings.LastIndexByte(name, '-')
+		fmt.Fprintf(&b, "%s %s %d\n", name[:cut], name[cut+1:], points[name])
+	}
+	if err := dir.Replace(recoveryFile, []byte(b.String())); err != nil {
+		return fmt.Errorf("write %s: %w", recoveryFile, err)
+	}
+	return nil
+}
+
+// filesPerShard divides half of the descriptors this process may open among the shards' segment files; the other half is for
+// connections.
+func (b *Broker) filesPerShard() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur == 0 {
+		limit.Cur = 1024
+	}
+	const most = 16_000 // mappings: vm.max_map_count is 65530 by default
+	return max(64, int(min(limit.Cur/2, most))/b.Shards.Len())
+}

@@ -1,0 +1,230 @@
+package partition
+
+import (
+	"pinion/disk/log"
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// fetch answers a poll's ask with spans, after preparing what is cold or still opening.
+func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
+	s.own.Check(t)
+	ask.Bytes, ask.Registered, ask.pending, ask.got = 0, false, 0, 0
+	for i := range ask.Parts {
+		part := &ask.Parts[i]
+		part.ask, part.Leased, part.Diverging, part.Code = ask, false, false, OK
+		p, code := s.find(t, part.Partition)
+		if code != OK {
+			part.refuse(code)
+			continue
+		}
+		if p.state == opening {
+			ask.pending++
+			p.stalled = append(p.stalled, ask)
+			continue
+		}
+		p.read(t, part)
+	}
+	if ask.pending == 0 {
+		s.fetched(t, ask)
+	}
+}
+
+// refuse marks the part as answered with an error; marks are unknown then (-1, as Kafka answers).
+func (part *FetchPart) refuse(code Code) {
+	part.Code, part.High, part.Stable, part.LogStart = code, -1, -1, -1
+}
+
+// read bounds one partition's read and takes its span on loan.
+func (p *Partition) read(t *shard.Turn, part *FetchPart) {
+	if code := p.verdict(); code != OK {
+		part.refuse(code)
+		return
+	}
+	part.High, part.Stable, part.LogStart, part.LeaderEpoch = p.marks.High, p.marks.Stable, p.log.Start(), p.epoch
+	if code := p.epochCode(part.Epoch); code != OK {
+		part.refuse(code)
+		return
+	}
+	if part.LastFetched != model.NoEpoch {
+		at, end := p.log.EpochEnd(part.LastFetched)
+		if at != part.LastFetched || end < part.From {
+			part.Diverging, part.DivergeAt, part.DivergeEnd = true, at, end
+			return
+		}
+	}
+	if part.From < p.log.Start() || part.From > p.marks.High {
+		part.Code = OutOfRange
+		return
+	}
+	ask := part.ask
+	limit := p.marks.Visible(ask.Committed)
+	if part.From >= limit {
+		return
+	}
+	span, st := p.log.Read(part.From, limit, int(min(int64(part.BytesMax), ask.BytesMax)), true)
+	switch st {
+	case log.ReadOK:
+		part.Span, part.Leased, part.log = span, true, p.log
+		ask.Bytes += int64(span.Len)
+	case log.ReadNeedsWork:
+		p.helpRead(t, part)
+	case log.ReadEmpty:
+	default:
+		part.Code = OutOfRange
+	}
+}
+
+// fetched sends the ask home, leaving a waiter if there was nothing and it asked to wait.
+func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
+	if ask.Wait && ask.Bytes < ask.BytesMin && !ask.refused() {
+		// Too little: what there is goes back, its size stays known, and the poll asks again when there is more.
+		s.release(t, ask)
+		ask.Registered = true
+		ask.got = ask.Bytes
+		for i := range ask.Parts {
+			part := &ask.Parts[i]
+			if p := s.byName[part.Partition]; p != nil {
+				p.enlist(part)
+			}
+		}
+	}
+	t.Reply(ask.Home, (*FetchReply)(ask))
+}
+
+// refused reports whether any part has an answer that ends a poll at once.
+func (a *FetchAsk) refused() bool {
+	for i := range a.Parts {
+		if a.Parts[i].Code != OK || a.Parts[i].Diverging {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Partition) enlist(part *FetchPart) {
+	head := &p.waiters
+	if head.next == nil {
+		head.next, head.prev = head, head
+	}
+	part.prev, part.next = head.prev, head
+	head.prev.next, head.prev = part, part
+	part.waiting = true
+}
+
+func (part *FetchPart) delist() {
+	if !part.waiting {
+		return
+	}
+	part.prev.next, part.next.prev = part.next, part.prev
+	part.prev, part.next, part.waiting = nil, nil, false
+}
+
+// wake tells polls that so many bytes became visible; one with enough is fired and forgotten.
+func (p *Partition) wake(t *shard.Turn, bytes int64) {
+	head := &p.waiters
+	if head.next == nil {
+		return
+	}
+	for part := head.next; part != head; {
+		next := part.next
+		ask := part.ask
+		ask.got += bytes
+		if ask.got >= ask.BytesMin {
+			// Firing unlinks every part of the ask, which may include the next one here only if a request names a
+			// partition twice; then the walk starts over.
+			again := next != head && next.ask == ask
+			p.set.forget(ask)
+			ask.fire.ask = ask
+			t.Reply(ask.Home, &ask.fire)
+			if again {
+				next = head.next
+			}
+		}
+		part = next
+	}
+}
+
+// forget unlinks an ask from all its partitions.
+func (s *Set) forget(ask *FetchAsk) {
+	for i := range ask.Parts {
+		ask.Parts[i].delist()
+	}
+}
+
+// release takes the ask's spans back.
+func (s *Set) release(t *shard.Turn, ask *FetchAsk) {
+	s.own.Check(t)
+	for i := range ask.Parts {
+		part := &ask.Parts[i]
+		if part.Leased {
+			part.Leased = false
+			part.log.Release(part.Span)
+			part.Span = log.Span{}
+		}
+	}
+}
+
+// resumeFetches reads for the polls that waited for the partition to open.
+func (p *Partition) resumeFetches(t *shard.Turn) {
+	stalled := p.stalled
+	p.stalled = nil
+	for _, ask := range stalled {
+		for i := range ask.Parts {
+			if part := &ask.Parts[i]; part.Partition == p.name && !part.Leased && part.Code == OK {
+				p.read(t, part)
+			}
+		}
+		p.set.settle(t, ask)
+	}
+}
+
+// settle counts one preparation of an ask as done.
+func (s *Set) settle(t *shard.Turn, ask *FetchAsk) {
+	ask.pending--
+	if ask.pending == 0 {
+		s.fetched(t, ask)
+	}
+}
+
+// readWork prepares one cold read on a helper.
+type readWork struct {
+	shard.Letter
+	work *log.Work
+	p    *Partition
+	part *FetchPart
+}
+
+// Run does the blocking part.
+func (w *readWork) Run() { w.work.Do() }
+
+// Deliver reads again, back on the owner.
+func (w *readWork) Deliver(t *shard.Turn) {
+	p, part := w.p, w.part
+	p.caring--
+	switch err := p.log.Finish(w.work); {
+	case err == nil:
+		p.read(t, part)
+	case p.log.Err() != nil:
+		p.fail(t, err)
+		part.refuse(StorageFailed)
+	default:
+		p.set.options.Log.Warn("read", "partition", p.dir, "offset", part.From, "err", err)
+		part.refuse(StorageFailed)
+	}
+	p.set.settle(t, part.ask)
+	p.drain(t)
+	p.buried(t)
+}
+
+func (p *Partition) helpRead(t *shard.Turn, part *FetchPart) {
+	work := p.log.PrepareRead(part.From)
+	if work == nil {
+		// Somebody else's work has just made it ready.
+		p.read(t, part)
+		return
+	}
+	part.ask.pending++
+	p.caring++
+	t.HelpBulk(&readWork{work: work, p: p, part: part})
+}

@@ -1,0 +1,47 @@
+package partition
+
+import (
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// Marks are the offsets everything waits on. Invariants: Stable <= High <= End and Durable <= End.
+type Marks struct {
+	End     model.Offset // next offset to assign, counting only what is written
+	Durable model.Offset // everything below survives a power cut, as far as the topic's durability promises
+	High    model.Offset // first offset consumers may not see yet
+	Stable  model.Offset // first offset of the oldest open transaction, or High
+}
+
+// Written tells that the log holds everything below end. In memory durability a written byte counts as durable, and the only
+// replica of a partition decides its high watermark alone.
+func (m *Marks) Written(end model.Offset) {
+	if end < m.End {
+		must.Failf("log end moved back from %d to %d without a truncation", m.End, end)
+	}
+	m.End, m.Durable, m.High, m.Stable = end, end, end, end
+	m.check()
+}
+
+// Truncated tells that the log was cut to end.
+func (m *Marks) Truncated(end model.Offset) {
+	m.End = min(m.End, end)
+	m.Durable = min(m.Durable, end)
+	m.High = min(m.High, end)
+	m.Stable = min(m.Stable, end)
+	m.check()
+}
+
+func (m *Marks) check() {
+	if m.Stable > m.High || m.High > m.End || m.Durable > m.End {
+		must.Failf("marks out of order: stable %d, high %d, durable %d, end %d", m.Stable, m.High, m.Durable, m.End)
+	}
+}
+
+// Visible is the first offset a reader may not see: the stable one for those who read only committed records.
+func (m *Marks) Visible(committed bool) model.Offset {
+	if committed {
+		return m.Stable
+	}
+	return m.High
+}

@@ -1,0 +1,175 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/disk/log"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/placement"
+	"pinion/engine/producer"
+	"pinion/engine/shard"
+)
+
+// open makes the partition and sends its recovery to a helper. A partition that never got a record has no directory and opens
+// without touching the disk.
+func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
+	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch}
+	s.byName[name] = p
+	s.opening++
+	c, err := s.options.Broker.Topic(topic.Configs)
+	if err != nil {
+		s.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
+		c, _ = s.options.Broker.Topic(nil)
+	}
+	p.config = c
+	job := &openJob{p: p, dir: s.options.Dir, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall, from: s.options.Recovery[p.dir]}
+	t.Help(job)
+	return p
+}
+
+// openJob recovers one partition: log, then producers from the newest snapshot and the batches behind it.
+type openJob struct {
+	shard.Letter
+	p *Partition
+
+	dir    device.Dir
+	name   string
+	topic  model.TopicID
+	config log.Config
+	now    clock.Wall
+	from   model.Offset // recovery point: everything below was synced
+
+	log       *log.Log
+	recovery  log.Recovery
+	producers *producer.Table
+	snapshots []model.Offset
+	err       error
+}
+
+// Run does the blocking part.
+func (j *openJob) Run() {
+	j.snapshots, j.err = listSnapshots(j.dir, j.name)
+	if j.err != nil {
+		return
+	}
+	visitFrom := model.Offset(0)
+	j.producers = producer.NewTable()
+	for i := len(j.snapshots) - 1; i >= 0; i-- {
+		table, err := loadProducers(j.dir, j.name, j.snapshots[i])
+		if err == nil {
+			j.producers, visitFrom = table, j.snapshots[i]
+			j.snapshots = j.snapshots[:i+1]
+			break
+		}
+	}
+	visit := func(h batch.Header) { j.replay(&h) }
+	from := log.OpenFrom{RecoveryPoint: j.from, VisitFrom: visitFrom}
+	j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	if j.err == nil && visitFrom > j.log.End() {
+		// A snapshot from beyond the end describes batches that are gone: start over without it.
+		j.producers = producer.NewTable()
+		from.VisitFrom = 0
+		j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	}
+}
+
+// replay takes one stored batch into the producer window, as its append did.
+func (j *openJob) replay(h *batch.Header) {
+	if !h.HasProducer() || h.IsControl() {
+		return
+	}
+	j.producers.Add(producer.Batch{
+		ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, First: h.BaseSequence, Last: h.LastSequence(),
+		Base: h.BaseOffset, LastOffset: h.LastOffset(), Timestamp: h.MaxTimestamp,
+	}, j.now)
+}
+
+// Deliver opens the partition for business, back on its shard.
+func (j *openJob) Deliver(t *shard.Turn) {
+	p := j.p
+	p.own.Check(t)
+	s := p.set
+	s.opening--
+	if p.state == dropped {
+		if p.log = j.log; p.log != nil {
+			p.log.Attach(s.files)
+		}
+		p.buried(t)
+		return
+	}
+	if j.err != nil {
+		p.fail(t, fmt.Errorf("open %s: %w", p.dir, j.err))
+		return
+	}
+	if j.recovery.Truncated > 0 {
+		s.options.Log.Warn("log cut at its torn tail", "partition", p.dir, "bytes", j.recovery.Truncated, "why", j.recovery.Reason)
+	}
+	if j.recovery.Short > 0 {
+		s.options.Log.Error("log ends before its recovery point", "partition", p.dir, "offsets lost", j.recovery.Short)
+	}
+	p.log, p.producers, p.snapshots, p.state = j.log, j.producers, j.snapshots, open
+	p.log.Attach(s.files)
+	p.log.SetConfig(logConfig(&p.config))
+	p.marks.Written(p.log.End())
+	p.resumeFetches(t)
+	asked := p.asked
+	p.asked = nil
+	for _, a := range asked {
+		p.answer(t, a)
+	}
+	p.drain(t)
+}
+
+const (
+	snapshotSuffix = ".snapshot" // Kafka's producer snapshot: one batch for each producer
+	windowSuffix   = ".window"   // ours beside it: five batches for each producer
+	snapshotsKept  = 2
+	snapshotMax    = 64 << 20 // bytes of one file we are willing to read
+)
+
+func snapshotPath(dir string, at model.Offset, suffix string) string {
+	return fmt.Sprintf("%s/%020d%s", dir, at, suffix)
+}
+
+// listSnapshots returns the offsets of the producer snapshots of a partition, ascending.
+func listSnapshots(dir device.Dir, name string) ([]model.Offset, error) {
+	entries, err := dir.List(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", name, err)
+	}
+	var offsets []model.Offset
+	for _, e := range entries {
+		digits, ok := strings.CutSuffix(e.Name, snapshotSuffix)
+		if !ok {
+			continue
+		}
+		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+			offsets = append(offsets, model.Offset(n))
+		}
+	}
+	slices.Sort(offsets)
+	return offsets, nil
+}
+
+func loadProducers(dir device.Dir, name string, at model.Offset) (*producer.Table, error) {
+	snapshot, err := dir.ReadFile(snapshotPath(name, at, snapshotSuffix), snapshotMax)
+	if err != nil {
+		return nil, fmt.Errorf("read producer snapshot: %w", err)
+	}
+	window, err := dir.ReadFile(snapshotPath(name, at, windowSuffix), snapshotMax)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read producer window: %w", err)
+	}
+	return producer.Load(snapshot, window)
+}

@@ -1,0 +1,145 @@
+package partition
+
+import (
+	"fmt"
+
+	"pinion/disk/log"
+	"pinion/engine/config"
+	"pinion/engine/model"
+	"pinion/engine/placement"
+	"pinion/engine/producer"
+	"pinion/engine/shard"
+)
+
+type state uint8
+
+const (
+	opening state = iota // a helper recovers it; asks wait
+	open
+	failed  // an I/O error after acceptance is final
+	dropped // its topic is deleted; waits for helpers to come home
+)
+
+// Partition is one replica, owned by one shard; a hand-over gives its state, by value, to a new Partition on another.
+type Partition struct {
+	own shard.Owner
+
+	// Immutable after open.
+	set  *Set
+	name model.Partition
+	dir  string // <topic>-<index>, Kafka's directory name
+
+	// Owned by the shard.
+	state     state
+	log       *log.Log
+	producers *producer.Table
+	marks     Marks
+	epoch     model.Epoch // leader epoch of this leadership; stamped into every batch
+	config    config.Topic
+	failure   error
+
+	held    asks   // appends that wait for the log to be ready, in arrival order
+	staged  asks   // appends in this turn's write
+	acks    ackLot // appends that are written but not acknowledged
+	waiters FetchPart
+	stalled []*FetchAsk // fetches that arrived before the partition was open
+	asked   []*QueryAsk // questions that did
+
+	preparing bool // appends wait for a log.Work or for the log to be free
+	ahead     bool // a log.Work nobody waits for yet is away
+	caring    int  // works away, of any kind
+	snapshots []model.Offset
+	dirty     bool
+	closing   bool
+	gone      bool // dropped, and the files are removed
+}
+
+func dirName(topic string, index int32) string { return fmt.Sprintf("%s-%d", topic, index) }
+
+// Name is the partition's identity.
+func (p *Partition) Name() model.Partition { return p.name }
+
+// Marks copies the marks.
+func (p *Partition) Marks() Marks { return p.marks }
+
+// Dir is the partition's directory, relative to the log directory.
+func (p *Partition) Dir() string { return p.dir }
+
+// logConfig is what a topic's configuration means to its log.
+func logConfig(c *config.Topic) log.Config {
+	return log.Config{
+		SegmentBytes:       c.SegmentBytes,
+		SegmentMs:          c.SegmentMs,
+		SegmentJitterMs:    c.SegmentJitterMs,
+		IndexIntervalBytes: int(c.IndexIntervalBytes),
+		IndexBytesMax:      int(c.SegmentIndexBytes),
+		RetentionMs:        c.RetentionMs,
+		RetentionBytes:     c.RetentionBytes,
+		Delete:             c.CleanupDelete,
+		Compact:            c.CleanupCompact,
+	}
+}
+
+// follow takes over what a new image says of this partition.
+func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placement.Partition) {
+	p.own.Check(t)
+	p.epoch = max(p.epoch, place.LeaderEpoch)
+	c, err := p.set.options.Broker.Topic(topic.Configs)
+	if err != nil {
+		p.set.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
+		return
+	}
+	p.config = c
+	if p.state == open {
+		p.log.SetConfig(logConfig(&c))
+	}
+}
+
+// fail fences the partition: nothing that was accepted may be answered as stored any more.
+func (p *Partition) fail(t *shard.Turn, err error) {
+	if p.state == failed || p.state == dropped {
+		return
+	}
+	p.state, p.failure = failed, err
+	p.set.failures++
+	p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
+	p.refuse(t, StorageFailed)
+}
+
+// refuse answers everyone who waits with the code.
+func (p *Partition) refuse(t *shard.Turn, code Code) {
+	for _, q := range []*asks{&p.held, &p.staged} {
+		for a := q.pop(); a != nil; a = q.pop() {
+			a.reply(t, code)
+		}
+	}
+	p.acks.refuse(t, code)
+	p.resumeFetches(t)
+	p.wake(t, 1<<62)
+	for _, a := range p.asked {
+		a.reply(t, code)
+	}
+	p.asked = nil
+}
+
+// verdict is the code for asks to a partition that cannot serve, or OK.
+func (p *Partition) verdict() Code {
+	switch p.state {
+	case failed:
+		return StorageFailed
+	case dropped:
+		return UnknownPartition
+	}
+	return OK
+}
+
+// epochCode compares the leader epoch a client knows with ours (KIP-320).
+func (p *Partition) epochCode(known model.Epoch) Code {
+	switch {
+	case known == model.NoEpoch || known == p.epoch:
+		return OK
+	case known < p.epoch:
+		return FencedEpoch
+	}
+	return UnknownEpoch
+}

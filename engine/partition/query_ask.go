@@ -1,0 +1,63 @@
+package partition
+
+import (
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// Query is what a QueryAsk wants to know.
+type Query uint8
+
+const (
+	QueryEarliest Query = iota // log start offset
+	QueryLatest                // high watermark, or last stable offset when Committed
+	QueryMaxTime               // offset of the largest timestamp (KIP-734)
+	QueryTime                  // first record at or after Time
+	QueryEpochEnd              // end offset of the largest epoch <= Ending (KIP-101, KIP-279)
+)
+
+// QueryAsk is mail: one question about one partition, sent by a home shard, answered by QueryReply. Cold: it is allocated for
+// each question.
+type QueryAsk struct {
+	shard.Letter
+
+	// Set by the home shard.
+	Home      model.ShardID
+	To        *Set
+	Caller    QueryCaller
+	Partition model.Partition
+	Slot      int32
+	Query     Query
+	Epoch     model.Epoch // current leader epoch the client knows, or NoEpoch
+	Time      int64
+	Ending    model.Epoch
+	Committed bool
+
+	// Set by the owner.
+	Code        Code
+	Offset      model.Offset
+	Timestamp   int64
+	LeaderEpoch model.Epoch // of the record found, or of the answer's epoch
+}
+
+// QueryCaller is told the answer on the home shard.
+type QueryCaller interface {
+	Answered(t *shard.Turn, ask *QueryAsk)
+}
+
+// Deliver hands the question to the owner.
+func (a *QueryAsk) Deliver(t *shard.Turn) { a.To.query(t, a) }
+
+// QueryReply is the ask on its way home.
+type QueryReply QueryAsk
+
+// Deliver tells the caller.
+func (r *QueryReply) Deliver(t *shard.Turn) {
+	a := (*QueryAsk)(r)
+	a.Caller.Answered(t, a)
+}
+
+func (a *QueryAsk) reply(t *shard.Turn, code Code) {
+	a.Code = code
+	t.Reply(a.Home, (*QueryReply)(a))
+}

@@ -1,0 +1,261 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"pinion/disk/device"
+	"pinion/disk/log"
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// workKind says who waits for a log.Work.
+type workKind uint8
+
+const (
+	workPrepare workKind = iota // held appends
+	workAhead                   // nobody yet: space reserved before it is needed
+	workCare                    // retention, truncation, sync
+)
+
+// logWork carries a log's blocking work to a helper and its result home.
+type logWork struct {
+	shard.Letter
+	work *log.Work
+	p    *Partition
+	kind workKind
+	then func(t *shard.Turn, err error) // for care alone; nil if nobody asks
+}
+
+// Run does the blocking part.
+func (w *logWork) Run() { w.work.Do() }
+
+// Deliver installs the result on the owner.
+func (w *logWork) Deliver(t *shard.Turn) {
+	p := w.p
+	p.own.Check(t)
+	p.caring--
+	err := p.log.Finish(w.work)
+	switch w.kind {
+	case workPrepare:
+		p.preparing = false
+		p.prepared(t, err)
+	case workAhead:
+		p.ahead = false
+		p.checkFailure(t, err)
+	case workCare:
+		p.checkFailure(t, err)
+		if w.then != nil {
+			w.then(t, err)
+		}
+	}
+	p.drain(t)
+	p.set.resume(t)
+	p.buried(t)
+}
+
+// checkFailure takes the partition offline if an error was final for its log; what was refused for want of space was not.
+func (p *Partition) checkFailure(t *shard.Turn, err error) {
+	switch {
+	case err == nil:
+	case p.log.Err() != nil:
+		p.fail(t, err)
+	case !errors.Is(err, device.ErrNoSpace):
+		p.set.options.Log.Warn("upkeep", "partition", p.dir, "err", err)
+	}
+}
+
+// resume drains the partitions whose appends waited for any work to come home.
+func (s *Set) resume(t *shard.Turn) {
+	delayed := s.delayed
+	s.delayed = nil
+	for _, p := range delayed {
+		p.drain(t)
+	}
+}
+
+// sweepWork closes segment files beyond the set's bound.
+type sweepWork struct {
+	shard.Letter
+	set  *Set
+	work *log.Work
+}
+
+// Run does the blocking part.
+func (w *sweepWork) Run() { w.work.Do() }
+
+// Deliver installs the result on the owner.
+func (w *sweepWork) Deliver(t *shard.Turn) {
+	s := w.set
+	s.sweeping = false
+	if err := s.files.Finish(w.work); err != nil {
+		s.options.Log.Error("close segment files", "err", err)
+	}
+	s.resume(t)
+}
+
+func (s *Set) sweep(t *shard.Turn) {
+	if work := s.files.Sweep(); work != nil {
+		s.sweeping = true
+		t.Help(&sweepWork{set: s, work: work})
+	}
+}
+
+func (p *Partition) help(t *shard.Turn, work *log.Work, kind workKind) {
+	p.caring++
+	t.Help(&logWork{work: work, p: p, kind: kind})
+}
+
+func (p *Partition) helpBulk(t *shard.Turn, work *log.Work, then func(t *shard.Turn, err error)) {
+	p.caring++
+	t.HelpBulk(&logWork{work: work, p: p, kind: workCare, then: then})
+}
+
+// care is the periodic look at one partition: retention and forgotten producers.
+func (p *Partition) care(t *shard.Turn) {
+	if p.state != open || p.closing {
+		return
+	}
+	p.producers.Expire(t.Now().Wall, p.set.options.Broker.ProducerIDExpiration)
+	if p.log.SealedDirty() {
+		if work := p.log.SyncSealed(); work != nil {
+			p.helpBulk(t, work, nil)
+		}
+	}
+	p.expire(t)
+}
+
+// expire removes leading segments that retention no longer keeps.
+func (p *Partition) expire(t *shard.Turn) {
+	if p.preparing || p.staged.first != nil || p.state != open || p.closing {
+		return
+	}
+	if work := p.log.Expire(t.Now(), p.marks.High); work != nil {
+		p.helpBulk(t, work, func(t *shard.Turn, err error) {
+			if err == nil {
+				p.expire(t) // one work may leave more to do
+			}
+		})
+	}
+}
+
+// Truncate cuts the log to an offset: what replication does after a change of leaders. done runs on the shard.
+func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.Turn, err error)) {
+	p.own.Check(t)
+	work := p.log.Truncate(to)
+	if work == nil {
+		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
+		return
+	}
+	p.preparing = true
+	p.helpBulk(t, work, func(t *shard.Turn, err error) {
+		p.preparing = false
+		if err == nil {
+			p.marks.Truncated(p.log.End())
+			p.producers.TruncateTo(p.log.End())
+		}
+		done(t, err)
+		p.drain(t)
+	})
+}
+
+// drop ends a partition whose topic is deleted. Readers keep what they have on loan; the files go when the last is home.
+func (p *Partition) drop(t *shard.Turn) {
+	if p.state == dropped {
+		return
+	}
+	was := p.state
+	p.state = dropped
+	p.refuse(t, UnknownPartition)
+	delete(p.set.byName, p.name)
+	if was == failed {
+		p.set.failures--
+	}
+	if was != opening {
+		p.buried(t)
+	}
+}
+
+// buried removes a dropped partition's files once no helper works on them any more.
+func (p *Partition) buried(t *shard.Turn) {
+	if p.state != dropped || p.caring > 0 || p.log == nil || p.gone {
+		return
+	}
+	work := p.log.Drop()
+	if work == nil {
+		if p.log.Err() == nil {
+			p.set.later(t, p.buried)
+		}
+		return
+	}
+	p.helpBulk(t, work, func(t *shard.Turn, err error) {
+		if err != nil {
+			p.set.options.Log.Error("deleted partition left files behind", "partition", p.dir, "err", err)
+		}
+		p.gone = true
+	})
+}
+
+// snapshotJob stores the producer window as of an offset.
+type snapshotJob struct {
+	shard.Letter
+	p                *Partition
+	dir              device.Dir
+	at               model.Offset
+	snapshot, window []byte
+	old              []model.Offset
+	err              error
+}
+
+// snapshotProducers stores the producers as of the log end. A snapshot that is not there costs time at the next start, no more.
+func (p *Partition) snapshotProducers(t *shard.Turn) {
+	if job := p.newSnapshot(); job != nil {
+		t.Help(job)
+	}
+}
+
+func (p *Partition) newSnapshot() *snapshotJob {
+	at := p.log.End()
+	if n := len(p.snapshots); p.producers.Len() == 0 || n > 0 && p.snapshots[n-1] == at {
+		return nil
+	}
+	job := &snapshotJob{p: p, dir: p.set.options.Dir, at: at}
+	job.snapshot = p.producers.AppendSnapshot(nil)
+	job.window = p.producers.AppendWindow(nil)
+	p.snapshots = append(p.snapshots, at)
+	if n := len(p.snapshots) - snapshotsKept; n > 0 {
+		job.old = append(job.old, p.snapshots[:n]...)
+		p.snapshots = append(p.snapshots[:0], p.snapshots[n:]...)
+	}
+	p.caring++
+	return job
+}
+
+// Run writes the window first: a snapshot is only looked at with its window beside it.
+func (j *snapshotJob) Run() {
+	name := j.p.dir
+	if j.err = j.dir.Replace(snapshotPath(name, j.at, windowSuffix), j.window); j.err != nil {
+		return
+	}
+	if j.err = j.dir.Replace(snapshotPath(name, j.at, snapshotSuffix), j.snapshot); j.err != nil {
+		return
+	}
+	for _, at := range j.old {
+		for _, suffix := range []string{snapshotSuffix, windowSuffix} {
+			if err := j.dir.Remove(snapshotPath(name, at, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				j.err = err
+			}
+		}
+	}
+}
+
+// Deliver notes the outcome on the owner.
+func (j *snapshotJob) Deliver(t *shard.Turn) {
+	j.p.caring--
+	if j.err != nil {
+		j.p.set.options.Log.Warn("producer snapshot not stored", "partition", j.p.dir, "err", fmt.Errorf("at %d: %w", j.at, j.err))
+	}
+	j.p.buried(t)
+}

@@ -1,0 +1,194 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/must"
+)
+
+// Set is all shards of a node and their helpers.
+type Set struct {
+	shards []*Shard
+	cpus   []int
+	done   chan struct{}
+}
+
+const (
+	helpersPerShard     = 2 // opens, reserves, syncs: short, so few suffice
+	bulkHelpersPerShard = 2 // cold reads and validation: bounded so that they cannot crowd the shards off their cores
+)
+
+// NewSet makes n shards that share the clock. They do not run until Start.
+func NewSet(n int, clk clock.Clock) (*Set, error) {
+	set := &Set{done: make(chan struct{}, n)}
+	for i := range n {
+		s, err := newShard(model.ShardID(i), clk)
+		if err != nil {
+			return nil, errors.Join(err, set.Close())
+		}
+		set.shards = append(set.shards, s)
+	}
+	help, bulk := startHelpers(helpersPerShard*n), startHelpers(bulkHelpersPerShard*n)
+	for _, s := range set.shards {
+		s.peers, s.mailed = set.shards, make([]bool, n)
+		s.help, s.bulk = help, bulk
+	}
+	return set, nil
+}
+
+// Len is the number of shards.
+func (set *Set) Len() int { return len(set.shards) }
+
+// Shard returns one of them.
+func (set *Set) Shard(id model.ShardID) *Shard { return set.shards[id] }
+
+// Start gives each shard its thread, pinned to cpus[i % len(cpus)].
+func (set *Set) Start(cpus []int) {
+	set.cpus = cpus
+	for i, s := range set.shards {
+		go func() {
+			defer func() { set.done <- struct{}{} }()
+			s.run(cpus[i%len(cpus)])
+		}()
+	}
+}
+
+// Stop ends the loops after their current turn and waits for them. Mail that is still in an inbox stays undelivered.
+func (set *Set) Stop() {
+	for _, s := range set.shards {
+		s.Post(&stop{})
+	}
+	for range set.shards {
+		<-set.done
+	}
+}
+
+// Close frees descriptors and helpers of a set that does not run.
+func (set *Set) Close() error {
+	for i, s := range set.shards {
+		s.close()
+		if i == 0 && s.help != nil {
+			close(s.help.work)
+			close(s.bulk.work)
+		}
+	}
+	return nil
+}
+
+type stop struct{ Letter }
+
+// Deliver ends the loop of the shard it reaches.
+func (*stop) Deliver(t *Turn) { t.shard.stopped = true }
+
+// CPUs lists the processors this process may run on.
+func CPUs() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	var cpus []int
+	for i := range len(set) * 64 {
+		if set.IsSet(i) {
+			cpus = append(cpus, i)
+		}
+	}
+	return cpus, nil
+}
+
+// run is the life of a shard. The thread stays locked for ever: an unlocked one would carry its affinity to other goroutines.
+func (s *Shard) run(cpu int) {
+	runtime.LockOSThread()
+	var mask unix.CPUSet
+	mask.Set(cpu)
+	s.stats.Pinned = unix.SchedSetaffinity(0, &mask) == nil
+	var woke clock.Mono = s.clock.Now().Mono
+	for !s.stopped {
+		n := s.collect(woke)
+		began := s.clock.Now().Mono
+		s.pass(n)
+		woke = s.clock.Now().Mono
+		s.stats.turned(woke.Sub(began))
+	}
+}
+
+// collect returns ready events: at once when there is work, else after polling within budget, else after sleeping.
+func (s *Shard) collect(now clock.Mono) int {
+	if !s.idle() {
+		return s.epoll(0)
+	}
+	if s.expected > 0 {
+		if n, ok := s.spin(now); ok {
+			return n
+		}
+	}
+	s.sleeping.Store(true)
+	// Anything posted before the flag was seen raised is visible now; anything later rings the bell.
+	if !s.idle() {
+		s.sleeping.Store(false)
+		return s.epoll(0)
+	}
+	n := s.epoll(s.timeout(now))
+	s.sleeping.Store(false)
+	s.stats.Sleeps++
+	return n
+}
+
+// epoll waits at most d. Waiting goes through an ordinary system call so that the runtime can use the processor meanwhile.
+func (s *Shard) epoll(d time.Duration) int {
+	if d <= 0 {
+		n, errno := epollNow(s.epfd, s.events)
+		if errno != 0 {
+			return 0
+		}
+		return n
+	}
+	ms := int((d + time.Millisecond - 1) / time.Millisecond)
+	n, err := unix.EpollWait(s.epfd, s.events, ms)
+	if err != nil {
+		if err != unix.EINTR {
+			must.Failf("%s: epoll_wait: %v", s.name, err)
+		}
+		return 0
+	}
+	return n
+}
+
+// pollBudget pays for polling: 5 % of elapsed time accrues, at most one second's worth, and spinning spends it.
+type pollBudget struct {
+	left time.Duration
+	last clock.Mono
+}
+
+const (
+	pollShare   = 20                    // one part in twenty of elapsed time
+	pollSaveMax = 50 * time.Millisecond // what an idle second earns
+	pollSpan    = 40 * time.Microsecond // about what waking a sleeping peer costs, so a longer wait is better slept
+)
+
+func (b *pollBudget) accrue(now clock.Mono) {
+	b.left = min(pollSaveMax, b.left+now.Sub(b.last)/pollShare)
+	b.last = now
+}
+
+// spin looks for mail and events for a short while, if there is budget. It reports whether something came.
+func (s *Shard) spin(now clock.Mono) (int, bool) {
+	s.poll.accrue(now)
+	if s.poll.left < pollSpan {
+		return 0, false
+	}
+	for end, at := now.Add(pollSpan), now; at < end; at = s.clock.Now().Mono {
+		if n := s.epoll(0); n > 0 || !s.idle() {
+			s.poll.left -= at.Sub(now)
+			return n, true
+		}
+	}
+	s.poll.left -= pollSpan
+	return 0, false
+}
