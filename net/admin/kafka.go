@@ -1,0 +1,174 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
+
+// The names in this file are those the JMX exporter and kafka_exporter produce, because dashboards and alert rules know them:
+// kafka_<domain>_<type>_<name>, lower case, a meter's count as _total, a percent gauge as _percent (a ratio, 0 to 1).
+
+// topicsMax bounds the topics /metrics shows by name; the others are summed under topicOther, which is no legal topic name.
+const (
+	topicsMax  = 200
+	topicOther = "(other)"
+)
+
+// timeQuantiles are those of Kafka's request time histograms.
+var timeQuantiles = []float64{0.5, 0.75, 0.95, 0.98, 0.99, 0.999}
+
+// writeKafkaBroker writes what the shards alone can tell under Kafka's names.
+func writeKafkaBroker(p *page, s *scrape) {
+	idle := s.idleRatio()
+	p.open("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", gauge, "Mean idle share of the shards over the last window, 0 to 1.")
+	p.sample(idle)
+	p.open("kafka_network_socketserver_networkprocessoravgidle_percent", gauge, "The same: network and handlers are one loop here.")
+	p.sample(idle)
+	p.open("kafka_server_replicamanager_partitioncount", gauge, "Replicas on this broker.")
+	p.count(s.total.Partitions)
+	p.open("kafka_server_replicamanager_leadercount", gauge, "Replicas on this broker that lead.")
+	p.count(s.total.Leaders)
+
+	var produce, fetch Buckets
+	for i := range s.window {
+		produce.Add(&s.window[i].produce)
+		fetch.Add(&s.window[i].fetch)
+	}
+	p.open("kafka_network_requestmetrics_totaltimems", summary, "Time of a request in milliseconds over the last window.")
+	for _, q := range timeQuantiles {
+		label := strconv.FormatFloat(q, 'g', -1, 64)
+		p.sample(produce.Quantile(q).Seconds()*1e3, "request", "Produce", "quantile", label)
+		p.sample(fetch.Quantile(q).Seconds()*1e3, "request", "FetchConsumer", "quantile", label)
+	}
+}
+
+// writeCluster writes what the catalogue's image says.
+func writeCluster(p *page, c ClusterStats) {
+	active := uint64(0)
+	if c.Controller {
+		active = 1
+	}
+	families := []struct {
+		name, help string
+		kind       kind
+		value      uint64
+	}{
+		{"kafka_brokers", "Brokers in the cluster.", gauge, uint64(len(c.Brokers))},
+		{"kafka_controller_kafkacontroller_activecontrollercount", "1 on the active controller.", gauge, active},
+		{"kafka_controller_kafkacontroller_offlinepartitionscount", "Partitions without a leader.", gauge, c.Offline},
+		{"kafka_controller_kafkacontroller_globaltopiccount", "Topics in the cluster.", gauge, uint64(c.Topics)},
+		{"kafka_controller_kafkacontroller_globalpartitioncount", "Partitions in the cluster.", gauge, c.Partitions},
+		{"kafka_server_replicamanager_underreplicatedpartitions", "Partitions led here with replicas out of sync.", gauge, c.UnderReplicated},
+		{"kafka_server_replicamanager_underminisrpartitioncount", "Partitions led here with too few in sync to write.", gauge, c.UnderMinISR},
+		{"kafka_server_replicamanager_isrshrinks_total", "Replicas that fell out of sync.", counter, c.ISRShrinks},
+		{"kafka_server_replicamanager_isrexpands_total", "Replicas that came back into sync.", counter, c.ISRExpands},
+		{"kafka_log_logmanager_offlinelogdirectorycount", "Log directories taken out of service.", gauge, c.OfflineDirs},
+		{"kafka_server_raftmetrics_current_epoch", "Term of the metadata log.", gauge, c.LeaderEpoch},
+		{"kafka_server_raftmetrics_high_watermark", "Committed end of the metadata log.", gauge, c.HighWatermark},
+		{"pinion_image_revision", "Revision of the catalogue image in use.", gauge, c.ImageRevision},
+	}
+	for _, f := range families {
+		p.open(f.name, f.kind, f.help)
+		p.count(f.value)
+	}
+	p.open("kafka_broker_info", gauge, "Brokers by id; always 1.")
+	for _, b := range c.Brokers {
+		p.sample(1, "id", strconv.Itoa(int(b.ID)), "address", b.Address)
+	}
+}
+
+// writeTopics writes Kafka's BrokerTopicMetrics: the broker's own without a label, and one series per topic. Dashboards tell the two
+// apart by topic!="".
+func (m *Meter) writeTopics(p *page, total *TopicCounts) {
+	var topics []TopicStats
+	if m.Topics != nil {
+		topics = largestTopics(m.Topics())
+	}
+	families := []struct {
+		name, help string
+		value      func(*TopicCounts) uint64
+	}{
+		{"messagesin", "Records produced.", func(c *TopicCounts) uint64 { return c.MessagesIn }},
+		{"bytesin", "Record bytes produced.", func(c *TopicCounts) uint64 { return c.BytesIn }},
+		{"bytesout", "Record bytes fetched by clients.", func(c *TopicCounts) uint64 { return c.BytesOut }},
+		{"bytesrejected", "Record bytes refused.", func(c *TopicCounts) uint64 { return c.BytesRejected }},
+		{"totalproducerequests", "Produces, per partition.", func(c *TopicCounts) uint64 { return c.ProduceRequests }},
+		{"failedproducerequests", "Produces that failed, per partition.", func(c *TopicCounts) uint64 { return c.ProduceFailed }},
+		{"totalfetchrequests", "Fetches, per partition.", func(c *TopicCounts) uint64 { return c.FetchRequests }},
+		{"failedfetchrequests", "Fetches that failed, per partition.", func(c *TopicCounts) uint64 { return c.FetchFailed }},
+		{"invalidmessagecrcrecords", "Batches refused by validation.", func(c *TopicCounts) uint64 { return c.InvalidRecords }},
+	}
+	for _, f := range families {
+		p.open("kafka_server_brokertopicmetrics_"+f.name+"_total", counter, f.help)
+		p.count(f.value(total))
+		for i := range topics {
+			p.count(f.value(&topics[i].Counts), "topic", topics[i].Name)
+		}
+	}
+	if m.Topics == nil {
+		return
+	}
+	p.open("kafka_topic_partitions", gauge, "Partitions of a topic.")
+	for i := range topics {
+		p.count(uint64(topics[i].Partitions), "topic", topics[i].Name)
+	}
+}
+
+// largestTopics keeps the topicsMax topics with the most bytes, by name, and sums the rest. Memory is bounded by the node's own
+// topic count: a scrape may hold them all for a moment.
+func largestTopics(seq TopicSeq) []TopicStats {
+	topics := slices.Collect(seq)
+	if len(topics) > topicsMax {
+		slices.SortFunc(topics, func(a, b TopicStats) int {
+			return cmp.Or(
+				cmp.Compare(b.Counts.BytesIn+b.Counts.BytesOut, a.Counts.BytesIn+a.Counts.BytesOut),
+				cmp.Compare(a.Name, b.Name),
+			)
+		})
+		other := TopicStats{Name: topicOther}
+		for i := range topics[topicsMax:] {
+			rest := &topics[topicsMax+i]
+			other.Partitions += rest.Partitions
+			other.Counts.add(&rest.Counts)
+		}
+		topics = append(topics[:topicsMax:topicsMax], other)
+	}
+	slices.SortFunc(topics, func(a, b TopicStats) int { return cmp.Compare(a.Name, b.Name) })
+	return topics
+}
+
+// writePartitions writes kafka_exporter's series. The sequence is walked once per family, so that nothing is held.
+func writePartitions(p *page, seq PartitionSeq) {
+	families := []struct {
+		name, help string
+		value      func(*PartitionStats) float64
+	}{
+		{"kafka_topic_partition_current_offset", "High watermark.", func(t *PartitionStats) float64 { return float64(t.End) }},
+		{"kafka_topic_partition_oldest_offset", "Log start offset.", func(t *PartitionStats) float64 { return float64(t.Start) }},
+		{"kafka_topic_partition_replicas", "Replicas.", func(t *PartitionStats) float64 { return float64(t.Replicas) }},
+		{"kafka_topic_partition_in_sync_replica", "Replicas in sync.", func(t *PartitionStats) float64 { return float64(t.ISR) }},
+		{"kafka_topic_partition_leader", "Leader's broker id, -1 without one.", func(t *PartitionStats) float64 { return float64(t.Leader) }},
+		{"kafka_topic_partition_leader_is_preferred", "1 when the first replica leads.", func(t *PartitionStats) float64 { return ratio(t.LeaderPreferred) }},
+		{"kafka_topic_partition_under_replicated_partition", "1 when replicas are out of sync.", func(t *PartitionStats) float64 { return ratio(t.ISR < t.Replicas) }},
+	}
+	for _, f := range families {
+		p.open(f.name, gauge, f.help)
+		for t := range seq {
+			p.sample(f.value(&t), "topic", t.Topic, "partition", strconv.Itoa(int(t.Partition)))
+		}
+	}
+	p.open("kafka_log_log_size", gauge, "Bytes on this broker's disk.")
+	for t := range seq {
+		if t.Size >= 0 {
+			p.sample(float64(t.Size), "topic", t.Topic, "partition", strconv.Itoa(int(t.Partition)))
+		}
+	}
+}
+
+func ratio(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,244 @@
+package conn
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pinion/engine/clock"
+	"pinion/engine/shard"
+	"pinion/engine/slab"
+	"pinion/net/listen"
+)
+
+// Conn is one client connection, owned by its home shard.
+type Conn struct {
+	own shard.Owner
+
+	// Immutable after adopt.
+	hub      *Hub
+	id       listen.ConnID
+	fd       int
+	handle   shard.Handle
+	peer     netip.AddrPort
+	endpoint Endpoint
+
+	// Owned by the shard: reading.
+	rest     rest // received and not yet begun
+	frame    partial
+	readable bool
+	parched  bool // waits for the request budget
+	eof      bool
+
+	// Requests begun, in order. inFlight of them from first on.
+	slots    [inFlightMax]*Request
+	first    int
+	inFlight int
+	others   int // of those, requests that are not produces: at most one, alone
+	stalls   int // reasons not to begin another request
+	// generation is the handler's when the requests in flight were begun.
+	generation uint64
+	attachment Attachment
+
+	// Writing.
+	out      output
+	writable bool
+	queued   bool // on the hub's list for the end of this turn
+	looking  bool // next turn mail is under way
+
+	closed bool
+	timer  shard.Timer
+	heard  clock.Mono // last byte received or reply begun
+	look   lookAgain
+}
+
+const (
+	inFlightMax     = 32               // requests begun on one connection
+	unsentMax       = 1 << 20          // bytes waiting in a connection's output beyond which it begins nothing
+	stallMax        = 30 * time.Second // without progress: of a peer that does not read, or of a frame that does not arrive
+	frameRateMin    = 1 << 10          // bytes a second a frame must arrive at, once it took longer than stallMax
+	lookEvery       = 5 * time.Second  // how often a connection is looked at for stalls
+	idleLookMinimum = 20 * time.Millisecond
+)
+
+// adopt makes a connection of an accepted socket, or closes it if a limit says so.
+func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
+	id, verdict := h.options.Limits.Admit(peer.Addr())
+	if verdict != listen.Admitted {
+		unix.Close(fd)
+		h.stats.RefusedLimit++
+		return
+	}
+	c := &Conn{own: shard.Own(t), hub: h, id: id, fd: fd, peer: peer, endpoint: d.endpoint, writable: true, heard: t.Now().Mono}
+	c.look.conn = c
+	c.attachment = h.handler.Admit(t, c)
+	handle, err := t.Watch(fd, c)
+	if err != nil {
+		h.options.Log.Error("watch connection", "peer", peer, "err", err)
+		h.options.Limits.Leave(peer.Addr())
+		unix.Close(fd)
+		return
+	}
+	c.handle = handle
+	h.conns[c] = struct{}{}
+	h.stats.Accepted++
+	t.Arm(&c.timer, c.nextLook(), c)
+}
+
+// Hub is the hub of the connection's shard.
+func (c *Conn) Hub() *Hub { return c.hub }
+
+// Attachment is what the handler keeps for the connection.
+func (c *Conn) Attachment() Attachment { return c.attachment }
+
+// Peer is the client's address.
+func (c *Conn) Peer() netip.AddrPort { return c.peer }
+
+// Ready is told of the socket's readiness.
+func (c *Conn) Ready(t *shard.Turn, events uint32) {
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.readable = true
+	}
+	if events&(unix.EPOLLOUT|unix.EPOLLERR) != 0 {
+		c.writable = true
+		if !c.out.empty() {
+			c.enqueue()
+		}
+	}
+	c.advance(t)
+}
+
+// enqueue puts the connection on the list for the end of this turn.
+func (c *Conn) enqueue() {
+	if !c.queued && !c.closed {
+		c.queued = true
+		c.hub.flushing = append(c.hub.flushing, c)
+	}
+}
+
+// lookAgain is mail to the next turn: this connection has bytes left that no readiness will announce.
+type lookAgain struct {
+	shard.Letter
+	conn *Conn
+}
+
+// Deliver goes on where the last turn stopped.
+func (l *lookAgain) Deliver(t *shard.Turn) {
+	c := l.conn
+	c.looking = false
+	if c.closed {
+		return
+	}
+	if !c.out.empty() && c.writable {
+		c.enqueue()
+	}
+	c.advance(t)
+}
+
+func (c *Conn) nextTurn(t *shard.Turn) {
+	if !c.looking {
+		c.looking = true
+		t.NextTurn(&c.look)
+	}
+}
+
+// Refill is told that request memory came back.
+func (c *Conn) Refill(t *shard.Turn) {
+	if c.parched && !c.closed {
+		c.parched = false
+		// Not now: whoever returned the memory is in the middle of something.
+		c.nextTurn(t)
+	}
+}
+
+func (c *Conn) thirst(b *slab.Budget) {
+	if !c.parched {
+		c.parched = true
+		b.Wait(c)
+	}
+}
+
+// endTurn emits replies in order and writes. It reports whether that let new requests begin.
+func (c *Conn) endTurn(t *shard.Turn) bool {
+	if c.closed {
+		return false
+	}
+	c.emit(t)
+	c.write(t)
+	if c.closed {
+		return false
+	}
+	began := c.advance(t)
+	c.closeIfDone(t)
+	return began
+}
+
+// closeIfDone closes a connection that owes nothing.
+func (c *Conn) closeIfDone(t *shard.Turn) {
+	if !c.closed && c.inFlight == 0 && c.out.empty() && (c.hub.draining || c.eof) {
+		c.Close(t)
+	}
+}
+
+// Close ends the connection. Requests that are still being served end without an answer.
+func (c *Conn) Close(t *shard.Turn) {
+	c.own.Check(t)
+	if c.closed {
+		return
+	}
+	h := c.hub
+	c.closed = true
+	t.Disarm(&c.timer)
+	t.Unwatch(c.fd, c.handle)
+	unix.Close(c.fd)
+	c.fd = -1
+	if c.parched {
+		c.parched = false
+		h.small.Forget(c)
+		h.large.Forget(c)
+		h.response.Forget(c)
+	}
+	c.rest.drop(t)
+	c.frame.drop(t)
+	if !c.out.cold {
+		c.out.drop(t) // else the helper that reads for it brings it home first
+	}
+	for i := range c.inFlight {
+		r := c.slots[(c.first+i)%inFlightMax]
+		if r.done {
+			r.drop(t)
+		}
+	}
+	c.attachment.Closed(t)
+	delete(h.conns, c)
+	h.options.Limits.Leave(c.peer.Addr())
+	h.stats.Closed++
+}
+
+// Fire looks at the connection now and then: idle too long, not reading, or sending too slowly.
+func (c *Conn) Fire(t *shard.Turn, _ *shard.Timer) {
+	now := t.Now().Mono
+	switch {
+	case c.out.stuck(now):
+		c.hub.options.Log.Info("connection closed: the peer does not read", "peer", c.peer, "unsent", c.out.bytes)
+		c.Close(t)
+		return
+	case c.frame.slow(now):
+		c.hub.options.Log.Info("connection closed: a request arrives too slowly", "peer", c.peer, "received", c.frame.got, "of", c.frame.want)
+		c.Close(t)
+		return
+	case c.hub.options.IdleMax >= 0 && c.inFlight == 0 && c.out.empty() && now.Sub(c.heard) >= c.hub.options.IdleMax:
+		c.Close(t)
+		return
+	}
+	t.Arm(&c.timer, c.nextLook(), c)
+}
+
+func (c *Conn) nextLook() time.Duration {
+	d := lookEvery
+	if idle := c.hub.options.IdleMax; idle >= 0 {
+		d = min(d, max(idle/2, idleLookMinimum))
+	}
+	return d
+}

@@ -1,0 +1,188 @@
+package conn
+
+import (
+	"pinion/disk/log"
+	"pinion/engine/clock"
+	"pinion/engine/must"
+	"pinion/engine/shard"
+	"pinion/engine/slab"
+)
+
+// piece is one part of a response: bytes, or a span of a log, or the mark that ends a response.
+type piece struct {
+	bytes []byte
+	block *slab.Block // what bytes lie in, released once they have left; nil if someone else keeps them
+	span  log.Span
+	left  int // bytes of the span not yet sent
+	at    int // bytes of the span already sent
+	reply Reply
+}
+
+// output is what a connection has to send, oldest first.
+type output struct {
+	pieces []piece
+	head   int // pieces before it are gone
+	bytes  int // unsent
+	moved  clock.Mono
+	cold   bool // a helper is reading for the first piece
+}
+
+func (o *output) empty() bool { return o.head == len(o.pieces) }
+
+func (o *output) push(p piece) {
+	if o.head > 0 && len(o.pieces) == cap(o.pieces) {
+		n := copy(o.pieces, o.pieces[o.head:])
+		clear(o.pieces[n:])
+		o.pieces, o.head = o.pieces[:n], 0
+	}
+	o.pieces = append(o.pieces, p)
+	o.bytes += len(p.bytes) + p.left
+}
+
+// end marks the end of a reply's pieces.
+func (o *output) end(r Reply) { o.push(piece{reply: r}) }
+
+// stuck reports that the peer has taken nothing for too long. A reader that makes no progress may not keep a lease on the log.
+func (o *output) stuck(now clock.Mono) bool {
+	return !o.empty() && !o.cold && o.moved != 0 && now.Sub(o.moved) > stallMax
+}
+
+// sent takes n bytes off the front and finishes what that completes.
+func (o *output) sent(t *shard.Turn, n int) {
+	o.bytes -= n
+	if n > 0 {
+		o.moved = t.Now().Mono
+	}
+	for o.head < len(o.pieces) {
+		p := &o.pieces[o.head]
+		if took := min(n, len(p.bytes)); took > 0 {
+			p.bytes = p.bytes[took:]
+			n -= took
+		}
+		if took := min(n, p.left); took > 0 {
+			p.left -= took
+			p.at += took
+			n -= took
+		}
+		if len(p.bytes) > 0 || p.left > 0 {
+			break
+		}
+		o.finish(t, p)
+		o.head++
+	}
+	if n != 0 {
+		must.Failf("%d bytes sent that were never queued", n)
+	}
+	if o.empty() {
+		o.pieces, o.head, o.moved = o.pieces[:0], 0, 0
+	}
+}
+
+// finish lets go of a piece that has left.
+func (o *output) finish(t *shard.Turn, p *piece) {
+	if p.block != nil {
+		p.block.Release(t)
+	}
+	reply := p.reply
+	*p = piece{}
+	if reply != nil {
+		reply.Sent(t)
+	}
+}
+
+// drop lets go of everything unsent.
+func (o *output) drop(t *shard.Turn) {
+	pieces := o.pieces[o.head:]
+	o.pieces, o.head, o.bytes = nil, 0, 0
+	for i := range pieces {
+		p := &pieces[i]
+		if p.block != nil {
+			p.block.Release(t)
+		}
+		if p.reply != nil {
+			p.reply.Drop(t)
+		}
+	}
+}
+
+// Writer collects one response's pieces.
+type Writer struct {
+	conn *Conn
+}
+
+// Room lends a buffer of at least n bytes, length 0, to build a part of the response in; Commit it with its content. nil
+// means that the shard's response memory is spent.
+func (w *Writer) Room(t *shard.Turn, n int) Buffer {
+	h := w.conn.hub
+	if tail := w.conn.tail(n); tail != nil {
+		return Buffer{Bytes: tail, shared: true}
+	}
+	block := h.pool.Take(t, n, &h.response)
+	if block == nil {
+		// Responses that must leave still do: they are what gives memory back. The heap takes what the budget does not.
+		return Buffer{Bytes: make([]byte, 0, n)}
+	}
+	return Buffer{Bytes: block.Bytes()[:0], block: block}
+}
+
+// Buffer is a part of a response under construction.
+type Buffer struct {
+	Bytes  []byte
+	block  *slab.Block
+	shared bool
+}
+
+// tail returns free space of the last piece's block, so that many small responses share one.
+func (c *Conn) tail(n int) []byte {
+	o := &c.out
+	for i := len(o.pieces) - 1; i >= o.head && i >= len(o.pieces)-2; i-- {
+		p := &o.pieces[i]
+		if p.block == nil || p.left > 0 {
+			continue
+		}
+		if cap(p.bytes)-len(p.bytes) < n {
+			return nil
+		}
+		return p.bytes[len(p.bytes):]
+	}
+	return nil
+}
+
+// Commit queues what was built. Bytes must start where Room's did unless it had to grow.
+func (w *Writer) Commit(b Buffer) {
+	o := &w.conn.out
+	if !b.shared {
+		o.push(piece{bytes: b.Bytes, block: b.block})
+		return
+	}
+	// The bytes continue the block of an earlier piece; that piece keeps the reference and must outlive this one, so the
+	// block is retained for it.
+	for i := len(o.pieces) - 1; i >= o.head; i-- {
+		if block := o.pieces[i].block; block != nil {
+			block.Retain()
+			o.push(piece{bytes: b.Bytes, block: block})
+			return
+		}
+	}
+	must.Failf("shared buffer without its block")
+}
+
+// Cut queues the part of a buffer before at, then a span, and returns the buffer's rest: record bytes go between.
+func (w *Writer) Cut(b Buffer, from, to int, span log.Span) {
+	o := &w.conn.out
+	p := piece{bytes: b.Bytes[from:to:to]}
+	if b.block != nil {
+		b.block.Retain()
+		p.block = b.block
+	}
+	o.push(p)
+	o.push(piece{span: span, left: span.Len})
+}
+
+// Close ends a buffer whose parts were queued by Cut: the part behind the last span is queued with the buffer's own reference.
+func (w *Writer) Close(b Buffer, from int) {
+	w.conn.out.push(piece{bytes: b.Bytes[from:], block: b.block})
+}
+
+// Lend queues bytes that the reply keeps alive until Sent or Drop.
+func (w *Writer) Lend(b []byte) { w.conn.out.push(piece{bytes: b}) }

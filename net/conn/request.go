@@ -1,0 +1,156 @@
+package conn
+
+import (
+	"pinion/engine/must"
+	"pinion/engine/shard"
+	"pinion/engine/slab"
+	"pinion/net/kafka/wire"
+)
+
+// Request is one request being served. Its body is on loan from the block it arrived in until FreeBody.
+type Request struct {
+	wire.Header
+
+	conn  *Conn
+	block *slab.Block
+	reply Reply
+	done  bool
+	next  *Request // hub's free list
+}
+
+// Reply is a response that is ready. Exactly one of Emit and Drop is called, in request order; after Emit, Sent or Drop follows
+// when the last byte has left or never will.
+type Reply interface {
+	Emit(t *shard.Turn, w *Writer)
+	Sent(t *shard.Turn)
+	Drop(t *shard.Turn)
+}
+
+// start begins a request with a frame.
+func (c *Conn) start(t *shard.Turn, frame []byte, block *slab.Block) {
+	h := c.hub
+	r := h.takeRequest()
+	r.conn, r.block = c, block
+	c.slots[(c.first+c.inFlight)%inFlightMax] = r
+	c.inFlight++
+	header, err := wire.ParseHeader(frame)
+	if err != nil {
+		h.stats.Malformed++
+		h.options.Log.Debug("connection closed: request header", "peer", c.peer, "err", err)
+		r.Close(t)
+		return
+	}
+	r.Header = header
+	if header.Key != wire.KeyProduce {
+		c.others++
+	}
+	api := wire.Lookup(header.Key)
+	if api == nil {
+		// Kafka closes the connection on a key it does not know (SocketServer).
+		h.stats.Malformed++
+		h.options.Log.Info("connection closed: key is not served", "peer", c.peer, "key", header.Key)
+		r.Close(t)
+		return
+	}
+	h.stats.Requests[placeOf[header.Key]]++
+	h.handler.Handle(t, r)
+}
+
+// placeOf finds a key's place in wire.Keys.
+var placeOf = func() (places [256]uint8) {
+	for i := range wire.Keys {
+		places[wire.Keys[i].Key] = uint8(i)
+	}
+	return places
+}()
+
+// Conn is the connection the request came by.
+func (r *Request) Conn() *Conn { return r.conn }
+
+// Listener is the endpoint the client connected to.
+func (r *Request) Listener() Endpoint { return r.conn.endpoint }
+
+// Principal is who asks. Without authentication everyone is Kafka's anonymous user.
+func (r *Request) Principal() string { return "User:ANONYMOUS" }
+
+// FreeBody ends the loan of the frame early; the request's views into it are void from here on.
+func (r *Request) FreeBody(t *shard.Turn) {
+	if r.block != nil {
+		r.block.Release(t)
+		r.block = nil
+		r.Body, r.ClientID = nil, nil
+	}
+}
+
+// Done hands over the response. It leaves when every earlier request of the connection is answered.
+func (r *Request) Done(t *shard.Turn, reply Reply) {
+	if r.done {
+		must.Failf("request %d answered twice", r.Correlation)
+	}
+	r.FreeBody(t)
+	r.reply, r.done = reply, true
+	c := r.conn
+	if c.closed {
+		r.drop(t)
+		return
+	}
+	c.enqueue()
+}
+
+// DoneSilent ends a request that gets no response (Produce with acks=0).
+func (r *Request) DoneSilent(t *shard.Turn) { r.Done(t, nil) }
+
+// Close ends the request and its connection without an answer.
+func (r *Request) Close(t *shard.Turn) {
+	r.FreeBody(t)
+	r.reply, r.done = nil, true
+	c := r.conn
+	if c.closed {
+		r.drop(t)
+		return
+	}
+	c.Close(t)
+}
+
+// Stall keeps the connection from beginning another request until Resume: order would be lost otherwise.
+func (r *Request) Stall() { r.conn.stalls++ }
+
+// Resume ends a Stall.
+func (r *Request) Resume(t *shard.Turn) {
+	c := r.conn
+	c.stalls--
+	if c.stalls == 0 && !c.closed {
+		c.nextTurn(t)
+	}
+}
+
+// Overlaps counts the requests of the connection begun before r and not yet answered.
+func (r *Request) Overlaps() int { return r.conn.inFlight - 1 }
+
+// drop ends a request of a closed connection.
+func (r *Request) drop(t *shard.Turn) {
+	if r.reply != nil {
+		r.reply.Drop(t)
+	}
+	r.conn.hub.freeRequest(r)
+}
+
+// emit moves finished replies, in order, into the output.
+func (c *Conn) emit(t *shard.Turn) {
+	for c.inFlight > 0 && c.slots[c.first].done {
+		r := c.slots[c.first]
+		c.slots[c.first] = nil
+		c.first = (c.first + 1) % inFlightMax
+		c.inFlight--
+		if r.Key != wire.KeyProduce {
+			c.others--
+		}
+		c.heard = t.Now().Mono
+		if r.reply != nil {
+			w := Writer{conn: c}
+			r.reply.Emit(t, &w)
+			c.out.end(r.reply)
+		}
+		c.hub.freeRequest(r)
+	}
+}

@@ -1,0 +1,181 @@
+// Package front opens a broker's doors to clients: listeners, the dealing of connections, and on each shard a hub of connections
+// and a desk that serves their requests. It owns the order of opening and draining, and nothing else.
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pinion/engine/broker"
+	"pinion/engine/config"
+	"pinion/engine/model"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+	"pinion/net/conn"
+	"pinion/net/kafka/api"
+	"pinion/net/listen"
+	"pinion/net/steer"
+)
+
+// Front is the doors of one node.
+type Front struct {
+	Listeners  []*listen.Listener
+	Advertised []placement.Listener
+	Rungs      []steer.Rung // how each listener's connections are dealt
+	Limits     *listen.Limits
+
+	closers []io.Closer
+	hubs    []*conn.Hub
+	desks   []*api.Desk
+	broker  *broker.Broker
+	opened  atomic.Bool // orders the fields above with readers on other goroutines
+}
+
+// Listen binds every listener, one socket for each shard. No connection is accepted yet; clients that come early wait.
+func Listen(cfg *config.Broker, shards int) (*Front, error) {
+	f := &Front{}
+	limits, err := listen.NewLimits(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg))
+	if err != nil {
+		return nil, err
+	}
+	f.Limits = limits
+	for i, l := range cfg.Listeners {
+		opened, err := listen.Open(listen.Spec{
+			Host: l.Host, Port: int(l.Port), Shards: shards, Backlog: int(cfg.SocketBacklog),
+			ReceiveBuffer: int(cfg.SocketReceiveBufferBytes), SendBuffer: int(cfg.SocketSendBufferBytes),
+		})
+		if err != nil {
+			return nil, errors.Join(explain(l, err), f.Close())
+		}
+		f.Listeners = append(f.Listeners, opened)
+		rung, closer, err := steer.Attach(opened.FDs)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("deal connections of %s: %w", l, err), f.Close())
+		}
+		f.Rungs = append(f.Rungs, rung)
+		f.closers = append(f.closers, closer)
+		f.Advertised = append(f.Advertised, advertise(cfg.Advertised[i], opened))
+	}
+	return f, nil
+}
+
+// explain says what to do about an address that is taken.
+func explain(l config.Listener, err error) error {
+	if errors.Is(err, unix.EADDRINUSE) {
+		return fmt.Errorf("listen on %s: another process has the port; stop it, or choose another with --set listeners=%s://%s:PORT", l, l.Name, l.Host)
+	}
+	return fmt.Errorf("listen on %s: %w", l, err)
+}
+
+func perIP(cfg *config.Broker) map[string]int {
+	m := make(map[string]int, len(cfg.ConnectionsPerIP))
+	for host, n := range cfg.ConnectionsPerIP {
+		m[host] = int(n)
+	}
+	return m
+}
+
+// advertise is what Metadata tells clients: the configured name, with the real port where the kernel chose it.
+func advertise(l config.Listener, opened *listen.Listener) placement.Listener {
+	out := placement.Listener{Name: l.Name, Host: l.Host, Port: l.Port}
+	if out.Port == 0 {
+		out.Port = int32(opened.Port())
+	}
+	if out.Host == "" {
+		out.Host = hostName()
+	}
+	return out
+}
+
+// Open starts accepting on every shard of a started broker.
+func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) error {
+	f.broker = b
+	node := &api.Node{ID: b.Config.NodeID, Broker: b.Config, Control: b.Control, Sets: b.Sets, Log: logger}
+	options := conn.Options{
+		RequestBytesMax: int(b.Config.SocketRequestBytesMax),
+		RequestBudget:   b.Config.Pinion.RequestBytes,
+		ResponseBudget:  b.Config.Pinion.ResponseBytes,
+		IdleMax:         b.Config.ConnectionsIdleMax,
+		Limits:          f.Limits,
+		AdminURL:        adminURL,
+		Log:             logger,
+	}
+	f.hubs = make([]*conn.Hub, b.Shards.Len())
+	f.desks = make([]*api.Desk, b.Shards.Len())
+	var failure error
+	for i := range f.hubs {
+		s := b.Shards.Shard(model.ShardID(i))
+		<-s.Visit(func(t *shard.Turn) {
+			f.desks[i] = api.NewDesk(t, s, node)
+			f.hubs[i] = conn.NewHub(t, options, f.desks[i])
+			s.AtEnd(f.hubs[i])
+			for j, l := range f.Listeners {
+				a := f.Advertised[j]
+				e := conn.Endpoint{Name: a.Name, FD: l.FDs[i], Advertised: a.Name + "://" + address(a)}
+				failure = errors.Join(failure, f.hubs[i].Listen(t, e))
+			}
+		})
+	}
+	f.opened.Store(failure == nil)
+	return failure
+}
+
+func (f *Front) isOpen() bool { return f.opened.Load() }
+
+// brokerNow is the broker, once the doors are open.
+func (f *Front) brokerNow() *broker.Broker {
+	if !f.isOpen() {
+		return nil
+	}
+	return f.broker
+}
+
+// Drain stops accepting, lets requests already begun be answered, and closes every connection, at the latest when ctx ends.
+func (f *Front) Drain(ctx context.Context) {
+	f.opened.Store(false)
+	for i := range f.hubs {
+		<-f.shard(i).Visit(f.hubs[i].Drain)
+	}
+	for ctx.Err() == nil && !f.drained() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	for i := range f.hubs {
+		<-f.shard(i).Visit(f.hubs[i].CloseAll)
+	}
+}
+
+func (f *Front) drained() bool {
+	done := true
+	for i := range f.hubs {
+		<-f.shard(i).Visit(func(t *shard.Turn) { done = done && f.hubs[i].Drained(t) })
+	}
+	return done
+}
+
+func address(l placement.Listener) string { return net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))) }
+
+func (f *Front) shard(i int) *shard.Shard { return f.broker.Shards.Shard(model.ShardID(i)) }
+
+// Close closes the listeners.
+func (f *Front) Close() error {
+	var err error
+	for _, c := range f.closers {
+		err = errors.Join(err, c.Close())
+	}
+	for _, l := range f.Listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+package front
+
+import (
+	"sync"
+	"time"
+
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+	"pinion/net/admin"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+	"pinion/net/listen"
+)
+
+// Gauge reads the shards' counters for the admin server. A shard keeps plain integers; a scrape visits it by mail and, if it does
+// not answer in time, shows what was read last.
+type Gauge struct {
+	front *Front
+
+	mu   sync.Mutex // guards last: two scrapes may come at once
+	last []admin.ShardStats
+}
+
+// visitMax is how long a scrape waits for one shard.
+const visitMax = 500 * time.Millisecond
+
+// NewGauge makes the gauge of a front that will be opened.
+func NewGauge(f *Front, shards int) *Gauge {
+	return &Gauge{front: f, last: make([]admin.ShardStats, shards)}
+}
+
+// Stats reads one shard.
+func (g *Gauge) Stats(i int) admin.ShardStats {
+	f := g.front
+	fresh := &admin.ShardStats{}
+	if f.isOpen() {
+		done := f.shard(i).Visit(func(t *shard.Turn) { f.read(t, i, fresh) })
+		select {
+		case <-done:
+			g.mu.Lock()
+			g.last[i] = *fresh
+			g.mu.Unlock()
+			return *fresh
+		case <-time.After(visitMax):
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last[i]
+}
+
+// read runs on the shard.
+func (f *Front) read(t *shard.Turn, i int, out *admin.ShardStats) {
+	loop := t.Stats()
+	out.BusyNanos = uint64(loop.Busy)
+	out.Turns = admin.Buckets{Count: loop.Times, Nanos: uint64(loop.Busy)}
+	out.MailSent = loop.Mail
+	hub := f.hubs[i].Stats(t)
+	readHub(&hub, out)
+	desk := f.desks[i].Stats(t)
+	for code, n := range desk.Errors {
+		out.Errors[admin.ErrorIndex(int16(code))] = n
+	}
+	out.ParkedBytesUsed, out.ParkedBytesLimit = uint64(desk.Parked.Used()), uint64(desk.Parked.Limit)
+	set := f.broker.Sets[i].Stats(t)
+	readSet(&set, out)
+}
+
+func readHub(hub *conn.Stats, out *admin.ShardStats) {
+	for i, n := range hub.Requests {
+		out.Requests[admin.APIIndex(wire.Keys[i].Key)] = n
+	}
+	out.SocketBytesIn, out.SocketBytesOut = hub.BytesIn, hub.BytesOut
+	out.Connections = uint64(hub.Connections)
+	out.ConnectionsAccepted, out.ConnectionsClosed = hub.Accepted, hub.Closed
+	out.RefusedPerIP, out.RefusedExhausted = hub.RefusedLimit, hub.RefusedExhausted
+	for kind := range listen.KindCount {
+		out.Rejects[kind] = hub.Rejects[kind]
+	}
+	request, large, response := hub.Budgets[conn.BudgetRequest], hub.Budgets[conn.BudgetLargeRequest], hub.Budgets[conn.BudgetResponse]
+	out.RequestBytesUsed, out.RequestBytesLimit = uint64(request.Used+large.Used), uint64(request.Limit+large.Limit)
+	out.ResponseBytesUsed, out.ResponseBytesLimit = uint64(response.Used), uint64(response.Limit)
+	out.ColdReads = hub.ColdReads
+	out.Topics.BytesOut = hub.Sendfile + hub.Mapped + hub.Copied
+}
+
+func readSet(set *partition.Stats, out *admin.ShardStats) {
+	out.Partitions, out.Leaders = uint64(set.Partitions), uint64(set.Partitions-set.Failed)
+	out.Topics.MessagesIn, out.Topics.BytesIn = set.Records, set.BytesIn
+	out.Topics.ProduceRequests = set.Batches
+}
+
+// Cluster reads the catalogue's image.
+func (g *Gauge) Cluster() admin.ClusterStats {
+	st := admin.ClusterStats{Controller: true}
+	b := g.front.brokerNow()
+	if b == nil {
+		return st
+	}
+	image := b.Control.Image()
+	st.Topics, st.Partitions, st.ImageRevision = image.TopicCount(), uint64(image.PartitionCount()), uint64(image.Revision())
+	image.Brokers(func(br *placement.Broker) bool {
+		s := admin.BrokerStats{ID: int32(br.ID)}
+		if len(br.Listeners) > 0 {
+			s.Address = address(br.Listeners[0])
+		}
+		st.Brokers = append(st.Brokers, s)
+		return true
+	})
+	return st
+}

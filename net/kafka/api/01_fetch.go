@@ -1,0 +1,349 @@
+package api
+
+import (
+	"time"
+
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+)
+
+// Fetch (key 1) returns record batches from an offset on, from many partitions, waiting up to max wait for min bytes. The
+// answer is cut by KIP-74: partitions in request order, the first that has anything may exceed every limit with its first batch.
+// Version 7 adds sessions (KIP-227), 9 the leader epoch the client knows (KIP-320), 11 racks (KIP-392), 12 divergence
+// (KIP-595) and is flexible, 13 topic ids, 15 moves the replica id into a tag, 16 leader hints (KIP-951).
+//
+// The home shard holds the poll. It asks each owner once; an owner answers with spans, or with a waiter that stays with it. When
+// all have answered, or the deadline passes, home cuts in request order and writes; spans go home when the last byte has left.
+
+// fetchCall is one Fetch request on its home shard.
+type fetchCall struct {
+	desk     *Desk
+	request  *conn.Request
+	version  int16
+	corr     int32
+	bytesMax int64
+	bytesMin int64
+	deadline clock.Mono
+	wait     bool
+	isolated bool // read_committed
+	failed   bool // some part has an answer that ends the poll at once
+	parts    []fetchPart
+	legs     []*fetchLeg // by owner; nil where the request needs none
+	away     int         // legs whose answer is awaited
+	final    bool        // the round under way is the last
+	over     bool        // answered; legs find their own way home
+	timer    shard.Timer
+	head     wire.FetchHead
+	session  *session
+	reserved int64
+	next     *fetchCall
+}
+
+// fetchPart is one partition of the answer, in request order.
+type fetchPart struct {
+	topic *placement.Topic // nil if unknown
+	name  string           // of an unknown topic
+	id    model.TopicID
+	index int32
+	leg   int32 // owner whose leg holds the answer, or -1: code says why
+	at    int32 // place in that leg's ask
+	code  wire.ErrorCode
+	entry *sessionPart // of an incremental fetch
+	bytes int          // after the cut
+	mute  bool         // an incremental answer leaves it out
+}
+
+const (
+	fetchPartsMax  = 200_000 // partitions of one request; what they need is also charged to the parked budget
+	fetchPartBytes = 512     // what one costs here, roughly
+	// patience is how long a fetch that does not want to wait gives an owner that does not answer.
+	patience = time.Second
+	waitMin  = 100 * time.Millisecond
+)
+
+func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
+	v := &d.fetch
+	err := v.Reset(r.Version, r.Body)
+	parts := 0
+	if err == nil {
+		parts, _, err = v.Check()
+	}
+	if err != nil || parts > fetchPartsMax {
+		d.malformed(t, r, err)
+		return
+	}
+	c := d.takeFetch()
+	c.request, c.version, c.corr = r, r.Version, r.Correlation
+	c.bytesMax = int64(min(v.MaxBytes, d.node.Broker.FetchBytesMax))
+	c.bytesMin = int64(max(v.MinBytes, 0))
+	c.isolated = v.Isolation == 1
+	wait := time.Duration(max(v.MaxWaitMs, 0)) * time.Millisecond
+	c.wait = wait > 0 && c.bytesMin > 0
+	code := d.fetchOpen(t, c, v)
+	if code != wire.CodeNone {
+		d.count(code)
+		c.head.Code = code
+		c.respond(t)
+		return
+	}
+	c.reserved = int64(len(c.parts)) * fetchPartBytes
+	if !d.parked.Reserve(c.reserved) {
+		// Too many partitions are being waited for on this shard: an empty answer keeps the client going and costs nothing.
+		c.reserved = 0
+		c.starve()
+		c.respond(t)
+		return
+	}
+	r.FreeBody(t)
+	if wait == 0 {
+		wait = patience
+	}
+	c.deadline = t.Now().Mono.Add(max(wait, waitMin))
+	c.wait = c.wait && !c.failed && len(c.parts) > 0
+	if c.wait {
+		c.deadline = t.Now().Mono.Add(wait)
+	}
+	t.Arm(&c.timer, c.deadline.Sub(t.Now().Mono), c)
+	c.round(t, c.wait)
+}
+
+// starve turns every part into an empty answer.
+func (c *fetchCall) starve() {
+	for i := range c.parts {
+		if p := &c.parts[i]; p.leg >= 0 {
+			p.leg, p.code = -1, wire.CodeOffsetNotAvailable
+		}
+	}
+	c.dropLegs()
+}
+
+func (c *fetchCall) dropLegs() {
+	for i, leg := range c.legs {
+		if leg != nil {
+			c.desk.freeLeg(leg)
+			c.legs[i] = nil
+		}
+	}
+}
+
+// addPart appends one partition to the answer and to its owner's ask.
+func (d *Desk) addPart(t *shard.Turn, c *fetchCall, topic *placement.Topic, name string, id model.TopicID, p *wire.FetchPartition) *fetchPart {
+	c.parts = append(c.parts, fetchPart{topic: topic, name: name, id: id, index: p.Index, leg: -1})
+	part := &c.parts[len(c.parts)-1]
+	if topic == nil {
+		part.refuse(c, byID(wire.CodeUnknownTopicOrPartition, c.version >= 13))
+		return part
+	}
+	if !d.allowed(c.request, opRead, onTopic, topic.Name) {
+		part.refuse(c, wire.CodeTopicAuthorizationFailed)
+		return part
+	}
+	set, owner, code := d.locate(topic, p.Index)
+	if code != partition.OK {
+		part.refuse(c, byID(partitionError(code), c.version >= 13))
+		return part
+	}
+	leg := c.legs[owner]
+	if leg == nil {
+		leg = d.takeLeg(t, c, owner, set)
+		c.legs[owner] = leg
+	}
+	part.leg, part.at = int32(owner), int32(len(leg.ask.Parts))
+	leg.ask.Parts = append(leg.ask.Parts, partition.FetchPart{
+		Partition:   model.Partition{Topic: topic.ID, Index: p.Index},
+		Slot:        int32(len(c.parts) - 1),
+		From:        p.Offset,
+		BytesMax:    max(p.MaxBytes, 0),
+		Epoch:       p.CurrentEpoch,
+		LastFetched: p.LastFetchedEpoch,
+	})
+	return part
+}
+
+func (p *fetchPart) refuse(c *fetchCall, code wire.ErrorCode) {
+	p.code, c.failed = code, true
+	c.desk.count(code)
+}
+
+// round asks every owner. With wait, an owner that has too little keeps a waiter.
+func (c *fetchCall) round(t *shard.Turn, wait bool) {
+	c.final = !wait
+	have := int64(0)
+	legs := int64(0)
+	for _, leg := range c.legs {
+		if leg != nil {
+			have += leg.ask.Bytes
+			legs++
+		}
+	}
+	// If the whole lacks n bytes, some owner must come to lack less than n/legs: each waits for its share, so that no wake-up
+	// is missed and none comes without progress.
+	share := int64(1)
+	if legs > 0 {
+		share = max(1, (c.bytesMin-have+legs-1)/legs)
+	}
+	c.away = 1
+	for _, leg := range c.legs {
+		if leg == nil || leg.state != legIdle {
+			continue
+		}
+		c.away++
+		leg.post(t, wait, leg.ask.Bytes+share)
+	}
+	c.home(t)
+}
+
+// home counts one answer; the last one of a round decides.
+func (c *fetchCall) home(t *shard.Turn) {
+	c.away--
+	if c.away > 0 || c.over {
+		return
+	}
+	var bytes int64
+	unleased, failed := false, c.failed
+	for _, leg := range c.legs {
+		if leg == nil {
+			continue
+		}
+		bytes += leg.ask.Bytes
+		unleased = unleased || leg.state == legRegistered && leg.ask.Bytes > 0
+		failed = failed || leg.failed()
+	}
+	enough := bytes >= c.bytesMin || failed || !c.wait
+	switch {
+	case c.final || enough && !unleased:
+		c.respond(t)
+	case enough:
+		c.finish(t)
+	case c.waiting():
+		// A waiter or the deadline goes on from here.
+	default:
+		c.again(t)
+	}
+}
+
+// waiting reports whether a waiter stays with every owner that can still add bytes.
+func (c *fetchCall) waiting() bool {
+	for _, leg := range c.legs {
+		if leg != nil && leg.state == legRegistered {
+			return true
+		}
+	}
+	return false
+}
+
+// again releases what is on loan and asks anew: somebody has more, but not enough yet.
+func (c *fetchCall) again(t *shard.Turn) {
+	c.settle(t, c.wait && t.Now().Mono < c.deadline)
+}
+
+// finish ends the waiting: everyone is asked for what there is.
+func (c *fetchCall) finish(t *shard.Turn) { c.settle(t, false) }
+
+// settle brings every leg home, then starts the next round.
+func (c *fetchCall) settle(t *shard.Turn, wait bool) {
+	c.final = !wait
+	c.away = 1
+	for _, leg := range c.legs {
+		if leg != nil && leg.takeBack(t) {
+			c.away++
+		}
+	}
+	c.recalled(t)
+}
+
+// recalled counts one leg that is home; the last one starts the next round.
+func (c *fetchCall) recalled(t *shard.Turn) {
+	c.away--
+	if c.away == 0 && !c.over {
+		c.round(t, !c.final)
+	}
+}
+
+// Fire is the deadline.
+func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
+	if c.over {
+		return
+	}
+	if c.away > 0 {
+		// Some owner does not answer in time: the others' data must not wait for it.
+		c.respond(t)
+		return
+	}
+	for _, leg := range c.legs {
+		if leg != nil && leg.ask.Bytes > 0 {
+			c.finish(t)
+			// Even the last round has a limit.
+			t.Arm(&c.timer, patience, c)
+			return
+		}
+	}
+	c.respond(t)
+}
+
+// respond fixes the answer and hands it to the connection.
+func (c *fetchCall) respond(t *shard.Turn) {
+	c.over = true
+	t.Disarm(&c.timer)
+	c.cut()
+	if c.session != nil {
+		c.session.answer(c)
+	}
+	for _, leg := range c.legs {
+		if leg != nil {
+			c.countErrors(leg)
+		}
+	}
+	c.request.Done(t, c)
+}
+
+func (c *fetchCall) countErrors(leg *fetchLeg) {
+	for i := range leg.ask.Parts {
+		if leg.state == legHeld {
+			c.desk.count(partitionError(leg.ask.Parts[i].Code))
+		}
+	}
+}
+
+// answer returns the owner's answer for a part, or nil if there is none (yet).
+func (c *fetchCall) answer(p *fetchPart) *partition.FetchPart {
+	if p.leg < 0 {
+		return nil
+	}
+	leg := c.legs[p.leg]
+	if leg == nil || leg.state == legAsked {
+		return nil
+	}
+	return &leg.ask.Parts[p.at]
+}
+
+// cut applies KIP-74: in request order, the first partition with anything may exceed the limits with its first batch, every
+// other gives what fits the rest, or nothing if not even its first batch does.
+func (c *fetchCall) cut() {
+	left := c.bytesMax
+	first := true
+	for i := range c.parts {
+		p := &c.parts[i]
+		p.bytes = 0
+		a := c.answer(p)
+		if a == nil || !a.Leased {
+			continue
+		}
+		limit := min(int64(a.BytesMax), left)
+		n := min(int64(a.Span.Len), limit)
+		if int64(a.Span.First) > limit {
+			if !first {
+				continue
+			}
+			n = int64(a.Span.First)
+		}
+		first = false
+		p.bytes = int(n)
+		left = max(0, left-n)
+	}
+}

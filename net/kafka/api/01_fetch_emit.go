@@ -1,0 +1,156 @@
+package api
+
+import (
+	"pinion/engine/shard"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+)
+
+// Emit writes the response: header bytes from a buffer, record bytes as spans of the log.
+func (c *fetchCall) Emit(t *shard.Turn, w *conn.Writer) {
+	topics, names, parts := c.shape()
+	buffer := w.Room(t, wire.FetchRoom(topics, names, parts))
+	var out wire.FetchWriter
+	out.Start(buffer.Bytes, c.version, c.corr, c.head, topics)
+	cuts := c.desk.cuts[:0]
+	for i := 0; i < len(c.parts); {
+		end, shown := c.run(i)
+		if shown > 0 {
+			p := &c.parts[i]
+			out.TopicNamed(p.topicName(), p.id, shown)
+			for j := i; j < end; j++ {
+				if part := &c.parts[j]; !part.mute {
+					at := c.write(&out, part)
+					if part.bytes > 0 {
+						cuts = append(cuts, fetchCut{at: at, part: part})
+					}
+				}
+			}
+		}
+		i = end
+	}
+	buffer.Bytes = out.Finish(nil)
+	c.queue(w, buffer, cuts)
+	clear(cuts)
+	c.desk.cuts = cuts[:0]
+}
+
+// fetchCut says where in the header bytes a part's records belong.
+type fetchCut struct {
+	at   int
+	part *fetchPart
+}
+
+// queue hands the pieces to the connection, headers and spans in turn.
+func (c *fetchCall) queue(w *conn.Writer, buffer conn.Buffer, cuts []fetchCut) {
+	if len(cuts) == 0 {
+		w.Commit(buffer)
+		return
+	}
+	from := 0
+	for _, cut := range cuts {
+		span := c.answer(cut.part).Span.Slice(cut.part.bytes)
+		w.Cut(buffer, from, cut.at, span)
+		from = cut.at
+	}
+	w.Close(buffer, from)
+}
+
+// run finds the parts of one topic from i on, and how many of them are shown.
+func (c *fetchCall) run(i int) (end, shown int) {
+	first := &c.parts[i]
+	for end = i; end < len(c.parts); end++ {
+		p := &c.parts[end]
+		if p.id != first.id || p.topic != first.topic || p.name != first.name {
+			break
+		}
+		if !p.mute {
+			shown++
+		}
+	}
+	return end, shown
+}
+
+// shape counts what the response holds.
+func (c *fetchCall) shape() (topics, names, parts int) {
+	for i := 0; i < len(c.parts); {
+		end, shown := c.run(i)
+		if shown > 0 {
+			topics++
+			names += len(c.parts[i].topicName())
+			parts += shown
+		}
+		i = end
+	}
+	return topics, names, parts
+}
+
+func (p *fetchPart) topicName() string {
+	if p.topic != nil {
+		return p.topic.Name
+	}
+	return p.name
+}
+
+// write adds one partition's answer and returns where its records belong.
+func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) int {
+	result := wire.FetchResult{Index: p.index, Code: p.code, HighWatermark: -1, LastStable: -1, LogStart: -1}
+	a := c.answer(p)
+	switch {
+	case a != nil:
+		result.Code = byID(partitionError(a.Code), c.version >= 13)
+		result.HighWatermark, result.LastStable, result.LogStart = a.High, a.Stable, a.LogStart
+		if a.Diverging {
+			result.Diverging = wire.DivergingEpoch{Known: true, Epoch: a.DivergeAt, End: a.DivergeEnd}
+		}
+	case p.code == wire.CodeNone:
+		// The owner did not answer in time. The client retries after a look at the metadata.
+		result.Code = wire.CodeOffsetNotAvailable
+	}
+	switch result.Code {
+	case wire.CodeNotLeaderOrFollower, wire.CodeFencedLeaderEpoch:
+		if p.topic != nil {
+			result.Leader = leaderOf(p.topic, p.index)
+		}
+	}
+	result.Preferred = wire.ReplicaHint{}
+	return out.Partition(&result, p.bytes)
+}
+
+// Sent gives the spans back.
+func (c *fetchCall) Sent(t *shard.Turn) { c.end(t) }
+
+// Drop gives the spans back of a connection that is gone.
+func (c *fetchCall) Drop(t *shard.Turn) { c.end(t) }
+
+func (c *fetchCall) end(t *shard.Turn) {
+	d := c.desk
+	for i, leg := range c.legs {
+		if leg != nil {
+			leg.abandon(t)
+			c.legs[i] = nil
+		}
+	}
+	if c.reserved > 0 {
+		d.parked.Return(t, c.reserved)
+	}
+	d.freeFetch(c)
+}
+
+func (d *Desk) takeFetch() *fetchCall {
+	c := d.fetches
+	if c == nil {
+		return &fetchCall{desk: d, legs: make([]*fetchLeg, len(d.node.Sets))}
+	}
+	d.fetches, c.next = c.next, nil
+	return c
+}
+
+func (d *Desk) freeFetch(c *fetchCall) {
+	if cap(c.parts) > keepParts {
+		return
+	}
+	clear(c.parts)
+	*c = fetchCall{desk: d, parts: c.parts[:0], legs: c.legs, next: d.fetches}
+	d.fetches = c
+}

@@ -1,0 +1,258 @@
+package api
+
+import (
+	"math"
+
+	"pinion/engine/model"
+	"pinion/engine/shard"
+	"pinion/net/kafka/wire"
+)
+
+// Incremental fetch sessions (KIP-227): the home shard remembers what a client fetches, so that a request names only what
+// changed and a response only what is new. A session lives on the shard of the connection that made it; on any other, its id is
+// not found and the client starts a new one. Refusing to make a session (id 0) is always legal.
+
+// sessions are those of one shard.
+type sessions struct {
+	byID  map[int32]*session
+	max   int
+	last  int32 // last id given out
+	step  int32
+	first int32
+	uses  int64
+}
+
+// session is one client's remembered fetch.
+type session struct {
+	id    int32
+	epoch int32 // of the next request
+	named bool  // partitions were named by topic name (before version 13), not by id
+	used  int64 // order of use, for eviction
+	fresh bool  // nothing was answered yet: the first answer is full
+	parts map[sessionKey]*sessionPart
+	ring  sessionPart // list head: order of the next answer
+}
+
+// sessionKey names a partition as the client did.
+type sessionKey struct {
+	id    model.TopicID
+	name  string
+	index int32
+}
+
+// sessionPart is one remembered partition and what the client was last told of it.
+type sessionPart struct {
+	key        sessionKey
+	ask        wire.FetchPartition
+	high       model.Offset
+	logStart   model.Offset
+	prev, next *sessionPart
+}
+
+const (
+	sessionNone    int32 = 0
+	sessionInitial int32 = 0  // epoch: a full fetch that may open a session
+	sessionFinal   int32 = -1 // epoch: a full fetch that closes it
+	// sessionPartsMax keeps one client from filling a shard; a larger fetch goes without a session.
+	sessionPartsMax = 20_000
+)
+
+func (s *sessions) init(slots int, id model.ShardID, shards int) {
+	s.byID = make(map[int32]*session)
+	s.max = slots
+	// Ids of different shards never meet, so a session asked for on the wrong shard is not found instead of being another's.
+	s.step, s.first = int32(shards), int32(id)+1
+	s.last = s.first
+}
+
+func (s *sessions) nextID() int32 {
+	for {
+		if s.last > math.MaxInt32-s.step {
+			s.last = s.first
+		}
+		s.last += s.step
+		if s.byID[s.last] == nil {
+			return s.last
+		}
+	}
+}
+
+// touch notes that a session was used.
+func (s *sessions) touch(x *session) {
+	s.uses++
+	x.used = s.uses
+}
+
+// evict makes room by ending the session not used for longest. Its client is told at its next fetch and starts over.
+func (s *sessions) evict() bool {
+	var oldest *session
+	for _, x := range s.byID {
+		if oldest == nil || x.used < oldest.used {
+			oldest = x
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(s.byID, oldest.id)
+	return true
+}
+
+// fetchOpen fills the call with the partitions to ask for: those of the request, or of its session.
+func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.ErrorCode {
+	if c.version < 7 || v.SessionEpoch == sessionFinal || v.SessionEpoch == sessionInitial {
+		if c.version >= 7 && v.SessionID != sessionNone {
+			delete(d.sessions.byID, v.SessionID)
+		}
+		d.fetchFull(t, c, v)
+		if c.version >= 7 && v.SessionEpoch == sessionInitial {
+			d.sessionStart(c, v)
+		}
+		return wire.CodeNone
+	}
+	s := d.sessions.byID[v.SessionID]
+	switch {
+	case s == nil:
+		return wire.CodeFetchSessionIDNotFound
+	case s.epoch != v.SessionEpoch:
+		return wire.CodeInvalidFetchSessionEpoch
+	case s.named != (c.version < 13):
+		return wire.CodeFetchSessionTopicIDError
+	}
+	s.epoch = nextEpoch(s.epoch)
+	d.sessions.touch(s)
+	d.sessionUpdate(s, v)
+	c.session, c.head.SessionID = s, s.id
+	for p := s.ring.next; p != &s.ring; p = p.next {
+		topic := d.image().TopicByID(p.key.id)
+		if s.named {
+			topic = d.image().TopicCalled(p.key.name)
+		}
+		d.addPart(t, c, topic, p.key.name, p.key.id, &p.ask).entry = p
+	}
+	return wire.CodeNone
+}
+
+// nextEpoch wraps past the largest value to 1: 0 and -1 mean something else.
+func nextEpoch(e int32) int32 {
+	if e == math.MaxInt32 {
+		return 1
+	}
+	return e + 1
+}
+
+// fetchFull takes every partition of the request.
+func (d *Desk) fetchFull(t *shard.Turn, c *fetchCall, v *wire.FetchView) {
+	image := d.image()
+	for v.NextTopic() {
+		id := v.TopicID()
+		topic := image.TopicByID(id)
+		name := ""
+		if c.version < 13 {
+			if topic = image.TopicNamed(v.TopicName()); topic == nil {
+				name = string(v.TopicName())
+			}
+		}
+		for v.NextPartition() {
+			d.addPart(t, c, topic, name, id, &v.Partition)
+		}
+	}
+}
+
+// sessionStart remembers a full fetch, if there is room.
+func (d *Desk) sessionStart(c *fetchCall, v *wire.FetchView) {
+	if d.sessions.max <= 0 || len(c.parts) == 0 || len(c.parts) > sessionPartsMax {
+		return
+	}
+	if len(d.sessions.byID) >= d.sessions.max && !d.sessions.evict() {
+		return
+	}
+	s := &session{id: d.sessions.nextID(), epoch: 1, named: c.version < 13, fresh: true, parts: make(map[sessionKey]*sessionPart, len(c.parts))}
+	s.ring.next, s.ring.prev = &s.ring, &s.ring
+	d.sessions.byID[s.id] = s
+	d.sessions.touch(s)
+	v.Rewind()
+	d.sessionUpdate(s, v)
+	for i := range c.parts {
+		p := &c.parts[i]
+		p.entry = s.parts[sessionKey{id: p.id, name: s.keyName(p.topicName()), index: p.index}]
+	}
+	c.session, c.head.SessionID = s, s.id
+}
+
+func (s *session) keyName(name string) string {
+	if s.named {
+		return name
+	}
+	return ""
+}
+
+// sessionUpdate adds and changes what the request names, and forgets what it forgets.
+func (d *Desk) sessionUpdate(s *session, v *wire.FetchView) {
+	for v.NextTopic() {
+		key := sessionKey{id: v.TopicID(), name: s.keyName(string(v.TopicName()))}
+		for v.NextPartition() {
+			key.index = v.Partition.Index
+			p := s.parts[key]
+			if p == nil {
+				if len(s.parts) >= sessionPartsMax {
+					continue
+				}
+				p = &sessionPart{key: key, high: -1, logStart: -1}
+				s.parts[key] = p
+				s.append(p)
+			}
+			p.ask = v.Partition
+		}
+	}
+	for v.NextForgotten() {
+		key := sessionKey{id: v.TopicID(), name: s.keyName(string(v.TopicName()))}
+		for v.NextForgottenIndex() {
+			key.index = v.ForgottenIndex()
+			if p := s.parts[key]; p != nil {
+				delete(s.parts, key)
+				p.unlink()
+			}
+		}
+	}
+}
+
+func (s *session) append(p *sessionPart) {
+	p.prev, p.next = s.ring.prev, &s.ring
+	s.ring.prev.next, s.ring.prev = p, p
+}
+
+func (p *sessionPart) unlink() {
+	p.prev.next, p.next.prev = p.next, p.prev
+	p.prev, p.next = nil, nil
+}
+
+// answer leaves out what an incremental client knows already, notes what it is told, and moves partitions that returned data to
+// the tail, so that the next answer begins with others.
+func (s *session) answer(c *fetchCall) {
+	full := s.fresh
+	s.fresh = false
+	for i := range c.parts {
+		p := &c.parts[i]
+		entry := p.entry
+		if entry == nil || entry.next == nil {
+			continue
+		}
+		code, high, logStart, diverging := p.code, model.Offset(-1), model.Offset(-1), false
+		if a := c.answer(p); a != nil {
+			code, high, logStart, diverging = partitionError(a.Code), a.High, a.LogStart, a.Diverging
+		} else if code == wire.CodeNone {
+			p.mute = !full
+			continue
+		}
+		p.mute = !full && p.bytes == 0 && code == wire.CodeNone && !diverging && high == entry.high && logStart == entry.logStart
+		entry.high, entry.logStart = high, logStart
+		if code != wire.CodeNone {
+			entry.high = -1 // tell it again when the error is over
+		}
+		if p.bytes > 0 {
+			entry.unlink()
+			s.append(entry)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"crypto/rand"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pinion/engine/catalog"
+	"pinion/engine/model"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+)
+
+// Metadata (key 3) names the brokers, as the listener of this connection reaches them, and the topics asked for. No topics means
+// all in version 0; from 1 on null means all and none means none. Missing topics are created if both the broker and the request
+// allow it, never when all are asked for. Version 10 adds topic ids, 12 lookup by id; 8-10 carry authorised operations.
+
+func (d *Desk) metadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest) {
+	all := req.Topics == nil || r.Version == 0 && len(req.Topics) == 0
+	create := !all && d.node.Broker.AutoCreateTopics && (r.Version < 4 || req.AllowAutoTopicCreation)
+	if create {
+		if missing := d.missing(req); len(missing) > 0 {
+			d.createMissing(t, r, req, missing)
+			return
+		}
+	}
+	d.answerMetadata(t, r, req, all, nil)
+}
+
+// missing lists the legal names of topics that do not exist.
+func (d *Desk) missing(req *kmsg.MetadataRequest) []string {
+	var names []string
+	image := d.image()
+	for i := range req.Topics {
+		if name := req.Topics[i].Topic; name != nil && *name != "" && image.TopicCalled(*name) == nil && catalog.CheckName(*name) == nil {
+			names = append(names, *name)
+		}
+	}
+	return names
+}
+
+// createMissing creates topics with the broker's defaults, then answers.
+func (d *Desk) createMissing(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest, names []string) {
+	refused := make(map[string]wire.ErrorCode)
+	left := len(names)
+	r.FreeBody(t)
+	for _, name := range names {
+		done := func(_ *shard.Turn, res catalog.Result) {
+			if code, _ := catalogError(res.Err); code != wire.CodeNone && code != wire.CodeTopicAlreadyExists {
+				refused[name] = code
+			}
+			if left--; left == 0 {
+				d.answerMetadata(t, r, req, false, refused)
+			}
+		}
+		if !d.propose(catalog.CreateTopic(d.defaultTopic(name)), done) {
+			done(t, catalog.Result{Err: &catalog.Error{Code: catalog.NotLeader, Message: "the controller is busy"}})
+		}
+	}
+}
+
+// defaultTopic is a topic as auto-creation makes it.
+func (d *Desk) defaultTopic(name string) catalog.TopicSpec {
+	b := d.node.Broker
+	return catalog.TopicSpec{Name: name, ID: newTopicID(), Partitions: b.NumPartitions, ReplicationFactor: b.DefaultReplicationFactor}
+}
+
+// newTopicID is random, and never one of the ids Kafka reserves.
+func newTopicID() model.TopicID {
+	var id model.TopicID
+	for id.IsZero() || id[0] == '-' {
+		_, _ = rand.Read(id[:]) // never fails (Go 1.24)
+		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	}
+	return id
+}
+
+// propose sends a command to the controller; done runs on this shard.
+func (d *Desk) propose(cmd catalog.Command, done func(t *shard.Turn, res catalog.Result)) bool {
+	return d.node.Control.Propose(cmd, func(res catalog.Result) {
+		d.later(func(t *shard.Turn) { done(t, res) })
+	})
+}
+
+func (d *Desk) answerMetadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest, all bool, refused map[string]wire.ErrorCode) {
+	resp := kmsg.NewPtrMetadataResponse()
+	image := d.image()
+	cluster := image.Cluster()
+	resp.ClusterID = &cluster
+	resp.ControllerID = int32(d.node.ID)
+	for _, e := range d.endpoints(r) {
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID, b.Host, b.Port = int32(e.Node), e.Host, e.Port
+		if e.Rack != "" {
+			b.Rack = &e.Rack
+		}
+		resp.Brokers = append(resp.Brokers, b)
+	}
+	if all {
+		image.Topics(func(topic *placement.Topic) bool {
+			if d.allowed(r, opDescribe, onTopic, topic.Name) {
+				resp.Topics = append(resp.Topics, d.metadataTopic(r, topic))
+			}
+			return true
+		})
+	} else {
+		for i := range req.Topics {
+			resp.Topics = append(resp.Topics, d.metadataNamed(r, image, &req.Topics[i], refused))
+		}
+	}
+	d.answer(t, r, resp)
+}
+
+// metadataNamed answers one topic asked for by name or by id.
+func (d *Desk) metadataNamed(r *conn.Request, image *placement.Image, want *kmsg.MetadataRequestTopic, refused map[string]wire.ErrorCode) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID = want.Topic, want.TopicID
+	id := model.TopicID(want.TopicID)
+	var topic *placement.Topic
+	var code wire.ErrorCode
+	switch {
+	case want.Topic == nil && id.IsZero(), want.Topic != nil && !id.IsZero() && r.Version < 12:
+		code = wire.CodeInvalidRequest
+	case want.Topic == nil:
+		topic, code = image.TopicByID(id), wire.CodeUnknownTopicID
+	default:
+		topic, code = image.TopicCalled(*want.Topic), wire.CodeUnknownTopicOrPartition
+		if catalog.CheckName(*want.Topic) != nil {
+			code = wire.CodeInvalidTopicException
+		} else if c, ok := refused[*want.Topic]; ok {
+			code = c
+		}
+	}
+	if topic == nil {
+		out.ErrorCode = int16(code)
+		d.count(code)
+		return out
+	}
+	if !d.allowed(r, opDescribe, onTopic, topic.Name) {
+		out.ErrorCode = int16(wire.CodeTopicAuthorizationFailed)
+		return out
+	}
+	return d.metadataTopic(r, topic)
+}
+
+func (d *Desk) metadataTopic(r *conn.Request, topic *placement.Topic) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID, out.IsInternal = &topic.Name, topic.ID, topic.Internal
+	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, topic.Partitions())
+	for i := range out.Partitions {
+		p := topic.Partition(int32(i))
+		o := &out.Partitions[i]
+		*o = kmsg.NewMetadataResponseTopicPartition()
+		o.Partition, o.Leader, o.LeaderEpoch = int32(i), int32(p.Leader), int32(p.LeaderEpoch)
+		o.Replicas = make([]int32, len(p.Replicas))
+		for j := range p.Replicas {
+			o.Replicas[j] = int32(p.Replicas[j].Node)
+		}
+		o.ISR = make([]int32, len(p.ISR))
+		for j := range p.ISR {
+			o.ISR[j] = int32(p.ISR[j])
+		}
+		if p.Leader == placement.NoLeader {
+			o.ErrorCode = int16(wire.CodeLeaderNotAvailable)
+		}
+	}
+	return out
+}

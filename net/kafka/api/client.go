@@ -1,0 +1,39 @@
+package api
+
+import (
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// client is what the desk keeps for one connection: the appends under way, so that those a moving partition turned away are
+// sent again in their order.
+//
+// An owner that gave a partition away answers Moved for every later ask, in order. They must not be sent again one by one: a
+// second move could let a later one pass an earlier. So the home shard waits until every ask of the connection is home, and then
+// sends what was turned away by the newest image. Meanwhile the connection begins nothing new, because the image's count of
+// moves differs from the one its requests in flight were begun under.
+type client struct {
+	out   int
+	moved []*producePart
+}
+
+// Closed forgets nothing: asks under way come home to their calls.
+func (c *client) Closed(*shard.Turn) {}
+
+// home counts an ask that came home and sends again what was turned away, once nothing is under way.
+func (c *client) home(t *shard.Turn) {
+	c.out--
+	if c.out > 0 || len(c.moved) == 0 {
+		return
+	}
+	again := c.moved
+	c.moved = nil
+	for _, p := range again {
+		p.call.post(t, p)
+	}
+}
+
+// turnedAway keeps an ask for later.
+func (c *client) turnedAway(p *producePart) { c.moved = append(c.moved, p) }
+
+var _ partition.AppendCaller = (*producePart)(nil)

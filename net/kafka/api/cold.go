@@ -1,0 +1,94 @@
+package api
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/valyala/bytebufferpool"
+
+	"pinion/engine/shard"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+)
+
+// coldBudget bounds what decoding one cold request may allocate, in bytes.
+const coldBudget = 64 << 20
+
+// cold serves every key that kmsg decodes.
+func (d *Desk) cold(t *shard.Turn, r *conn.Request, api *wire.API) {
+	if r.Key == wire.KeyAPIVersions && !api.Serves(r.Version) {
+		d.apiVersionsUnknown(t, r)
+		return
+	}
+	if err := wire.Walk(r.Key, r.Version, r.Body, coldBudget); err != nil {
+		d.malformed(t, r, err)
+		return
+	}
+	req := kmsg.RequestForKey(r.Key)
+	req.SetVersion(r.Version)
+	if err := req.ReadFrom(r.Body); err != nil {
+		d.malformed(t, r, err)
+		return
+	}
+	switch req := req.(type) {
+	case *kmsg.ApiVersionsRequest:
+		d.apiVersions(t, r, req)
+	case *kmsg.MetadataRequest:
+		d.metadata(t, r, req)
+	case *kmsg.ListOffsetsRequest:
+		d.listOffsets(t, r, req)
+	case *kmsg.OffsetForLeaderEpochRequest:
+		d.epochEnds(t, r, req)
+	case *kmsg.CreateTopicsRequest:
+		d.createTopics(t, r, req)
+	case *kmsg.DeleteTopicsRequest:
+		d.deleteTopics(t, r, req)
+	case *kmsg.InitProducerIDRequest:
+		d.initProducerID(t, r, req)
+	default:
+		r.Close(t)
+	}
+}
+
+// malformed closes the connection of a request that makes no sense, as Kafka does.
+func (d *Desk) malformed(t *shard.Turn, r *conn.Request, err error) {
+	if err == nil {
+		err = wire.FaultAllocation
+	}
+	d.node.Log.Info("connection closed: malformed request", "peer", r.Conn().Peer(), "api", wire.Lookup(r.Key).Name, "version", r.Version, "err", err)
+	d.count(wire.CodeInvalidRequest)
+	r.Close(t)
+}
+
+// coldReply is an encoded response in a pooled buffer.
+type coldReply struct{ buffer *bytebufferpool.ByteBuffer }
+
+// answer encodes a response and hands it over.
+func (d *Desk) answer(t *shard.Turn, r *conn.Request, resp kmsg.Response) {
+	resp.SetVersion(r.Version)
+	buffer := bytebufferpool.Get()
+	b := wire.AppendResponseHeader(buffer.B, wire.Lookup(r.Key), r.Version, r.Correlation)
+	b = resp.AppendTo(b)
+	wire.FinishFrame(b, 0, 0)
+	buffer.B = b
+	r.Done(t, &coldReply{buffer})
+}
+
+// Emit queues the bytes as they are.
+func (c *coldReply) Emit(_ *shard.Turn, w *conn.Writer) { w.Lend(c.buffer.B) }
+
+// Sent returns the buffer to its pool.
+func (c *coldReply) Sent(*shard.Turn) { bytebufferpool.Put(c.buffer) }
+
+// Drop returns the buffer to its pool.
+func (c *coldReply) Drop(*shard.Turn) { bytebufferpool.Put(c.buffer) }
+
+// inbox is mail home for answers that come from outside the shards.
+type inbox struct {
+	shard.Letter
+	run func(t *shard.Turn)
+}
+
+// Deliver runs the answer on the home shard.
+func (m *inbox) Deliver(t *shard.Turn) { m.run(t) }
+
+// later posts an answer to the desk's shard, from any goroutine.
+func (d *Desk) later(run func(t *shard.Turn)) { d.shard.Post(&inbox{run: run}) }

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"log/slog"
+
+	"pinion/disk/batch"
+	"pinion/engine/config"
+	"pinion/engine/control"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+	"pinion/engine/slab"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+)
+
+// Node is what the desks of a node share. Immutable once the first desk exists.
+type Node struct {
+	ID      model.NodeID
+	Broker  *config.Broker
+	Control *control.Control
+	Sets    []*partition.Set // by shard
+	Log     *slog.Logger
+}
+
+// Desk serves the requests of one home shard's connections.
+type Desk struct {
+	own shard.Owner
+
+	// Immutable after NewDesk.
+	node  *Node
+	shard *shard.Shard
+
+	// Owned by the shard.
+	view      wire.ProduceView
+	fetch     wire.FetchView
+	validator batch.Validator
+	recoder   batch.Recoder
+	topics    map[model.TopicID]topicEntry
+	produces  *produceCall // free lists
+	fetches   *fetchCall
+	legs      *fetchLeg
+	cuts      []fetchCut  // of the response being written
+	parked    slab.Budget // long polls and their partitions
+	sessions  sessions
+	stats     Stats
+}
+
+// Stats are a desk's counters.
+type Stats struct {
+	Errors   map[wire.ErrorCode]uint64 // by code, of partitions and of whole requests
+	Parked   slab.Budget
+	Sessions int
+}
+
+// topicEntry caches what a topic's configuration resolves to; it is good as long as the image shows the same topic value.
+type topicEntry struct {
+	topic  *placement.Topic
+	config config.Topic
+}
+
+// topicsCached bounds the cache of a desk; beyond it the cache starts over.
+const topicsCached = 10_000
+
+// NewDesk makes the desk of the shard that runs the turn.
+func NewDesk(t *shard.Turn, s *shard.Shard, node *Node) *Desk {
+	d := &Desk{own: shard.Own(t), node: node, shard: s, topics: make(map[model.TopicID]topicEntry)}
+	d.parked.Limit = node.Broker.Pinion.ParkedBytes
+	d.stats.Errors = make(map[wire.ErrorCode]uint64)
+	d.sessions.init(int(node.Broker.FetchSessionSlots)/max(1, len(node.Sets)), t.Shard(), len(node.Sets))
+	return d
+}
+
+// Handle serves one request, or closes its connection.
+func (d *Desk) Handle(t *shard.Turn, r *conn.Request) {
+	d.own.Check(t)
+	api := wire.Lookup(r.Key)
+	if !api.Serves(r.Version) && r.Key != wire.KeyAPIVersions {
+		// Kafka closes the connection on a version it does not serve.
+		d.node.Log.Info("connection closed: version not served", "peer", r.Conn().Peer(), "api", api.Name, "version", r.Version)
+		r.Close(t)
+		return
+	}
+	switch r.Key {
+	case wire.KeyProduce:
+		d.produce(t, r)
+	case wire.KeyFetch:
+		d.fetchRequest(t, r)
+	default:
+		d.cold(t, r, api)
+	}
+}
+
+// Generation moves when any partition changes its shard: requests in flight before must not be overtaken by later ones.
+func (d *Desk) Generation() uint64 { return d.image().Moves() }
+
+// Admit gives a new connection its state.
+func (d *Desk) Admit(*shard.Turn, *conn.Conn) conn.Attachment { return &client{} }
+
+// Stats copies the counters.
+func (d *Desk) Stats(t *shard.Turn) Stats {
+	d.own.Check(t)
+	st := Stats{Errors: make(map[wire.ErrorCode]uint64, len(d.stats.Errors)), Parked: d.parked, Sessions: len(d.sessions.byID)}
+	for code, n := range d.stats.Errors {
+		st.Errors[code] = n
+	}
+	return st
+}
+
+func (d *Desk) image() *placement.Image { return d.node.Control.Image() }
+
+// count notes an error a client is told.
+func (d *Desk) count(code wire.ErrorCode) {
+	if code != wire.CodeNone {
+		d.stats.Errors[code]++
+	}
+}
+
+// config resolves a topic's configuration.
+func (d *Desk) config(topic *placement.Topic) *config.Topic {
+	e, ok := d.topics[topic.ID]
+	if ok && e.topic == topic {
+		return &e.config
+	}
+	c, err := d.node.Broker.Topic(topic.Configs)
+	if err != nil {
+		d.node.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
+		c, _ = d.node.Broker.Topic(nil)
+	}
+	if len(d.topics) >= topicsCached {
+		clear(d.topics)
+	}
+	d.topics[topic.ID] = topicEntry{topic, c}
+	return &c
+}
+
+// locate finds who owns a partition: its set and shard, or the code a client gets.
+func (d *Desk) locate(topic *placement.Topic, index int32) (*partition.Set, model.ShardID, partition.Code) {
+	place := topic.Partition(index)
+	if place == nil {
+		return nil, 0, partition.UnknownPartition
+	}
+	if place.Leader != d.node.ID {
+		return nil, 0, partition.NotLeader
+	}
+	owner := place.ShardOn(d.node.ID)
+	if owner < 0 || int(owner) >= len(d.node.Sets) {
+		return nil, 0, partition.NotLeader
+	}
+	return d.node.Sets[owner], owner, partition.OK
+}

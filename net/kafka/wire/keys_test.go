@@ -1,0 +1,81 @@
+package wire
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestKeysAgreeWithKmsg(t *testing.T) {
+	for i := range Keys {
+		api := &Keys[i]
+		if i > 0 && Keys[i-1].Key >= api.Key {
+			t.Errorf("%s is out of order", api.Name)
+		}
+		if Lookup(api.Key) != api {
+			t.Errorf("%s is not found", api.Name)
+		}
+		req := kmsg.RequestForKey(api.Key)
+		if req == nil || req.MaxVersion() < api.Max || api.AdvertiseMin > api.Min || api.Min > api.Max {
+			t.Fatalf("%s: kmsg has %v, versions %d to %d, named from %d", api.Name, req, api.Min, api.Max, api.AdvertiseMin)
+		}
+		if got := kmsg.NameForKey(api.Key); got != api.Name && got != "InitProducerID" {
+			t.Errorf("name %s, kmsg says %s", api.Name, got)
+		}
+		for version := api.Min; version <= api.Max; version++ {
+			req.SetVersion(version)
+			if req.IsFlexible() != api.IsFlexible(version) {
+				t.Errorf("%s %d: flexible %t", api.Name, version, api.IsFlexible(version))
+			}
+		}
+		if api.Serves(api.Min-1) || api.Serves(api.Max+1) || !api.Serves(api.Min) || !api.Serves(api.Max) {
+			t.Errorf("%s does not serve exactly %d to %d", api.Name, api.Min, api.Max)
+		}
+	}
+}
+
+// The versions that Kafka 4.3 serves of these keys; a broker that names fewer loses clients, one that names more hangs them.
+func TestKeysAreKafkas(t *testing.T) {
+	want := map[int16][3]int16{
+		KeyProduce: {0, 3, 13}, KeyFetch: {4, 4, 18}, KeyListOffsets: {1, 1, 11}, KeyMetadata: {0, 0, 13}, KeyAPIVersions: {0, 0, 4},
+		KeyCreateTopics: {2, 2, 7}, KeyDeleteTopics: {1, 1, 6}, KeyInitProducerID: {0, 0, 5}, KeyOffsetForLeaderEpoch: {2, 2, 4},
+	}
+	if len(want) != len(Keys) {
+		t.Fatalf("%d keys, want %d", len(Keys), len(want))
+	}
+	for key, versions := range want {
+		api := Lookup(key)
+		if got := [3]int16{api.AdvertiseMin, api.Min, api.Max}; got != versions {
+			t.Errorf("%s: %v, want %v", api.Name, got, versions)
+		}
+	}
+}
+
+func TestLookupOfUnknownKeys(t *testing.T) {
+	for _, key := range []int16{-32768, -1, 4, 7, 21, keyMax + 1, 32767} {
+		if Lookup(key) != nil {
+			t.Errorf("key %d is found", key)
+		}
+	}
+}
+
+func TestFrameBytesMax(t *testing.T) {
+	const requestMax = 100 << 20
+	for _, c := range []struct {
+		key  int16
+		max  int
+		want int
+	}{
+		{KeyProduce, requestMax, requestMax},
+		{KeyMetadata, requestMax, 16 << 20},
+		{KeyAPIVersions, requestMax, 1 << 20},
+		{4, requestMax, 1 << 20},
+		{-1, requestMax, 1 << 20},
+		{KeyMetadata, 4096, 4096},
+		{-1, 4096, 4096},
+	} {
+		if got := FrameBytesMax(c.key, c.max); got != c.want {
+			t.Errorf("key %d: %d, want %d", c.key, got, c.want)
+		}
+	}
+}

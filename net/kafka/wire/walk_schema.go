@@ -1,0 +1,161 @@
+package wire
+
+import (
+	"math"
+	"reflect"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// A schema describes a request body as Kafka's protocol JSON does, reduced to what a walk needs: widths, versions, where
+// null is allowed, and how large one decoded array element is. To let kmsg decode one more key, add its row to Keys and
+// its schema here; the tests then hold it against kmsg in every version.
+
+type kind uint8
+
+const (
+	kindFixed kind = iota // a number, a bool or an id
+	kindText
+	kindArray
+)
+
+type field struct {
+	kind         kind
+	bare         bool    // array elements are single values, not structures, so no tagged fields end them
+	from, to     int16   // versions that have the field, inclusive
+	nullFrom     int16   // first version that allows null
+	wireBytes    int     // width of a fixed field
+	elementBytes int     // size in memory of one decoded array element
+	elements     []field // what an array element consists of
+}
+
+// never is a version no key reaches.
+const never = math.MaxInt16
+
+func fixed(n int) field { return field{kind: kindFixed, to: never, nullFrom: never, wireBytes: n} }
+
+func flag() field     { return fixed(1) }
+func integer8() field { return fixed(1) }
+func integer16() field {
+	return fixed(2)
+}
+func integer32() field { return fixed(4) }
+func integer64() field { return fixed(8) }
+func uuid() field      { return fixed(16) }
+func text() field      { return field{kind: kindText, to: never, nullFrom: never} }
+
+// listOf is an array of structures that kmsg decodes into T.
+func listOf[T any](elements ...field) field {
+	return field{kind: kindArray, to: never, nullFrom: never, elementBytes: int(reflect.TypeFor[T]().Size()), elements: elements}
+}
+
+// bareListOf is an array of single values.
+func bareListOf[T any](element field) field {
+	f := listOf[T](element)
+	f.bare = true
+	return f
+}
+
+func (f field) since(version int16) field { f.from = version; return f }
+func (f field) until(version int16) field { f.to = version; return f }
+func (f field) null(version int16) field  { f.nullFrom = version; return f }
+
+// bytesMin is the least the field takes on the wire.
+func (f *field) bytesMin(version int16, flexible bool) int {
+	switch {
+	case version < f.from || version > f.to:
+		return 0
+	case f.kind == kindFixed:
+		return f.wireBytes
+	case flexible:
+		return 1
+	case f.kind == kindText:
+		return 2
+	default:
+		return 4
+	}
+}
+
+// elementBytesMin is the least one element of the array takes on the wire.
+func (f *field) elementBytesMin(version int16, flexible bool) int {
+	n := 0
+	if flexible && !f.bare {
+		n = 1 // no tagged fields
+	}
+	for i := range f.elements {
+		n += f.elements[i].bytesMin(version, flexible)
+	}
+	return n
+}
+
+// schemas holds the cold keys. Produce and Fetch have views instead.
+var schemas = [keyMax + 1][]field{
+	KeyListOffsets: {
+		integer32(),         // replica id
+		integer8().since(2), // isolation level
+		listOf[kmsg.ListOffsetsRequestTopic](
+			text(),
+			listOf[kmsg.ListOffsetsRequestTopicPartition](
+				integer32(),          // index
+				integer32().since(4), // current leader epoch
+				integer64(),          // timestamp
+			),
+		),
+		integer32().since(10), // timeout
+	},
+	KeyMetadata: {
+		listOf[kmsg.MetadataRequestTopic](
+			uuid().since(10),
+			text().null(10),
+		).null(1),
+		flag().since(4),           // create missing topics
+		flag().since(8).until(10), // cluster operations
+		flag().since(8),           // topic operations
+	},
+	KeyAPIVersions: {
+		text().since(3), // client software name
+		text().since(3), // and version
+	},
+	KeyCreateTopics: {
+		listOf[kmsg.CreateTopicsRequestTopic](
+			text(),
+			integer32(), // partitions
+			integer16(), // replication factor
+			listOf[kmsg.CreateTopicsRequestTopicReplicaAssignment](
+				integer32(), // partition
+				bareListOf[int32](integer32()),
+			),
+			listOf[kmsg.CreateTopicsRequestTopicConfig](
+				text(),
+				text().null(0),
+			),
+		),
+		integer32(), // timeout
+		flag(),      // validate only
+	},
+	KeyDeleteTopics: {
+		bareListOf[string](text()).until(5),
+		listOf[kmsg.DeleteTopicsRequestTopic](
+			text().null(6),
+			uuid(),
+		).since(6),
+		integer32(), // timeout
+	},
+	KeyInitProducerID: {
+		text().null(0),       // transactional id
+		integer32(),          // transaction timeout
+		integer64().since(3), // producer id
+		integer16().since(3), // producer epoch
+	},
+	KeyOffsetForLeaderEpoch: {
+		integer32().since(3), // replica id
+		listOf[kmsg.OffsetForLeaderEpochRequestTopic](
+			text(),
+			listOf[kmsg.OffsetForLeaderEpochRequestTopicPartition](
+				integer32(), // partition
+				integer32(), // current leader epoch
+				integer32(), // leader epoch
+			),
+		),
+	},
+}
