@@ -1,0 +1,68 @@
+# One page of targets; `make help` lists them. Everything runs offline once the modules are in the cache, except that `make test`
+# installs two tools the black-box tests use when they are missing and it may.
+
+GO       ?= go
+FUZZTIME ?= 1m
+ARGS     ?=
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# A static, stripped binary that does not tell where it was built.
+export CGO_ENABLED ?= 0
+BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: help build check test test-tools race fuzz demo run clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
+
+build: ## bin/pinion
+	$(BUILD) -o bin/pinion ./cmd/pinion
+
+run: build ## build and start the broker; make run ARGS='--set num.partitions=3'
+	bin/pinion start $(ARGS)
+
+check: ## format, vet, house rules, module hashes
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt needed:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags checks ./...
+	$(GO) run ./cmd/tidy
+	$(GO) mod verify
+
+test: test-tools ## all tests, and a count of those that were skipped
+	@mkdir -p bin
+	@$(GO) test -v ./... >bin/test.log 2>&1; code=$$?; \
+	if [ $$code -eq 0 ]; then grep -E '^ok ' bin/test.log; \
+	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?)' bin/test.log; fi; \
+	skipped=$$(grep -cE '^ *--- SKIP' bin/test.log); \
+	echo "$$(grep -cE '^ *--- PASS' bin/test.log) passed, $$(grep -cE '^ *--- FAIL' bin/test.log) failed, $$skipped skipped (bin/test.log)"; \
+	if [ $$skipped -gt 0 ]; then grep -A1 -E '^ *--- SKIP' bin/test.log | grep -v '^--$$'; fi; \
+	exit $$code
+
+# The tools are looked for by the command they bring; each package is called as its command is. strace only watches our own processes.
+test-tools:
+	@missing=; for tool in kcat strace; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if ! command -v apt-get >/dev/null; then echo "missing:$$missing; the tests that use them will be skipped"; exit 0; fi; \
+	if [ "$$(id -u)" -eq 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo=sudo; \
+	else echo "missing:$$missing and no right to install; the tests that use them will be skipped"; exit 0; fi; \
+	$$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
+	echo "could not install$$missing; the tests that use them will be skipped"
+
+race: ## all tests with the race detector and the deep checks; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -tags checks ./...
+
+fuzz: ## every fuzz target in turn, FUZZTIME each
+	@found=0; failed=; \
+	for dir in $$(git grep -lE --untracked '^func Fuzz[A-Z_]' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | cut -c6-); do \
+	    found=$$((found+1)); echo "== $$dir $$target"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./$$dir || failed="$$failed $$dir:$$target"; \
+	  done; \
+	done; \
+	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+demo: build ## a broker in a temporary folder, one topic, three records there and back
+	@.ci/demo bin/pinion
+
+clean: ## what the targets above made
+	rm -rf bin

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"pinion/disk/identity"
+	"pinion/engine/config"
+)
+
+// Exit codes; the contract is in the package comment.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitPartial = 3
+	exitConfig  = 78
+)
+
+// failure is an error with an exit code of its own.
+type failure struct {
+	code int
+	err  error // nil: everything was said already
+}
+
+func (f *failure) Error() string {
+	if f.err == nil {
+		return ""
+	}
+	return f.err.Error()
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+// usagef is a mistake on the command line.
+func usagef(format string, args ...any) error {
+	return &failure{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// outcome is the error of a command that treated several items: nil, all failed, or some.
+func outcome(failed, total int) error {
+	switch {
+	case failed == 0:
+		return nil
+	case failed == total:
+		return &failure{exitFailed, nil}
+	}
+	return &failure{exitPartial, nil}
+}
+
+// report prints an error for people and gives the code to exit with.
+func report(con *console, err error) int {
+	var f *failure
+	var problems config.Problems
+	var refusal *identity.Refusal
+	switch {
+	case err == nil, errors.Is(err, syscall.EPIPE):
+		return exitOK
+	case errors.As(err, &problems):
+		fmt.Fprintln(con.err, problems.Error())
+		fmt.Fprintf(con.err, "%s; nothing was started.\n", problems.Count())
+		return exitConfig
+	case errors.As(err, &refusal):
+		fmt.Fprintf(con.err, "error: %v\n", err)
+		return exitConfig
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(con.err, "interrupted")
+		return exitFailed
+	case errors.As(err, &f):
+		if f.err != nil {
+			fmt.Fprintf(con.err, "error: %v\n", f.err)
+		}
+		return f.code
+	}
+	fmt.Fprintf(con.err, "error: %v\n", err)
+	return exitFailed
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"pinion/disk/device"
+	"pinion/disk/identity"
+	"pinion/engine/broker"
+	"pinion/engine/clock"
+	"pinion/engine/config"
+	httpadmin "pinion/net/admin"
+	"pinion/net/front"
+)
+
+const (
+	// drainMax is how long requests already begun may take once the broker is told to stop.
+	drainMax = 10 * time.Second
+	// closeMax is how long syncing the logs may take after that.
+	closeMax = 5 * time.Minute
+	// procsSpare is what the runtime needs beside the shards: the controller, helpers, the collector. On small machines more
+	// processors than cores only make threads take turns.
+	procsSpare    = 2
+	procsSpareMin = 4
+)
+
+// serve runs the node until ctx ends.
+func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.Writer) error {
+	began := time.Now()
+	b, err := broker.Open(cfg, logger)
+	if err != nil {
+		return refused(err)
+	}
+	setProcs(b.Shards.Len())
+	doors, err := front.Listen(cfg, b.Shards.Len())
+	if err != nil {
+		return errors.Join(err, b.Abandon())
+	}
+	ready := httpadmin.NewReadiness("recovery", "listeners")
+	server, err := serveAdmin(cfg, b, doors, ready)
+	if err != nil {
+		return errors.Join(err, doors.Close(), b.Abandon())
+	}
+	adminURL := ""
+	if server != nil {
+		defer server.Close()
+		adminURL = server.URL()
+	}
+	control, stopControl := context.WithCancel(context.Background())
+	defer stopControl()
+	ended := make(chan error, 1)
+	go func() { ended <- b.RunControl(control) }()
+
+	if err := b.Start(ctx, doors.Advertised); err != nil {
+		stopControl()
+		<-ended
+		return errors.Join(err, doors.Close(), b.Abandon())
+	}
+	ready.Set("recovery", true, "")
+	if err := doors.Open(b, adminURL, logger); err != nil {
+		stopControl()
+		<-ended
+		return errors.Join(err, doors.Close(), b.Abandon())
+	}
+	ready.Set("listeners", true, "")
+	logDealing(logger, doors)
+	banner(out, cfg, b, doors, adminURL, time.Since(began))
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+status(b))
+
+	err = tend(ctx, b, cfg, ended, logger)
+	ready.Set("listeners", false, "draining")
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	return errors.Join(err, shutDown(b, doors, stopControl, ended, logger))
+}
+
+// tend waits for the end, storing recovery points now and then.
+func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan error, logger *slog.Logger) error {
+	checkpoint := time.NewTicker(max(time.Second, cfg.RecoveryPointInterval))
+	defer checkpoint.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-ended:
+			ended <- nil
+			return fmt.Errorf("controller stopped: %w", err)
+		case <-checkpoint.C:
+			if err := b.Checkpoint(); err != nil {
+				logger.Error("recovery points not stored", "err", err)
+			}
+		}
+	}
+}
+
+// shutDown drains connections, closes the logs and ends the controller, in this order.
+func shutDown(b *broker.Broker, doors *front.Front, stopControl func(), ended chan error, logger *slog.Logger) error {
+	began := time.Now()
+	logger.Info("stopping: no new connections, requests already begun are answered")
+	drain, cancel := context.WithTimeout(context.Background(), drainMax)
+	doors.Drain(drain)
+	cancel()
+	stopControl()
+	err := <-ended
+	closing, cancel := context.WithTimeout(context.Background(), closeMax)
+	defer cancel()
+	err = errors.Join(err, b.Stop(closing), doors.Close())
+	if err == nil {
+		logger.Info("stopped", "after", time.Since(began).Round(time.Millisecond))
+	}
+	return err
+}
+
+// refused gives errors that another start cannot cure their exit code.
+func refused(err error) error {
+	var refusal *identity.Refusal
+	if errors.As(err, &refusal) || errors.Is(err, device.ErrLocked) {
+		return &failure{exitConfig, err}
+	}
+	return err
+}
+
+// serveAdmin starts the admin server, unless it is switched off.
+func serveAdmin(cfg *config.Broker, b *broker.Broker, doors *front.Front, ready *httpadmin.Readiness) (*httpadmin.Server, error) {
+	if cfg.Pinion.Admin == "" {
+		return nil, nil
+	}
+	gauge := front.NewGauge(doors, b.Shards.Len())
+	meter := httpadmin.NewMeter(httpadmin.MeterOptions{
+		Version: version, Shards: b.Shards.Len(), Listener: doors.Advertised[0].Name, Dealing: doors.Rungs[0].Name,
+		Clock: clock.Real{}, Stats: gauge.Stats, Cluster: gauge.Cluster,
+	})
+	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter})
+}
+
+// adminSource is readiness and metrics in one.
+type adminSource struct {
+	*httpadmin.Readiness
+	*httpadmin.Meter
+}
+
+// setProcs fixes GOMAXPROCS: the runtime would otherwise follow cgroup limits and stop the world to do so.
+func setProcs(shards int) {
+	n := shards
+	if runtime.NumCPU() >= procsSpareMin {
+		n += procsSpare
+	} else {
+		n++
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(n)
+	}
+}
+
+func logDealing(logger *slog.Logger, doors *front.Front) {
+	for i, rung := range doors.Rungs {
+		attrs := []any{"listener", doors.Advertised[i].Name, "by", rung.Name}
+		if rung.Why != "" {
+			attrs = append(attrs, "why", rung.Why)
+		}
+		logger.Info("connections are dealt", attrs...)
+	}
+}
+
+func status(b *broker.Broker) string {
+	return fmt.Sprintf("ready; %d shards on cpus %s", b.Shards.Len(), cpuList(b.CPUs))
+}
