@@ -5,6 +5,7 @@ import (
 	"path"
 
 	"pinion/disk/device"
+	"pinion/engine/model"
 	"pinion/engine/must"
 )
 
@@ -94,6 +95,12 @@ func (t *dropTask) finish(l *Log, err error) error {
 		return l.fail(err)
 	}
 	return nil
+}
+
+// Remove is Drop for a partition whose log could not be opened. It blocks.
+func Remove(dir device.Dir, name string, id model.TopicID) error {
+	task := dropTask{dir: dir, folder: name, to: droppedName(name, id)}
+	return task.do()
 }
 
 // RemoveDropped deletes what Drop left when it was cut short, and returns the folders. It blocks; call it before any Open.

@@ -73,6 +73,9 @@ func (b *Broker) open() error {
 	if err != nil {
 		return err
 	}
+	if err := b.setStraysAside(); err != nil {
+		return errors.Join(err, b.stopControl())
+	}
 	usable, err := shard.CPUs()
 	if err != nil {
 		return errors.Join(err, b.stopControl())
@@ -114,7 +117,7 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	}
 	options := partition.Options{
 		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Config, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
-		Files: b.filesPerShard(),
+		Files: b.filesPerShard(), Folders: &partition.Folders{},
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)

@@ -29,7 +29,7 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 
 // drain stages held appends as far as the log is ready.
 func (p *Partition) drain(t *shard.Turn) {
-	for p.held.first != nil && p.state == open && !p.preparing && !p.closing {
+	for p.held.first != nil && p.state == open && !p.preparing && !p.closing && !p.leaving {
 		if !p.stage(t, p.held.first) {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
@@ -30,7 +31,7 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 		c, _ = s.options.Broker.Topic(nil)
 	}
 	p.config = c
-	job := &openJob{p: p, dir: s.options.Dir, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall, from: s.options.Recovery[p.dir]}
+	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall, from: s.options.Recovery[p.dir]}
 	t.Help(job)
 	return p
 }
@@ -40,22 +41,34 @@ type openJob struct {
 	shard.Letter
 	p *Partition
 
-	dir    device.Dir
-	name   string
-	topic  model.TopicID
-	config log.Config
-	now    clock.Wall
-	from   model.Offset // recovery point: everything below was synced
+	dir     device.Dir
+	folders *Folders
+	name    string
+	topic   model.TopicID
+	config  log.Config
+	now     clock.Wall
+	from    model.Offset // recovery point: everything below was synced
 
 	log       *log.Log
 	recovery  log.Recovery
 	producers *producer.Table
 	snapshots []model.Offset
+	taken     bool // an earlier incarnation still works in the folder
 	err       error
+	wait      shard.Timer
 }
+
+// folderRetry is how long a new incarnation leaves a folder that the old one has not given up yet.
+const folderRetry = 2 * time.Millisecond
+
+// Fire tries again.
+func (j *openJob) Fire(t *shard.Turn, _ *shard.Timer) { t.Help(j) }
 
 // Run does the blocking part.
 func (j *openJob) Run() {
+	if j.taken = !j.folders.claim(j.name, claimant{j.topic, j.p.set.id}); j.taken {
+		return
+	}
 	j.snapshots, j.err = listSnapshots(j.dir, j.name)
 	if j.err != nil {
 		return
@@ -71,7 +84,7 @@ func (j *openJob) Run() {
 		}
 	}
 	visit := func(h batch.Header) { j.replay(&h) }
-	from := log.OpenFrom{RecoveryPoint: j.from, VisitFrom: visitFrom}
+	from := log.OpenFrom{RecoveryPoint: j.folders.point(j.name, j.from), VisitFrom: visitFrom}
 	j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
 	if j.err == nil && visitFrom > j.log.End() {
 		// A snapshot from beyond the end describes batches that are gone: start over without it.
@@ -97,12 +110,18 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p := j.p
 	p.own.Check(t)
 	s := p.set
+	if j.taken && p.state == opening {
+		t.Arm(&j.wait, folderRetry, j)
+		return
+	}
 	s.opening--
+	if p.log = j.log; p.log != nil {
+		p.log.Attach(s.files)
+	}
 	if p.state == dropped {
-		if p.log = j.log; p.log != nil {
-			p.log.Attach(s.files)
+		if !j.taken {
+			p.buried(t)
 		}
-		p.buried(t)
 		return
 	}
 	if j.err != nil {
@@ -115,8 +134,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	if j.recovery.Short > 0 {
 		s.options.Log.Error("log ends before its recovery point", "partition", p.dir, "offsets lost", j.recovery.Short)
 	}
-	p.log, p.producers, p.snapshots, p.state = j.log, j.producers, j.snapshots, open
-	p.log.Attach(s.files)
+	p.producers, p.snapshots, p.state = j.producers, j.snapshots, open
 	p.log.SetConfig(logConfig(&p.config))
 	p.marks.Written(p.log.End())
 	p.resumeFetches(t)

@@ -51,7 +51,8 @@ type Partition struct {
 	snapshots []model.Offset
 	dirty     bool
 	closing   bool
-	gone      bool // dropped, and the files are removed
+	leaving   bool // another shard becomes the owner
+	gone      bool // dropped, and the files are being removed
 }
 
 func dirName(topic string, index int32) string { return fmt.Sprintf("%s-%d", topic, index) }
@@ -83,6 +84,10 @@ func logConfig(c *config.Topic) log.Config {
 // follow takes over what a new image says of this partition.
 func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placement.Partition) {
 	p.own.Check(t)
+	if p.moved(place) {
+		p.handOver(t)
+		return
+	}
 	p.epoch = max(p.epoch, place.LeaderEpoch)
 	c, err := p.set.options.Broker.Topic(topic.Configs)
 	if err != nil {
@@ -124,6 +129,9 @@ func (p *Partition) refuse(t *shard.Turn, code Code) {
 
 // verdict is the code for asks to a partition that cannot serve, or OK.
 func (p *Partition) verdict() Code {
+	if p.leaving {
+		return Moved
+	}
 	switch p.state {
 	case failed:
 		return StorageFailed

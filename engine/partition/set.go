@@ -21,6 +21,7 @@ type Options struct {
 	Log    *slog.Logger
 	// Recovery is the recovery points stored at the last stop or checkpoint, by directory name.
 	Recovery map[string]model.Offset
+	Folders  *Folders
 	Files    int // open segment files allowed per shard
 }
 

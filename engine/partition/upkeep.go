@@ -168,6 +168,7 @@ func (p *Partition) drop(t *shard.Turn) {
 	}
 	was := p.state
 	p.state = dropped
+	p.closing = true
 	p.refuse(t, UnknownPartition)
 	delete(p.set.byName, p.name)
 	if was == failed {
@@ -178,24 +179,50 @@ func (p *Partition) drop(t *shard.Turn) {
 	}
 }
 
-// buried removes a dropped partition's files once no helper works on them any more.
+// buried removes a dropped partition's files once no helper works on them any more, and then gives its folder up.
 func (p *Partition) buried(t *shard.Turn) {
-	if p.state != dropped || p.caring > 0 || p.log == nil || p.gone {
+	if p.state != dropped || p.caring > 0 || p.gone {
 		return
 	}
-	work := p.log.Drop()
-	if work == nil {
-		if p.log.Err() == nil {
-			p.set.later(t, p.buried)
+	b := &burial{p: p, dir: p.set.options.Dir}
+	if p.log != nil {
+		if b.work = p.log.Drop(); b.work == nil {
+			p.set.later(t, p.buried) // its files are being swept
+			return
 		}
+	}
+	p.gone = true
+	t.HelpBulk(b)
+}
+
+// burial is a helper's errand: the files of a deleted partition.
+type burial struct {
+	shard.Letter
+	p    *Partition
+	dir  device.Dir
+	work *log.Work // nil if the log never opened
+	err  error
+}
+
+// Run removes the files; readers with leases keep what they have.
+func (b *burial) Run() {
+	if b.work != nil {
+		b.work.Do()
 		return
 	}
-	p.helpBulk(t, work, func(t *shard.Turn, err error) {
-		if err != nil {
-			p.set.options.Log.Error("deleted partition left files behind", "partition", p.dir, "err", err)
-		}
-		p.gone = true
-	})
+	b.err = log.Remove(b.dir, b.p.dir, b.p.name.Topic)
+}
+
+// Deliver gives the folder up, back on the owner.
+func (b *burial) Deliver(t *shard.Turn) {
+	p := b.p
+	if b.work != nil {
+		b.err = p.log.Finish(b.work)
+	}
+	if b.err != nil {
+		p.set.options.Log.Error("deleted partition left files behind", "partition", p.dir, "err", b.err)
+	}
+	p.set.options.Folders.free(p.dir)
 }
 
 // snapshotJob stores the producer window as of an offset.
