@@ -151,6 +151,9 @@ func recordSource(in io.Reader, flags produceFlags) (func() (*kgo.Record, error)
 	case "jsonl":
 		read = jsonSource(in)
 	case "text":
+		if strings.HasSuffix(flags.format, `\n`) || strings.HasSuffix(flags.format, "\n") {
+			in = &lastLine{in: in}
+		}
 		reader, err := kgo.NewRecordReader(in, flags.format)
 		if err != nil {
 			return nil, usagef("--format %q: %v", flags.format, err)
@@ -184,6 +187,36 @@ func recordSource(in io.Reader, flags produceFlags) (func() (*kgo.Record, error)
 		record.Headers = append(record.Headers, headers...)
 		return record, nil
 	}, nil
+}
+
+// lastLine ends the last line of an input that forgot to: printf and many files do, and the record reader insists.
+type lastLine struct {
+	in   io.Reader
+	last byte
+	any  bool
+	done bool
+}
+
+func (l *lastLine) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if l.done {
+		return 0, io.EOF
+	}
+	n, err := l.in.Read(b)
+	if n > 0 {
+		l.last, l.any = b[n-1], true
+	}
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	if n < len(b) && l.any && l.last != '\n' {
+		b[n] = '\n'
+		n, l.last = n+1, '\n'
+	}
+	l.done = !l.any || l.last == '\n' // else b is full, and the newline comes with the next call
+	return n, nil
 }
 
 // mustExist fails for a topic nobody created, before the client begins to retry.

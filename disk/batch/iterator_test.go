@@ -253,7 +253,7 @@ func TestRecode(t *testing.T) {
 		lim.TimestampAfterMax = math.MaxInt64
 		got := Validate(&v, out, lim)
 		h := got.Header
-		if got.Fault != FaultNone || got.Rewrite || got.Restamp || h.Codec() != to || h.ProducerID != 5 || h.BaseSequence != 9 ||
+		if got.Fault != FaultNone || got.Restamp || got.Rewrite || h.Codec() != to || h.ProducerID != 5 || h.BaseSequence != 9 ||
 			h.IsTransactional() != b.Transactional || int(h.Records) != len(records) {
 			t.Fatalf("%+v", got)
 		}

@@ -6,8 +6,7 @@ import (
 	"pinion/disk/codec"
 )
 
-// Recoder rebuilds batches: with offset deltas 0, 1, 2, ... where a client's were others (Verdict.Rewrite), or with the codec a topic asks for
-// (compression.type). It decompresses and compresses, so it runs on a helper. One owner at a time; the zero value is ready.
+// Recoder rebuilds batches with the codec a topic asks for (compression.type) and with offset deltas 0, 1, 2, ... whatever they were (Verdict.Rewrite). It decompresses and compresses, so it runs on a helper. One owner at a time; the zero value is ready.
 type Recoder struct {
 	in  Iterator
 	out *Builder

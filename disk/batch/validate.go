@@ -27,8 +27,9 @@ type Verdict struct {
 	// the right ones without a word; so call StampMaxTimestamp (CreateTime) or StampAppendTime, with MaxTimestamp, before the
 	// batch is stored.
 	Restamp bool
-	// Rewrite: the offset deltas of the records are not 0, 1, 2, ... Kafka re-assigns them by rebuilding the batch if it is
-	// compressed and stores it as it is if not (consumers then see offsets the log does not have). Recoder.Append mends both.
+	// Rewrite: the offset deltas of the records are not 0, 1, 2, ... Such a batch must not be stored as it is: mend it with Recoder.Append or
+	// refuse it. Kafka 4.3.1 does neither: it answers UNKNOWN_SERVER_ERROR if the batch is compressed (the rebuilding it means to do
+	// fails for format 2) and stores it unchanged if not, so that consumers see offsets the log does not have.
 	Rewrite bool
 }
 
@@ -63,6 +64,7 @@ const InlineOutputMax = 512 << 10
 
 // Validate checks b, the whole records field of one partition of a produce request, as Kafka 4.3 does on its way to the log (ProduceRequest,
 // UnifiedLog.analyzeAndValidateRecords, LogValidator), except that
+//
 //   - it refuses bytes behind the batch, where Kafka cuts an incomplete second batch off,
 //   - it checks compressed records as strictly as uncompressed ones (Kafka skips over keys, values and headers without comparing the
 //     length of the record),
@@ -72,6 +74,7 @@ const InlineOutputMax = 512 << 10
 // uncompressed batch, and for others nothing once v has seen one like it.
 func Validate(v *Validator, b []byte, lim Limits) Verdict {
 	verdict := Verdict{Record: -1}
+	v.walk.faulty = 0
 	verdict.Fault = frame(b, &verdict.Header, lim.MaxBatchBytes)
 	if verdict.Fault != FaultNone {
 		return verdict
@@ -90,8 +93,8 @@ func Validate(v *Validator, b []byte, lim Limits) Verdict {
 	} else {
 		verdict.Fault = v.stream(h.Codec(), payload, lim.OutputMax)
 	}
-	if verdict.Fault == FaultRecord || verdict.Fault == FaultCompressed || verdict.Fault == FaultInflated {
-		verdict.Record = w.next
+	if verdict.Fault != FaultNone {
+		verdict.Record, w.faulty = w.next, 0
 		return verdict
 	}
 	if verdict.Fault = w.fault(); verdict.Fault != FaultNone {
@@ -108,7 +111,7 @@ func Validate(v *Validator, b []byte, lim Limits) Verdict {
 }
 
 // RecordFaults lists the records that made the last Validate say FaultTimestamp or FaultKeyMissing, in order, at most 32 of
-// them, for the record errors of KIP-467. It is valid until the next Validate.
+// them, for the record errors of KIP-467. It is empty after any other verdict and valid until the next Validate.
 func (v *Validator) RecordFaults() []RecordFault { return v.walk.faults[:v.walk.faulty] }
 
 // frame checks that b is one whole batch of format 2 with the right checksum.

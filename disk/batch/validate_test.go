@@ -224,12 +224,29 @@ func TestVerdict(t *testing.T) {
 	if h, _ := ReadHeader(b); !CheckCRC(b) || !h.IsAppendTime() || h.MaxTimestamp != testNow+99 || h.BaseTimestamp != testNow {
 		t.Errorf("stamped: %+v", h)
 	}
-	// Gaps and repetitions.
-	gap := NewBuilder()
-	gap.AddAt(1, testNow, nil, nil)
-	gap.AddAt(1, testNow, nil, nil)
-	if got = Validate(&v, gap.Bytes(), testLimits()); !got.Rewrite || got.Fault != FaultNone {
-		t.Errorf("gap: %+v", got)
+}
+
+// TestRewrite: gaps and repetitions are told apart from faults, whatever the codec, and the Recoder mends them.
+func TestRewrite(t *testing.T) {
+	var v Validator
+	var r Recoder
+	for c := codec.None; c <= codec.Zstd; c++ {
+		for _, deltas := range [][]int32{{0, 0, 2}, {0, 2, 2}, {0, -1, 2}, {0, 3, 2}, {1, 2, 3}} {
+			b := NewBuilder()
+			b.Codec = c
+			for _, delta := range deltas {
+				b.AddAt(delta, testNow, nil, nil)
+			}
+			out := b.Bytes()
+			out = patch(out, atLastOffsetDelta, 0, 0, 0, 2)
+			if got := Validate(&v, out, testLimits()); got.Fault != FaultNone || !got.Rewrite {
+				t.Errorf("%s, %v: %+v", c, deltas, got)
+			}
+			out, err := r.Append(nil, out, c, 0, 1000)
+			if got := Validate(&v, out, testLimits()); err != nil || got.Fault != FaultNone || got.Rewrite {
+				t.Errorf("%s, %v mended: %+v, %v", c, deltas, got, err)
+			}
+		}
 	}
 }
 
@@ -252,6 +269,9 @@ func TestRecordFaults(t *testing.T) {
 	}
 	if want := []RecordFault{{1, FaultKeyMissing}, {3, FaultTimestamp}, {4, FaultKeyMissing}, {5, FaultTimestamp}}; !equal(faults[:4], want) {
 		t.Errorf("faults %v, want %v", faults[:4], want)
+	}
+	if got = Validate(&v, []byte("short"), lim); got.Fault != FaultTruncated || len(v.RecordFaults()) != 0 {
+		t.Errorf("stale record faults: %s, %v", got.Fault, v.RecordFaults())
 	}
 	if got = Validate(&v, three(nil), lim); got.Fault != FaultNone || len(v.RecordFaults()) != 0 {
 		t.Errorf("afterwards: %s, %v", got.Fault, v.RecordFaults())

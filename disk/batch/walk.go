@@ -29,7 +29,7 @@ type walk struct {
 
 	// Found so far.
 	max        int64
-	offsetsOff bool
+	offsetsOff bool // an offset delta is not the index of its record
 	mistimed   bool
 	faulty     int32 // used part of faults
 	faults     [recordFaultsMax]RecordFault
@@ -88,7 +88,7 @@ func (w *walk) fault() Fault {
 // the next record is broken. A record that p does not hold entirely is left for later.
 //
 // This is the hot loop of producing. One 64-bit load holds all fields up to the key when length, timestamp delta and offset delta take at
-// most two bytes each and the key length takes one: a record below 8 KiB, in a batch of at most 8192 records within 4 s,
+// most two bytes each and the key length takes one: a record below 8 KiB, in a batch of at most 8192 records within 8 s,
 // with a key below 64 bytes or none. Only its length stands between a record and the next; the rest overlaps in the pipeline. Records
 // that are different in any way, or that the topic may refuse, go through general.
 func (w *walk) run(p []byte) (int, bool) {

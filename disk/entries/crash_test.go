@@ -172,7 +172,7 @@ func equal(got, want picture) bool {
 // found afterwards must be what was acknowledged, or that and the whole operation under way: nothing less, nothing in between.
 func TestPowerCutAtEveryChange(t *testing.T) {
 	torn := 0
-	for seed := range uint64(400) {
+	for seed := range uint64(40) {
 		ops := randomOps(rand.New(rand.NewPCG(seed, 0)), 14)
 		d := powercut.New(seed)
 		if _, _, _, err := run(d, ops); err != nil {

@@ -207,3 +207,30 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestLostSectorBelowTheEndIsDamage zeroes each sector of a segment in turn, as a device that forgot a write would: what lies
+// behind proves that it had been synced.
+func TestLostSectorBelowTheEndIsDamage(t *testing.T) {
+	d := powercut.New(1)
+	must(t, entries.Found(d, folder, firstSnapshot))
+	l, err := entries.Open(d, folder, entries.Config{})
+	must(t, err)
+	for i := range uint64(30) { // of all sizes, so that sectors cut headers and bodies everywhere
+		list := []entries.Entry{{Index: 2 + i, Term: 2, Data: bytes.Repeat([]byte{byte(i) + 1}, int(i)*13%400)}}
+		must(t, l.Append(list, entries.State{Term: 2}, true))
+	}
+	must(t, l.Close())
+	const name = folder + "/00000000000000000001.entries"
+	whole, err := d.ReadFile(name, 1<<20)
+	must(t, err)
+	for at := 0; at+1024 < len(whole); at += 512 {
+		d.Damage(name, func([]byte) []byte {
+			b := bytes.Clone(whole)
+			clear(b[at : at+512])
+			return b
+		})
+		if _, err := entries.Open(d, folder, small); !errors.Is(err, entries.ErrDamaged) {
+			t.Errorf("sector at %d of %d is gone: %v", at, len(whole), err)
+		}
+	}
+}

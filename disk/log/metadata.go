@@ -12,14 +12,19 @@ import (
 
 const metadataBytesMax = 4 << 10
 
-// writeMetadata writes partition.metadata. It is not synced here: an empty file after a power cut counts as none.
+// writeMetadata writes partition.metadata beside its place and renames it. Nothing is synced here, so that making a partition is
+// cheap: an empty file after a power cut counts as none.
 func writeMetadata(dir device.Dir, folder string, id model.TopicID) error {
-	f, err := openOrCreate(dir, path.Join(folder, metadataFile))
+	name := path.Join(folder, metadataFile)
+	f, err := openOrCreate(dir, name+".tmp")
 	if err != nil {
 		return err
 	}
 	_, err = f.Pwritev([][]byte{appendMetadata(nil, id)}, 0)
-	return errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return dir.Rename(name+".tmp", name)
 }
 
 func appendMetadata(b []byte, id model.TopicID) []byte {

@@ -103,7 +103,12 @@ func (r *reader) int32() int32 {
 
 // count reads the length of a list whose elements take at least one byte each.
 func (r *reader) count(limit int) int {
-	return int(r.uvarint(uint64(min(limit, len(r.b)))))
+	n := int(r.uvarint(uint64(limit)))
+	if n > len(r.b) {
+		r.fail()
+		return 0
+	}
+	return n
 }
 
 func (r *reader) string(limit int) string {

@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -362,5 +363,20 @@ func TestSuggest(t *testing.T) {
 	}
 	if got := Nearest("ordrs", []string{"invoices", "orders", "order-s"}); got != "orders" {
 		t.Error(got)
+	}
+}
+
+func TestLargeForeignFileIsRefusedSoon(t *testing.T) {
+	var text strings.Builder
+	for i := range 20_000 {
+		text.WriteString("some.unknown.key.number." + strconv.Itoa(i) + "=1\n")
+	}
+	start := time.Now()
+	_, _, err := Load(Input{File: "f", Text: []byte(text.String())})
+	if problems, ok := err.(Problems); !ok || len(problems) != 20_000 {
+		t.Fatal("not every key was reported")
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Fatalf("took %v", took)
 	}
 }

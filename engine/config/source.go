@@ -34,7 +34,11 @@ type gatherer struct {
 	order    []string // keys as first met, for notices in a stable order
 	notices  []Notice
 	problems Problems
+	unknown  int // keys nobody knows, so far
 }
+
+// suggestionsMax bounds the search for near names: a file of another program may be nothing but unknown keys.
+const suggestionsMax = 50
 
 // gather reads the sources from the weakest to the strongest, so that a later setting replaces an earlier one.
 func gather(in Input) *gatherer {
@@ -72,7 +76,8 @@ func (g *gatherer) notice(where, key, text string) {
 func (g *gatherer) add(where, key, raw string, origin Origin) {
 	row, ok := LookupBroker(key)
 	if !ok {
-		g.problem(where, key, unknownKey(key))
+		g.unknown++
+		g.problem(where, key, unknownKey(key, g.unknown <= suggestionsMax))
 		return
 	}
 	value, wrong := row.normalize(raw)
@@ -90,8 +95,11 @@ func (g *gatherer) add(where, key, raw string, origin Origin) {
 	g.settings[key] = Setting{Key: key, Value: value, Origin: origin, Where: where}
 }
 
-func unknownKey(key string) string {
+func unknownKey(key string, search bool) string {
 	text := fmt.Sprintf("unknown key %q", key)
+	if !search {
+		return text
+	}
 	if near := Suggest(key); near != "" {
 		text += fmt.Sprintf(" - did you mean %q?", near)
 	} else if _, ok := LookupTopic(key); ok {
@@ -146,8 +154,10 @@ func (g *gatherer) environment(env []string, prefix string, origin Origin) {
 		key, ok := environmentKey(rest, origin)
 		if !ok {
 			text := fmt.Sprintf("names no key (%s) and is ignored", key)
-			if near := Suggest(key); near != "" {
-				text += fmt.Sprintf(" - did you mean %q?", near)
+			if g.unknown++; g.unknown <= suggestionsMax {
+				if near := Suggest(key); near != "" {
+					text += fmt.Sprintf(" - did you mean %q?", near)
+				}
 			}
 			g.notice(name, key, text)
 			continue

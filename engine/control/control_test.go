@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -372,5 +374,29 @@ func TestNewTopicID(t *testing.T) {
 			t.Fatal(id)
 		}
 		seen[id] = true
+	}
+}
+
+// TestProposeWhileStopping: whoever is told that a proposal was taken gets an answer, also in the moment of the end.
+func TestProposeWhileStopping(t *testing.T) {
+	for range 20 {
+		s := start(t, powercut.New(0), nil)
+		var taken, answered atomic.Int64
+		var wait sync.WaitGroup
+		for g := range 4 {
+			wait.Go(func() {
+				for i := 0; s.Propose(create(g*100+i), func(catalog.Result) { answered.Add(1) }); i = (i + 1) % 100 {
+					taken.Add(1)
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		wait.Wait()
+		if taken.Load() != answered.Load() {
+			t.Fatalf("%d taken, %d answered", taken.Load(), answered.Load())
+		}
 	}
 }

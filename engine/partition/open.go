@@ -31,7 +31,11 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 		c, _ = s.options.Broker.Topic(nil)
 	}
 	p.config = c
-	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall, from: s.options.Recovery[p.dir]}
+	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall}
+	if s.starting {
+		// Only now: a topic created later may have the name of one the points were stored for.
+		job.from = s.options.Recovery[p.dir]
+	}
 	t.Help(job)
 	return p
 }

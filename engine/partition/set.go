@@ -41,6 +41,7 @@ type Set struct {
 	sweeping  bool
 	ackTimer  shard.Timer // deadlines of parked acknowledgements
 	careTimer shard.Timer // retention, expiry
+	starting  bool // the partitions found at the start are being opened
 	opening   int
 	failures  int
 	closing   bool
@@ -97,6 +98,8 @@ func (s *Set) find(t *shard.Turn, name model.Partition) (*Partition, Code) {
 // Open starts the recovery of every partition of the image that is ours. It is called once, before the node serves; Opening
 // counts what is under way.
 func (s *Set) Open(t *shard.Turn) {
+	s.starting = true
+	defer func() { s.starting = false }()
 	s.options.Image().Topics(func(topic *placement.Topic) bool {
 		for i := range topic.Partitions() {
 			if place := topic.Partition(i); place.Leader == s.options.Node && place.ShardOn(s.options.Node) == s.id {
