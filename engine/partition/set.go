@@ -41,7 +41,7 @@ type Set struct {
 	sweeping  bool
 	ackTimer  shard.Timer // deadlines of parked acknowledgements
 	careTimer shard.Timer // retention, expiry
-	starting  bool // the partitions found at the start are being opened
+	starting  bool        // the partitions found at the start are being opened
 	opening   int
 	failures  int
 	closing   bool
