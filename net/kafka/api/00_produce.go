@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pinion/disk/batch"
+	"pinion/disk/codec"
 	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/must"
@@ -79,7 +80,11 @@ func (d *Desk) produce(t *shard.Turn, r *conn.Request) {
 		return
 	}
 	c := d.takeProduce(parts, topics)
-	c.request, c.version, c.corr, c.acks = r, r.Version, r.Correlation, partition.Acks(v.Acks)
+	c.request, c.version, c.corr = r, r.Version, r.Correlation
+	c.acks = partition.AcksLeader // nonsense is answered, and what is answered names the error
+	if v.Acks >= -1 && v.Acks <= 1 {
+		c.acks = partition.Acks(v.Acks)
+	}
 	image := d.image()
 	c.left = 1 // our own hand on the call until every part is begun
 	for v.NextTopic() {
@@ -123,7 +128,7 @@ func (d *Desk) produceTopic(t *shard.Turn, c *produceCall, v *wire.ProduceView, 
 // produceRefusal is the code for every partition of a topic, before any batch is looked at.
 func (d *Desk) produceRefusal(c *produceCall, v *wire.ProduceView, topic *placement.Topic) wire.ErrorCode {
 	switch {
-	case c.acks != partition.AcksAll && c.acks != partition.AcksNone && c.acks != partition.AcksLeader || v.Acks != int16(c.acks):
+	case v.Acks < -1 || v.Acks > 1:
 		return wire.CodeInvalidRequiredAcks
 	case v.TransactionalID != nil:
 		return wire.CodeTransactionalIDAuthorizationFailed
@@ -185,14 +190,22 @@ func (d *Desk) accept(p *producePart, v *batch.Verdict, validator *batch.Validat
 		}
 		return false
 	}
+	if v.Header.Codec() == codec.Zstd && p.call.version < 7 {
+		p.code, p.message = wire.CodeUnsupportedCompressionType, "zstd needs Produce version 7 (KIP-110)"
+		return false
+	}
 	if v.Header.IsTransactional() {
 		p.code = wire.CodeInvalidTxnState
 		return false
 	}
 	if v.Rewrite {
 		fresh, err := recoder.Append(nil, a.Batch, v.Header.Codec(), 0, p.limits.OutputMax)
-		if err != nil {
+		switch {
+		case err != nil:
 			p.code, p.message = wire.CodeInvalidRecord, err.Error()
+			return false
+		case len(fresh) > p.limits.MaxBatchBytes:
+			p.code, p.message = wire.CodeMessageTooLarge, "the batch is larger than max.message.bytes once its offsets are mended"
 			return false
 		}
 		a.Batch = fresh

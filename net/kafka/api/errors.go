@@ -22,6 +22,7 @@ var partitionErrors = [...]wire.ErrorCode{
 	partition.StaleProducer:      wire.CodeInvalidProducerEpoch,
 	partition.DuplicateUnknown:   wire.CodeDuplicateSequenceNumber,
 	partition.TimedOut:           wire.CodeNotEnoughReplicasAfterAppend,
+	partition.TooLarge:           wire.CodeRecordListTooLarge,
 	partition.NoTimestamp:        wire.CodeNone, // an answer of offset -1, not an error
 }
 
