@@ -110,12 +110,12 @@ type Writer struct {
 	conn *Conn
 }
 
-// Room lends a buffer of at least n bytes, length 0, to build a part of the response in; Commit it with its content. nil
-// means that the shard's response memory is spent.
+// Room lends a buffer of at least n bytes, length 0, to build a part of the response in; Commit or Close ends the loan.
 func (w *Writer) Room(t *shard.Turn, n int) Buffer {
 	h := w.conn.hub
-	if tail := w.conn.tail(n); tail != nil {
-		return Buffer{Bytes: tail, shared: true}
+	if tail, block := w.conn.out.tail(n); block != nil {
+		block.Retain()
+		return Buffer{Bytes: tail, block: block}
 	}
 	block := h.pool.Take(t, n, &h.response)
 	if block == nil {
@@ -125,61 +125,37 @@ func (w *Writer) Room(t *shard.Turn, n int) Buffer {
 	return Buffer{Bytes: block.Bytes()[:0], block: block}
 }
 
-// Buffer is a part of a response under construction.
+// Buffer is a part of a response under construction. Bytes may be appended to; if they outgrow the room they move to the heap.
 type Buffer struct {
-	Bytes  []byte
-	block  *slab.Block
-	shared bool
+	Bytes []byte
+	block *slab.Block // one reference belongs to the buffer
 }
 
-// tail returns free space of the last piece's block, so that many small responses share one.
-func (c *Conn) tail(n int) []byte {
-	o := &c.out
+// tail returns free space behind the last bytes queued and the block it lies in, so that many small responses share one.
+func (o *output) tail(n int) ([]byte, *slab.Block) {
 	for i := len(o.pieces) - 1; i >= o.head && i >= len(o.pieces)-2; i-- {
 		p := &o.pieces[i]
-		if p.block == nil || p.left > 0 {
+		if p.block == nil || p.left > 0 || cap(p.bytes)-len(p.bytes) < n {
 			continue
 		}
-		if cap(p.bytes)-len(p.bytes) < n {
-			return nil
-		}
-		return p.bytes[len(p.bytes):]
+		return p.bytes[len(p.bytes):], p.block
 	}
-	return nil
+	return nil, nil
 }
 
-// Commit queues what was built. Bytes must start where Room's did unless it had to grow.
-func (w *Writer) Commit(b Buffer) {
-	o := &w.conn.out
-	if !b.shared {
-		o.push(piece{bytes: b.Bytes, block: b.block})
-		return
-	}
-	// The bytes continue the block of an earlier piece; that piece keeps the reference and must outlive this one, so the
-	// block is retained for it.
-	for i := len(o.pieces) - 1; i >= o.head; i-- {
-		if block := o.pieces[i].block; block != nil {
-			block.Retain()
-			o.push(piece{bytes: b.Bytes, block: block})
-			return
-		}
-	}
-	must.Failf("shared buffer without its block")
-}
+// Commit queues what was built.
+func (w *Writer) Commit(b Buffer) { w.conn.out.push(piece{bytes: b.Bytes, block: b.block}) }
 
-// Cut queues the part of a buffer before at, then a span, and returns the buffer's rest: record bytes go between.
+// Cut queues the bytes [from, to) of a buffer and then a span: record bytes go between header bytes.
 func (w *Writer) Cut(b Buffer, from, to int, span log.Span) {
-	o := &w.conn.out
-	p := piece{bytes: b.Bytes[from:to:to]}
 	if b.block != nil {
 		b.block.Retain()
-		p.block = b.block
 	}
-	o.push(p)
-	o.push(piece{span: span, left: span.Len})
+	w.conn.out.push(piece{bytes: b.Bytes[from:to:to], block: b.block})
+	w.conn.out.push(piece{span: span, left: span.Len})
 }
 
-// Close ends a buffer whose parts were queued by Cut: the part behind the last span is queued with the buffer's own reference.
+// Close ends a buffer of which parts were queued by Cut: the bytes from on are queued with the buffer's own reference.
 func (w *Writer) Close(b Buffer, from int) {
 	w.conn.out.push(piece{bytes: b.Bytes[from:], block: b.block})
 }

@@ -1,7 +1,7 @@
 package front
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"pinion/engine/partition"
@@ -17,9 +17,7 @@ import (
 // not answer in time, shows what was read last.
 type Gauge struct {
 	front *Front
-
-	mu   sync.Mutex // guards last: two scrapes may come at once
-	last []admin.ShardStats
+	last  []atomic.Pointer[admin.ShardStats] // by shard; what was read last
 }
 
 // visitMax is how long a scrape waits for one shard.
@@ -27,7 +25,7 @@ const visitMax = 500 * time.Millisecond
 
 // NewGauge makes the gauge of a front that will be opened.
 func NewGauge(f *Front, shards int) *Gauge {
-	return &Gauge{front: f, last: make([]admin.ShardStats, shards)}
+	return &Gauge{front: f, last: make([]atomic.Pointer[admin.ShardStats], shards)}
 }
 
 // Stats reads one shard.
@@ -38,16 +36,15 @@ func (g *Gauge) Stats(i int) admin.ShardStats {
 		done := f.shard(i).Visit(func(t *shard.Turn) { f.read(t, i, fresh) })
 		select {
 		case <-done:
-			g.mu.Lock()
-			g.last[i] = *fresh
-			g.mu.Unlock()
+			g.last[i].Store(fresh)
 			return *fresh
 		case <-time.After(visitMax):
 		}
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.last[i]
+	if last := g.last[i].Load(); last != nil {
+		return *last
+	}
+	return admin.ShardStats{}
 }
 
 // read runs on the shard.
