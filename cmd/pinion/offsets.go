@@ -100,7 +100,7 @@ func parseTimes(text string, now time.Time) (offsetRange, error) {
 			from, fromOK = bound{kind: boundStart}, true
 		}
 		stop, stopOK := parseTime(text[i+1:], now)
-		if i == len(text)-1 && fromOK {
+		if i == len(text)-1 && i > 0 && fromOK {
 			return offsetRange{from: from}, nil
 		}
 		if fromOK && stopOK {
@@ -190,7 +190,8 @@ func resolve(ctx context.Context, client *kadm.Client, r offsetRange, exitAtEnd 
 		for partition, offset := range partitions {
 			s := span{from: offset, stop: -1}
 			if r.stop.given {
-				s.stop = stop[topic][partition]
+				end, _ := ends.Lookup(topic, partition)
+				s.stop = min(stop[topic][partition], end.Offset) // a range ends with what there is, it does not wait for more
 			}
 			spans[topic][partition] = s
 		}

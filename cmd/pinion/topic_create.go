@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"pinion/engine/config"
+	"pinion/engine/model"
 )
 
 type createFlags struct {
@@ -73,7 +74,7 @@ func createTopics(ctx context.Context, cmd *cobra.Command, client *kadm.Client, 
 		row := createdTopic{Name: r.Topic, Partitions: r.NumPartitions, Replicas: r.ReplicationFactor, Status: done}
 		switch {
 		case r.Err == nil && !flags.dryRun && r.ID != (kadm.TopicID{}):
-			row.ID = r.ID.String()
+			row.ID = model.TopicID(r.ID).String()
 		case r.Err == nil:
 		case flags.ifNotExists && errors.Is(r.Err, kerr.TopicAlreadyExists):
 			row.Status = "exists"

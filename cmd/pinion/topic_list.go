@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"pinion/engine/model"
 )
 
 // listedTopic is one row of `topic list`.
@@ -57,5 +59,5 @@ func listTopics(ctx context.Context, cmd *cobra.Command, client *kadm.Client, na
 }
 
 func summarize(d kadm.TopicDetail) listedTopic {
-	return listedTopic{Name: d.Topic, ID: d.ID.String(), Partitions: len(d.Partitions), Replicas: d.Partitions.NumReplicas(), Internal: d.IsInternal}
+	return listedTopic{Name: d.Topic, ID: model.TopicID(d.ID).String(), Partitions: len(d.Partitions), Replicas: d.Partitions.NumReplicas(), Internal: d.IsInternal}
 }
