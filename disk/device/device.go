@@ -16,7 +16,8 @@ import (
 
 // Dir is one log directory. The second implementation is in memory, tears and forgets.
 type Dir interface {
-	// Create makes a new file, mode 0600, open for reading and writing. It fails with fs.ErrExist if the name is taken.
+	// Create makes a new file, mode 0600, open for reading and writing. It fails with fs.ErrExist if the name is taken, and
+	// with ErrNoSpace if the disk is full.
 	// The name is durable after SyncDir of its folder.
 	Create(path string) (File, error)
 	// Open opens an existing file for reading and writing.
@@ -89,7 +90,8 @@ type Entry struct {
 var (
 	// ErrCold says that bytes are on the disk only; a helper must read them.
 	ErrCold = errors.New("not in memory")
-	// ErrNoSpace wraps ENOSPC and EDQUOT of a reservation.
+	// ErrNoSpace says that the disk or a quota is full, where nothing is lost by it: a reservation, or a new name. A write that
+	// meets it is a failed write like any other.
 	ErrNoSpace = errors.New("no space left")
 	// ErrLocked says that another process works in the directory.
 	ErrLocked = errors.New("locked by another process")

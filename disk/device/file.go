@@ -109,13 +109,10 @@ func (f *file) Reserve(from, length int64) error {
 		return nil
 	}
 	err := againErr(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, from, length) })
-	switch err {
-	case nil, unix.EOPNOTSUPP, unix.ENOSYS:
+	if err == nil || err == unix.EOPNOTSUPP || err == unix.ENOSYS {
 		return nil
-	case unix.ENOSPC, unix.EDQUOT:
-		return fmt.Errorf("reserve %d bytes at %d of %s: %w: %w", length, from, f.name, ErrNoSpace, err)
 	}
-	return fmt.Errorf("reserve %d bytes at %d of %s: %w", length, from, f.name, err)
+	return fmt.Errorf("reserve %d bytes at %d of %s: %w", length, from, f.name, noSpace(err))
 }
 
 // Trim sets the length to what it is: the kernel then frees the blocks behind it, and no byte of the file changes.

@@ -130,10 +130,18 @@ func (r *root) at(name string, f func(fd int, last string) error) error {
 	return againErr(func() error { return f(fd, last) })
 }
 
+// noSpace marks an error that says that the disk or a quota is full.
+func noSpace(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}
+
 func (r *root) Create(name string) (File, error) {
 	fd, err := r.openAt(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", name, err)
+		return nil, fmt.Errorf("create %s: %w", name, noSpace(err))
 	}
 	return &file{fd: fd, name: name}, nil
 }
@@ -159,7 +167,7 @@ func (r *root) Mkdir(name string) error {
 		err = r.at(clean, func(fd int, last string) error { return unix.Mkdirat(fd, last, 0o700) })
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make folder %s: %w", name, err)
+		return fmt.Errorf("make folder %s: %w", name, noSpace(err))
 	}
 	return nil
 }

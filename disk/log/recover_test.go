@@ -330,6 +330,13 @@ func TestEpochsSurvive(t *testing.T) {
 	check(t, r)
 	check(t, r.crash(OpenFrom{}))
 	r.run(r.l.SyncWork())
+	t.Run("ahead of the log", func(t *testing.T) {
+		c := &rig{t: t, path: copyTree(t, r.path), cfg: r.cfg}
+		file := filepath.Join(c.path, "orders-0", epochFile)
+		mustWrite(t, file, append(bytes.Replace(mustRead(t, file), []byte("\n10\n"), []byte("\n12\n"), 1), "10 200\n11 230\n"...))
+		c.open(OpenFrom{})
+		check(t, c)
+	})
 	for name, text := range map[string]string{"whole": "", "missing": "-", "garbage": "0\n2\n1 1\n0 0\n", "zeros": "\x00\x00"} {
 		t.Run(name, func(t *testing.T) {
 			c := &rig{t: t, path: copyTree(t, r.path), cfg: r.cfg}

@@ -34,7 +34,6 @@ func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
 	}
 	l.extents = append(l.extents[:0], l.extents[n:]...)
 	l.start = max(l.start, l.extents[0].base)
-	l.recovery = max(l.recovery, min(l.start, l.written))
 	l.epochs.truncateStart(l.start)
 	return l.begin(busyExpire, t)
 }
@@ -98,5 +97,7 @@ func (t *expireTask) finish(l *Log, err error) error {
 	if err != nil {
 		return l.fail(fmt.Errorf("retention: %w", err))
 	}
+	// Only now: had a crash brought the files back, they would have been trusted without ever having been synced.
+	l.recovery = max(l.recovery, min(l.extents[0].base, l.written))
 	return nil
 }

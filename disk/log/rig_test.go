@@ -250,6 +250,22 @@ func (r *rig) verify() {
 	}
 }
 
+// verifyIndexes wants every .index file to be what recovery makes of the segment alone. The log must be closed.
+func (r *rig) verifyIndexes() {
+	r.t.Helper()
+	c := &rig{t: r.t, path: copyTree(r.t, r.path), cfg: r.cfg, now: r.now}
+	for _, e := range r.l.extents {
+		_ = os.Remove(c.file(e.base, indexSuffix))
+		_ = os.Remove(c.file(e.base, timeSuffix))
+	}
+	c.open(OpenFrom{})
+	for _, e := range r.l.extents {
+		if got, want := readOr(r.file(e.base, indexSuffix)), readOr(c.file(e.base, indexSuffix)); !bytes.Equal(got, want) {
+			r.t.Fatalf("segment %d: %d index entries, recovery makes %d", e.base, len(got)/indexEntryBytes, len(want)/indexEntryBytes)
+		}
+	}
+}
+
 func readOr(path string) []byte {
 	b, _ := os.ReadFile(path)
 	return b
@@ -328,6 +344,7 @@ func TestAppendReadReopen(t *testing.T) {
 	}
 	r.close()
 	r.verify()
+	r.verifyIndexes()
 	c := rigAt(t, r.path, r.cfg, OpenFrom{RecoveryPoint: end, VisitFrom: end})
 	checkSame(t, c, want, end)
 	if c.rec.Scanned > 8192 || c.rec.Reason != "" || len(c.seen) != 0 || c.l.Dirty() {

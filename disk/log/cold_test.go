@@ -1,0 +1,78 @@
+package log
+
+import (
+	"bytes"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// evictPages throws a file's pages out of memory, and skips where the file system keeps them.
+func evictPages(t *testing.T, s *Segment) {
+	t.Helper()
+	if err := s.file.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	// A mapping pins the pages it has touched.
+	if err := unix.Madvise(s.data, unix.MADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fadvise(s.file.Fd(), 0, 0, unix.FADV_DONTNEED); err != nil {
+		t.Fatal(err)
+	}
+	if s.file.Resident(0, 4096) {
+		t.Skip("the file system keeps pages in memory (tmpfs?)")
+	}
+}
+
+// TestColdRead: a header on the disk only makes a read ask for work, and the data can be read without bringing it back.
+func TestColdRead(t *testing.T) {
+	cfg := testConfig()
+	cfg.SegmentBytes = 8 << 20
+	cfg.IndexIntervalBytes = 64 << 10
+	r := newRig(t, cfg)
+	for range 400 {
+		r.append(1, 10_000)
+	}
+	want := mustRead(t, r.file(0, logSuffix))
+	s := r.l.open(r.l.last())
+	evictPages(t, s)
+	if _, state := r.l.Read(5, 200, 50_000, true); state != ReadNeedsWork {
+		t.Fatalf("state %d", state)
+	}
+	r.run(r.l.PrepareRead(5))
+	evictPages(t, s) // the places stay known even if the headers leave again
+	span, state := r.l.Read(5, 200, 50_000, true)
+	if state != ReadOK || span.Offset != 5 || span.Len != 50_000 {
+		t.Fatalf("state %d, %+v", state, span)
+	}
+	if span.Resident() {
+		t.Fatal("the span is resident")
+	}
+	got := make([]byte, span.Len)
+	if n, err := span.ReadCold(got, 0); n != span.Len || err != nil {
+		t.Fatalf("%d bytes: %v", n, err)
+	}
+	if !bytes.Equal(got, want[span.Pos:span.Pos+int64(span.Len)]) {
+		t.Fatal("bytes differ")
+	}
+	half := make([]byte, span.Len)
+	if n, err := span.ReadCold(half, 30_000); n != 20_000 || err == nil || !bytes.Equal(half[:n], got[30_000:]) {
+		t.Fatalf("%d bytes: %v", n, err)
+	}
+	r.l.Release(span)
+	// Several readers may ask at once.
+	evictPages(t, s)
+	a, b := r.l.PrepareRead(20), r.l.PrepareRead(300)
+	b.Do()
+	a.Do()
+	if err := r.l.Finish(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.l.Finish(a); err != nil {
+		t.Fatal(err)
+	}
+	if s, state := r.l.Read(300, 400, 10, true); state != ReadOK || s.Offset != 300 {
+		t.Fatalf("state %d", state)
+	}
+}
