@@ -194,20 +194,28 @@ func (p *Partition) prepare(t *shard.Turn, need log.Need) {
 	p.help(t, work, workPrepare)
 }
 
-// prepared takes work home that appends waited for.
+// prepared takes work home that appends waited for. What failed before anything was accepted lost nothing (admission control): those
+// who wait are refused, and the next ask tries again.
 func (p *Partition) prepared(t *shard.Turn, err error) {
 	switch {
 	case err == nil:
-	case errors.Is(err, device.ErrNoSpace):
-		// Admission control: nothing was accepted, so nothing is lost, and the next ask tries again.
-		for a := p.held.pop(); a != nil; a = p.held.pop() {
-			a.reply(t, NoSpace)
-		}
-	default:
+	case p.log.Err() != nil:
 		p.fail(t, err)
 		return
+	case errors.Is(err, device.ErrNoSpace):
+		p.turnAway(t, NoSpace)
+	default:
+		p.set.options.Log.Warn("appends refused", "partition", p.dir, "err", err)
+		p.turnAway(t, StorageFailed)
 	}
 	p.drain(t)
+}
+
+// turnAway answers the appends that wait for the log.
+func (p *Partition) turnAway(t *shard.Turn, code Code) {
+	for a := p.held.pop(); a != nil; a = p.held.pop() {
+		a.reply(t, code)
+	}
 }
 
 // ackLot holds parked acknowledgements in offset order.
@@ -224,6 +232,19 @@ func (l *ackLot) refuse(t *shard.Turn, code Code) {
 	for a := l.asks.pop(); a != nil; a = l.asks.pop() {
 		a.reply(t, code)
 	}
+}
+
+// refuseFrom answers those whose batches are cut off at end: other batches get their offsets, and must not be taken for them.
+func (l *ackLot) refuseFrom(t *shard.Turn, end model.Offset, code Code) {
+	var left asks
+	for a := l.asks.pop(); a != nil; a = l.asks.pop() {
+		if a.target > end {
+			a.reply(t, code)
+			continue
+		}
+		left.push(a)
+	}
+	l.asks = left
 }
 
 // expire answers what waited longer than its request allows. The batches stay in the log.

@@ -40,9 +40,9 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 	finish(t)
 }
 
-// close waits for work that is away, then syncs.
+// close waits for work that is away and for this turn's write, then syncs.
 func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
-	if p.caring > 0 {
+	if p.caring > 0 || p.staged.first != nil {
 		p.set.later(t, func(t *shard.Turn) { p.close(t, done) })
 		return
 	}

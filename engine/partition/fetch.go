@@ -20,7 +20,7 @@ func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
 		}
 		if p.state == opening {
 			ask.pending++
-			p.stalled = append(p.stalled, ask)
+			p.stalled = append(p.stalled, part)
 			continue
 		}
 		p.read(t, part)
@@ -80,6 +80,10 @@ func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
 	if ask.Wait && ask.Bytes < ask.BytesMin && !ask.refused() {
 		// Too little: what there is goes back, its size stays known, and the poll asks again when there is more.
 		s.release(t, ask)
+		if s.outdated(ask) {
+			s.fetch(t, ask)
+			return
+		}
 		ask.Registered = true
 		ask.got = ask.Bytes
 		for i := range ask.Parts {
@@ -90,6 +94,19 @@ func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
 		}
 	}
 	t.Reply(ask.Home, (*FetchReply)(ask))
+}
+
+// outdated reports whether a partition changed since the ask read it: a helper was away meanwhile, for it or for another of the ask's
+// partitions, and what came then found no waiter to wake.
+func (s *Set) outdated(ask *FetchAsk) bool {
+	for i := range ask.Parts {
+		part := &ask.Parts[i]
+		p := s.byName[part.Partition]
+		if p == nil || p.verdict() != OK || p.marks.High != part.High || p.marks.Stable != part.Stable {
+			return true
+		}
+	}
+	return false
 }
 
 // refused reports whether any part has an answer that ends a poll at once.
@@ -169,13 +186,9 @@ func (s *Set) release(t *shard.Turn, ask *FetchAsk) {
 func (p *Partition) resumeFetches(t *shard.Turn) {
 	stalled := p.stalled
 	p.stalled = nil
-	for _, ask := range stalled {
-		for i := range ask.Parts {
-			if part := &ask.Parts[i]; part.Partition == p.name && !part.Leased && part.Code == OK {
-				p.read(t, part)
-			}
-		}
-		p.set.settle(t, ask)
+	for _, part := range stalled {
+		p.read(t, part)
+		p.set.settle(t, part.ask)
 	}
 }
 

@@ -42,8 +42,8 @@ type Partition struct {
 	staged  asks   // appends in this turn's write
 	acks    ackLot // appends that are written but not acknowledged
 	waiters FetchPart
-	stalled []*FetchAsk // fetches that arrived before the partition was open
-	asked   []*QueryAsk // questions that did
+	stalled []*FetchPart // of fetches that arrived before the partition was open
+	asked   []*QueryAsk  // questions that did
 
 	preparing bool // appends wait for a log.Work or for the log to be free
 	ahead     bool // a log.Work nobody waits for yet is away
@@ -137,6 +137,9 @@ func (p *Partition) verdict() Code {
 		return StorageFailed
 	case dropped:
 		return UnknownPartition
+	}
+	if p.closing {
+		return NotLeader
 	}
 	return OK
 }

@@ -144,7 +144,18 @@ func (p *Partition) expire(t *shard.Turn) {
 // Truncate cuts the log to an offset: what replication does after a change of leaders. done runs on the shard.
 func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.Turn, err error)) {
 	p.own.Check(t)
-	work := p.log.Truncate(to)
+	switch {
+	case p.state == failed:
+		done(t, p.failure)
+		return
+	case p.state == dropped || p.closing || p.leaving:
+		done(t, log.ErrClosed)
+		return
+	}
+	var work *log.Work
+	if p.state == open && p.staged.first == nil { // else what this turn took in is written first
+		work = p.log.Truncate(to)
+	}
 	if work == nil {
 		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
 		return
@@ -155,6 +166,7 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		if err == nil {
 			p.marks.Truncated(p.log.End())
 			p.producers.TruncateTo(p.log.End())
+			p.acks.refuseFrom(t, p.log.End(), NotLeader)
 		}
 		done(t, err)
 		p.drain(t)

@@ -160,15 +160,16 @@ func (s *Shard) epoll(d time.Duration) int {
 	return n
 }
 
-// pollBudget pays for polling: 5 % of elapsed time accrues, at most one second's worth, and spinning spends it.
+// pollBudget pays for polling: a share of elapsed time accrues, up to a little, and spinning spends it. What may be saved and what
+// accrues in a second are together less than 5 % of it, so that no second sees more.
 type pollBudget struct {
 	left time.Duration
 	last clock.Mono
 }
 
 const (
-	pollShare   = 20                    // one part in twenty of elapsed time
-	pollSaveMax = 50 * time.Millisecond // what an idle second earns
+	pollShare   = 22                    // one part of so many of elapsed time: 45.5 ms a second
+	pollSaveMax = 4 * time.Millisecond  // a hundred waits
 	pollSpan    = 40 * time.Microsecond // about what waking a sleeping peer costs, so a longer wait is better slept
 )
 

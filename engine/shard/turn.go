@@ -53,10 +53,11 @@ func (t *Turn) HelpBulk(job Job) {
 	t.shard.bulkErrands = append(t.shard.bulkErrands, errand{job, t.shard})
 }
 
-// Arm sets or moves the timer to fire after d. The alarm is told with this timer.
+// Arm sets or moves the timer to fire after d. The alarm is told with this timer, in a later turn even if d is 0: an alarm that arms
+// itself again must not keep its turn from ending.
 func (t *Turn) Arm(tm *Timer, d time.Duration, on Alarm) {
 	tm.on = on
-	t.shard.timers.set(tm, t.now.Mono.Add(d))
+	t.shard.timers.set(tm, t.now.Mono.Add(max(d, 1)))
 }
 
 // Disarm stops the timer; stopping a stopped timer does nothing.

@@ -6,6 +6,7 @@ package slab
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -62,7 +63,15 @@ type Budget struct {
 	Limit   int64
 	used    int64
 	peak    int64
-	waiting []Waiter
+	waiting []place // those before first are told
+	first   int
+	ticket  uint64 // of the last who began to wait
+}
+
+// place is one waiter in line.
+type place struct {
+	who    Waiter
+	ticket uint64
 }
 
 // Waiter is told once that bytes came back after a reservation was refused.
@@ -80,34 +89,47 @@ func (b *Budget) Reserve(n int64) bool {
 	return true
 }
 
+// Force takes n bytes that are in use already, even beyond the limit. What it overdraws keeps others from reserving.
+func (b *Budget) Force(n int64) {
+	b.used += n
+	b.peak = max(b.peak, b.used)
+}
+
 // Return gives reserved bytes back and tells those who wait, oldest first.
 func (b *Budget) Return(t *shard.Turn, n int64) {
 	b.used -= n
 	if b.used < 0 {
 		must.Failf("budget returned more than was reserved")
 	}
-	if len(b.waiting) == 0 {
-		return
-	}
-	// A refused waiter registers again, behind the others; it must not be asked twice in this round.
-	for range len(b.waiting) {
-		w := b.waiting[0]
-		b.waiting = append(b.waiting[:0], b.waiting[1:]...)
+	// A refused waiter registers again, behind the others; it must not be asked twice in this round. Being told may also take others
+	// off the list, or return bytes in turn.
+	for last := b.ticket; b.first < len(b.waiting) && b.waiting[b.first].ticket <= last && b.used < b.Limit; {
+		w := b.waiting[b.first].who
+		b.waiting[b.first] = place{}
+		b.first++
 		w.Refill(t)
-		if b.used >= b.Limit {
-			break
-		}
 	}
 }
 
 // Wait registers the waiter for the next return.
-func (b *Budget) Wait(w Waiter) { b.waiting = append(b.waiting, w) }
+func (b *Budget) Wait(w Waiter) {
+	if len(b.waiting) == cap(b.waiting) && b.first > len(b.waiting)/2 {
+		n := copy(b.waiting, b.waiting[b.first:])
+		clear(b.waiting[n:])
+		b.waiting, b.first = b.waiting[:n], 0
+	}
+	b.ticket++
+	b.waiting = append(b.waiting, place{w, b.ticket})
+}
+
+// Waiting is how many wait.
+func (b *Budget) Waiting() int { return len(b.waiting) - b.first }
 
 // Forget removes a waiter that no longer wants to be told.
 func (b *Budget) Forget(w Waiter) {
-	for i, x := range b.waiting {
-		if x == w {
-			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
+	for i := b.first; i < len(b.waiting); i++ {
+		if b.waiting[i].who == w {
+			b.waiting = slices.Delete(b.waiting, i, i+1)
 			return
 		}
 	}
