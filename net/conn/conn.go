@@ -71,7 +71,7 @@ func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
 		return
 	}
 	c := &Conn{own: shard.Own(t), hub: h, id: id, fd: fd, peer: peer, endpoint: d.endpoint, writable: true, heard: t.Now().Mono}
-	c.look.conn = c
+	c.look.conn, c.out.budget = c, &h.response
 	c.attachment = h.handler.Admit(t, c)
 	handle, err := t.Watch(fd, c)
 	if err != nil {
@@ -107,6 +107,11 @@ func (c *Conn) Ready(t *shard.Turn, events uint32) {
 		}
 	}
 	c.advance(t)
+	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed && (!c.readable || len(c.rest.bytes) > 0 || c.parched) {
+		// The peer is gone. Nothing would tell us again: a short read does not meet the error, and what keeps us from reading may be a
+		// poll that lasts for minutes.
+		c.Close(t)
+	}
 }
 
 // enqueue puts the connection on the list for the end of this turn.
@@ -152,10 +157,12 @@ func (c *Conn) Refill(t *shard.Turn) {
 	}
 }
 
-func (c *Conn) thirst(b *slab.Budget) {
+// thirst makes the connection wait for memory.
+func (c *Conn) thirst(t *shard.Turn, b *slab.Budget) {
 	if !c.parched {
 		c.parched = true
 		b.Wait(c)
+		c.hub.relieve(t)
 	}
 }
 
@@ -220,11 +227,11 @@ func (c *Conn) Close(t *shard.Turn) {
 func (c *Conn) Fire(t *shard.Turn, _ *shard.Timer) {
 	now := t.Now().Mono
 	switch {
-	case c.out.stuck(now):
+	case c.out.stuck(now, c.hub.options.StallMax):
 		c.hub.options.Log.Info("connection closed: the peer does not read", "peer", c.peer, "unsent", c.out.bytes)
 		c.Close(t)
 		return
-	case c.frame.slow(now):
+	case c.frame.slow(now, c.hub.options.StallMax, frameRateMin):
 		c.hub.options.Log.Info("connection closed: a request arrives too slowly", "peer", c.peer, "received", c.frame.got, "of", c.frame.want)
 		c.Close(t)
 		return
@@ -236,7 +243,7 @@ func (c *Conn) Fire(t *shard.Turn, _ *shard.Timer) {
 }
 
 func (c *Conn) nextLook() time.Duration {
-	d := lookEvery
+	d := min(lookEvery, c.hub.options.StallMax/4)
 	if idle := c.hub.options.IdleMax; idle >= 0 {
 		d = min(d, max(idle/2, idleLookMinimum))
 	}

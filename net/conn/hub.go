@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,9 @@ type Options struct {
 	RequestBudget   int64         // bytes of requests per shard, frames up to 1 MiB
 	ResponseBudget  int64         // bytes of response memory per shard; spans of the log do not count
 	IdleMax         time.Duration // connections.max.idle.ms; negative = never
+	StallMax        time.Duration // how long a peer may take nothing of what is sent, or send next to nothing of a frame; 0 = 30 s
 	Limits          *listen.Limits
+	ConnectionsRoom int // connections the node has descriptors for, those of its files left aside; 0 = not known
 	AdminURL        string
 	Log             *slog.Logger
 }
@@ -68,8 +71,10 @@ type Hub struct {
 	doors     []*door
 	freeReqs  *Request
 	vectors   [][]byte // of the gathering write under way
+	writer    Writer   // of the response being queued; kept here because a reply takes it by an interface, which would allocate it
 	rejects   [listen.KindCount]uint64
 	draining  bool
+	relief    shard.Timer // armed while connections wait for memory
 	stats     Stats
 }
 
@@ -115,6 +120,9 @@ const (
 
 // NewHub makes the hub of the shard that runs the turn.
 func NewHub(t *shard.Turn, options Options, handler Handler) *Hub {
+	if options.StallMax == 0 {
+		options.StallMax = stallMax
+	}
 	h := &Hub{own: shard.Own(t), options: options, handler: handler, conns: make(map[*Conn]struct{})}
 	h.pool = slab.NewPool(t, poolKeep)
 	h.small.Limit = max(options.RequestBudget, 4*smallFrame)
@@ -241,6 +249,9 @@ func (d *door) accept(t *shard.Turn) {
 		}
 		fd, peer, err := listen.Accept(d.endpoint.FD)
 		switch {
+		case err == nil && h.crowded():
+			_ = unix.Close(fd)
+			d.turnAway(t, peer)
 		case err == nil:
 			h.adopt(t, d, fd, peer)
 		case errors.Is(err, listen.ErrNone):
@@ -254,18 +265,35 @@ func (d *door) accept(t *shard.Turn) {
 			return
 		}
 	}
+	if d.pause.Armed() {
+		return // clients are being turned away
+	}
 	// More may wait; the descriptor is edge triggered and will not say so again.
 	t.Arm(&d.pause, 0, d)
 }
 
+// crowded reports that the descriptors left are for files: clients must not be able to take a partition's log from it.
+func (h *Hub) crowded() bool {
+	room := h.options.ConnectionsRoom
+	return room > 0 && h.options.Limits.Open() >= room
+}
+
 // shed turns one client away when descriptors have run out, and leaves the others in the kernel's queue for a while.
 func (d *door) shed(t *shard.Turn) {
+	var peer netip.AddrPort
+	if d.hub.spare != nil {
+		peer, _ = d.hub.spare.Shed(d.endpoint.FD)
+	}
+	d.turnAway(t, peer)
+}
+
+// turnAway counts and tells of a client without a descriptor; peer is invalid if none left the queue.
+func (d *door) turnAway(t *shard.Turn, peer netip.AddrPort) {
 	h := d.hub
 	h.stats.RefusedExhausted++
-	if h.spare != nil {
-		if peer, ok := h.spare.Shed(d.endpoint.FD); ok && h.hush.Say(peer.Addr(), listen.Unknown, t.Now().Mono) {
-			h.options.Log.Warn("out of file descriptors: connection turned away; raise LimitNOFILE or max.connections", "peer", peer)
-		}
+	if peer.IsValid() && h.hush.Say(peer.Addr(), listen.Unknown, t.Now().Mono) {
+		h.options.Log.Warn("out of file descriptors: connection turned away; raise LimitNOFILE or lower max.connections", "peer", peer,
+			"connections", h.options.Limits.Open())
 	}
 	t.Arm(&d.pause, listen.Pause, d)
 }

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"time"
+
 	"pinion/disk/log"
 	"pinion/engine/clock"
 	"pinion/engine/must"
@@ -16,6 +18,7 @@ type piece struct {
 	left  int // bytes of the span not yet sent
 	at    int // bytes of the span already sent
 	reply Reply
+	heap  int64 // bytes on the heap, charged to the response budget as if they lay in a block
 }
 
 // output is what a connection has to send, oldest first.
@@ -25,6 +28,7 @@ type output struct {
 	bytes  int // unsent
 	moved  clock.Mono
 	cold   bool // a helper is reading for the first piece
+	budget *slab.Budget
 }
 
 func (o *output) empty() bool { return o.head == len(o.pieces) }
@@ -43,8 +47,8 @@ func (o *output) push(p piece) {
 func (o *output) end(r Reply) { o.push(piece{reply: r}) }
 
 // stuck reports that the peer has taken nothing for too long. A reader that makes no progress may not keep a lease on the log.
-func (o *output) stuck(now clock.Mono) bool {
-	return !o.empty() && !o.cold && o.moved != 0 && now.Sub(o.moved) > stallMax
+func (o *output) stuck(now clock.Mono, limit time.Duration) bool {
+	return !o.empty() && !o.cold && o.moved != 0 && now.Sub(o.moved) > limit
 }
 
 // sent takes n bytes off the front and finishes what that completes.
@@ -83,6 +87,9 @@ func (o *output) finish(t *shard.Turn, p *piece) {
 	if p.block != nil {
 		p.block.Release(t)
 	}
+	if p.heap > 0 {
+		o.budget.Return(t, p.heap)
+	}
 	reply := p.reply
 	*p = piece{}
 	if reply != nil {
@@ -99,6 +106,9 @@ func (o *output) drop(t *shard.Turn) {
 		if p.block != nil {
 			p.block.Release(t)
 		}
+		if p.heap > 0 {
+			o.budget.Return(t, p.heap)
+		}
 		if p.reply != nil {
 			p.reply.Drop(t)
 		}
@@ -108,6 +118,7 @@ func (o *output) drop(t *shard.Turn) {
 // Writer collects one response's pieces.
 type Writer struct {
 	conn *Conn
+	owed int64 // bytes the request has charged for what it will Lend
 }
 
 // Room lends a buffer of at least n bytes, length 0, to build a part of the response in; Commit or Close ends the loan.
@@ -120,7 +131,8 @@ func (w *Writer) Room(t *shard.Turn, n int) Buffer {
 	block := h.pool.Take(t, n, &h.response)
 	if block == nil {
 		// Responses that must leave still do: they are what gives memory back. The heap takes what the budget does not.
-		return Buffer{Bytes: make([]byte, 0, n)}
+		h.response.Force(int64(n))
+		return Buffer{Bytes: make([]byte, 0, n), heap: int64(n)}
 	}
 	return Buffer{Bytes: block.Bytes()[:0], block: block}
 }
@@ -129,14 +141,18 @@ func (w *Writer) Room(t *shard.Turn, n int) Buffer {
 type Buffer struct {
 	Bytes []byte
 	block *slab.Block // one reference belongs to the buffer
+	heap  int64       // charged for it if it has no block
 }
 
 // tail returns free space behind the last bytes queued and the block it lies in, so that many small responses share one.
 func (o *output) tail(n int) ([]byte, *slab.Block) {
 	for i := len(o.pieces) - 1; i >= o.head && i >= len(o.pieces)-2; i-- {
 		p := &o.pieces[i]
-		if p.block == nil || p.left > 0 || cap(p.bytes)-len(p.bytes) < n {
+		if p.block == nil || p.left > 0 {
 			continue
+		}
+		if cap(p.bytes)-len(p.bytes) < n {
+			break // what lies before it may share its block: the space behind that is taken
 		}
 		return p.bytes[len(p.bytes):], p.block
 	}
@@ -144,7 +160,7 @@ func (o *output) tail(n int) ([]byte, *slab.Block) {
 }
 
 // Commit queues what was built.
-func (w *Writer) Commit(b Buffer) { w.conn.out.push(piece{bytes: b.Bytes, block: b.block}) }
+func (w *Writer) Commit(b Buffer) { w.Close(b, 0) }
 
 // Cut queues the bytes [from, to) of a buffer and then a span: record bytes go between header bytes.
 func (w *Writer) Cut(b Buffer, from, to int, span log.Span) {
@@ -157,8 +173,11 @@ func (w *Writer) Cut(b Buffer, from, to int, span log.Span) {
 
 // Close ends a buffer of which parts were queued by Cut: the bytes from on are queued with the buffer's own reference.
 func (w *Writer) Close(b Buffer, from int) {
-	w.conn.out.push(piece{bytes: b.Bytes[from:], block: b.block})
+	w.conn.out.push(piece{bytes: b.Bytes[from:], block: b.block, heap: b.heap})
 }
 
-// Lend queues bytes that the reply keeps alive until Sent or Drop.
-func (w *Writer) Lend(b []byte) { w.conn.out.push(piece{bytes: b}) }
+// Lend queues bytes that the reply keeps alive until Sent or Drop. What the request Owes for them is settled when they have left.
+func (w *Writer) Lend(b []byte) {
+	w.conn.out.push(piece{bytes: b, heap: w.owed})
+	w.owed = 0
+}

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"encoding/binary"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,7 @@ type partial struct {
 	earlyN int
 	block  *slab.Block
 	want   int // bytes of the frame, length field included; 0 = not known yet
+	room   int // bytes of it the block is for: proofBytes at first, unless more is there already
 	got    int
 	since  clock.Mono
 }
@@ -45,14 +47,15 @@ func (p *partial) drop(t *shard.Turn) {
 	*p = partial{}
 }
 
-// slow reports a frame that would take forever: a sender of a byte a second must not hold memory.
-func (p *partial) slow(now clock.Mono) bool {
+// slow reports a frame that would take forever: a sender of a byte a second must not hold memory. It may take limit however slow it is,
+// then rate bytes a second must have come.
+func (p *partial) slow(now clock.Mono, limit time.Duration, rate float64) bool {
 	got := p.got + p.earlyN
 	if got == 0 {
 		return false
 	}
 	age := now.Sub(p.since)
-	return age > stallMax && float64(got) < age.Seconds()*frameRateMin
+	return age > limit && float64(got) < age.Seconds()*rate
 }
 
 // advance begins requests and receives bytes as far as the rules allow. It reports whether a request was begun.
@@ -78,7 +81,7 @@ func (c *Conn) receive(t *shard.Turn) bool {
 	h := c.hub
 	room := h.room(t)
 	if room == nil {
-		c.thirst(&h.small)
+		c.thirst(t, &h.small)
 		return false
 	}
 	var n int
@@ -128,7 +131,7 @@ func (p *partial) missing() []byte {
 	if p.block == nil {
 		return nil
 	}
-	return p.block.Bytes()[p.got:p.want]
+	return p.block.Bytes()[p.got:p.room]
 }
 
 // begin starts the requests that are there and may start.
@@ -144,6 +147,10 @@ func (c *Conn) begin(t *shard.Turn) bool {
 		if c.inFlight > 0 && (key != wire.KeyProduce || c.others > 0 || generation != c.generation) {
 			break
 		}
+		if c.hub.pressed() && !c.light(key, len(frame)) {
+			c.thirst(t, &c.hub.response)
+			break
+		}
 		c.generation = generation
 		c.consume(t, len(frame)+4)
 		c.start(t, frame, block)
@@ -155,6 +162,9 @@ func (c *Conn) begin(t *shard.Turn) bool {
 // whole returns the next complete frame, without its length field, and the block it lies in; nil if there is none yet.
 func (c *Conn) whole(t *shard.Turn) ([]byte, *slab.Block) {
 	if p := &c.frame; p.block != nil {
+		if p.got == p.room && p.room < p.want {
+			c.house(t, p.want, p.want)
+		}
 		if p.got < p.want {
 			return nil, nil
 		}
@@ -163,7 +173,9 @@ func (c *Conn) whole(t *shard.Turn) ([]byte, *slab.Block) {
 	if c.frame.earlyN > 0 || len(c.rest.bytes) < peekBytes {
 		c.collect()
 		if c.frame.earlyN < peekBytes {
-			c.startClock(t)
+			if c.possible(t) {
+				c.startClock(t)
+			}
 			return nil, nil
 		}
 	}
@@ -204,21 +216,39 @@ func (c *Conn) startClock(t *shard.Turn) {
 	}
 }
 
+// proofBytes is how much of a frame must have come before all of it is reserved: claiming a large one costs nothing, sending does.
+const proofBytes = 32 << 10
+
 // move gives a frame that is not whole a block of its own, if the budget allows.
 func (c *Conn) move(t *shard.Turn, want int) bool {
+	room := want
+	if c.frame.earlyN+len(c.rest.bytes) < proofBytes {
+		room = min(want, proofBytes)
+	}
+	return c.house(t, want, room)
+}
+
+// house takes a block for the first room bytes of a frame and moves there what has come of it.
+func (c *Conn) house(t *shard.Turn, want, room int) bool {
 	h, p := c.hub, &c.frame
 	budget := &h.small
-	if want > smallFrame {
+	if room > smallFrame {
 		budget = &h.large
 	}
-	block := h.pool.Take(t, want, budget)
+	block := h.pool.Take(t, room, budget)
 	if block == nil {
-		c.thirst(budget)
+		c.thirst(t, budget)
 		return false
 	}
-	n := copy(block.Bytes(), p.early[:p.earlyN])
-	taken := copy(block.Bytes()[n:want], c.rest.bytes)
-	*p = partial{block: block, want: want, got: n + taken, since: t.Now().Mono}
+	since, n := t.Now().Mono, 0
+	if p.block != nil {
+		since, n = p.since, copy(block.Bytes(), p.block.Bytes()[:p.got])
+		p.block.Release(t)
+	} else {
+		n = copy(block.Bytes(), p.early[:p.earlyN])
+	}
+	taken := copy(block.Bytes()[n:room], c.rest.bytes)
+	*p = partial{block: block, want: want, room: room, got: n + taken, since: since}
 	c.rest.bytes = c.rest.bytes[taken:]
 	if len(c.rest.bytes) == 0 {
 		c.rest.drop(t)
@@ -241,13 +271,33 @@ func (c *Conn) consume(t *shard.Turn, n int) {
 	block.Retain()
 }
 
-// acceptable checks a frame's length before anything is reserved for it, and closes the connection if it cannot be Kafka's.
-func (c *Conn) acceptable(t *shard.Turn, head []byte, size int) bool {
-	h := c.hub
-	key := int16(binary.BigEndian.Uint16(head[4:]))
-	if size >= peekBytes-4 && size <= wire.FrameBytesMax(key, h.options.RequestBytesMax) {
+// possible checks a frame's length as soon as it is known, when the key is not: a peer that is no Kafka client may send nothing else.
+func (c *Conn) possible(t *shard.Turn) bool {
+	if c.frame.earlyN < 4 {
 		return true
 	}
+	head := c.frame.early[:4]
+	size := int(int32(binary.BigEndian.Uint32(head)))
+	if size >= peekBytes-4 && size <= c.hub.options.RequestBytesMax {
+		return true
+	}
+	c.reject(t, head, size)
+	return false
+}
+
+// acceptable checks a frame's length before anything is reserved for it, and closes the connection if it cannot be Kafka's.
+func (c *Conn) acceptable(t *shard.Turn, head []byte, size int) bool {
+	key := int16(binary.BigEndian.Uint16(head[4:]))
+	if size >= peekBytes-4 && size <= wire.FrameBytesMax(key, c.hub.options.RequestBytesMax) {
+		return true
+	}
+	c.reject(t, head, size)
+	return false
+}
+
+// reject tells whoever can be told and closes the connection.
+func (c *Conn) reject(t *shard.Turn, head []byte, size int) {
+	h := c.hub
 	kind := listen.Sniff(head[:4])
 	if kind == listen.Kafka && size <= h.options.RequestBytesMax {
 		h.stats.Malformed++
@@ -262,7 +312,6 @@ func (c *Conn) acceptable(t *shard.Turn, head []byte, size int) bool {
 		c.swallow()
 	}
 	c.Close(t)
-	return false
 }
 
 // swallow reads what the peer has sent so far: closing with unread bytes would reset the connection and take our answer with it.

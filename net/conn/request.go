@@ -15,6 +15,7 @@ type Request struct {
 	block *slab.Block
 	reply Reply
 	done  bool
+	owed  int64    // charged to the response budget for a reply on the heap
 	next  *Request // hub's free list
 }
 
@@ -97,6 +98,20 @@ func (r *Request) Done(t *shard.Turn, reply Reply) {
 	c.enqueue()
 }
 
+// Owe charges the shard's response memory for what a request keeps on the heap: until its answer is written or, if that is lent, has
+// left. It never refuses: the memory is in use already. Call it before Done.
+func (r *Request) Owe(bytes int) {
+	r.conn.hub.response.Force(int64(bytes))
+	r.owed += int64(bytes)
+}
+
+// settle takes back what a request owed and did not lend.
+func (h *Hub) settle(t *shard.Turn, owed int64) {
+	if owed > 0 {
+		h.response.Return(t, owed)
+	}
+}
+
 // DoneSilent ends a request that gets no response (Produce with acks=0).
 func (r *Request) DoneSilent(t *shard.Turn) { r.Done(t, nil) }
 
@@ -132,6 +147,7 @@ func (r *Request) drop(t *shard.Turn) {
 	if r.reply != nil {
 		r.reply.Drop(t)
 	}
+	r.conn.hub.settle(t, r.owed)
 	r.conn.hub.freeRequest(r)
 }
 
@@ -146,11 +162,13 @@ func (c *Conn) emit(t *shard.Turn) {
 			c.others--
 		}
 		c.heard = t.Now().Mono
+		w := &c.hub.writer
+		*w = Writer{conn: c, owed: r.owed}
 		if r.reply != nil {
-			w := Writer{conn: c}
-			r.reply.Emit(t, &w)
+			r.reply.Emit(t, w)
 			c.out.end(r.reply)
 		}
+		c.hub.settle(t, w.owed)
 		c.hub.freeRequest(r)
 	}
 }

@@ -33,7 +33,7 @@ func (c *Conn) write(t *shard.Turn) {
 		case p.left > 0 && !p.span.Resident():
 			c.warm(t, p)
 			return
-		case p.left >= spanSendfile:
+		case p.long():
 			n, ok = c.sendfile(p)
 		default:
 			n, ok = c.gather(t)
@@ -50,6 +50,9 @@ func (c *Conn) write(t *shard.Turn) {
 		c.out.moved = t.Now().Mono
 	}
 }
+
+// long reports that what is left of a span leaves by sendfile: because of its length, or because the kernel refused a mapping.
+func (p *piece) long() bool { return p.left >= spanSendfile || p.left > 0 && p.span.Bytes() == nil }
 
 // sendfile sends a long span without touching its bytes. A short count below the span's end would mean that the file lost
 // bytes a lease protects; the frame could not be completed, so the connection ends.
@@ -84,7 +87,7 @@ func (c *Conn) gather(t *shard.Turn) (int, bool) {
 		if p.left == 0 {
 			continue
 		}
-		if p.left >= spanSendfile || i > c.out.head && !p.span.Resident() {
+		if p.long() || i > c.out.head && !p.span.Resident() {
 			more = true
 			break
 		}
@@ -137,7 +140,7 @@ func (c *Conn) warm(t *shard.Turn, p *piece) {
 	h := c.hub
 	block := h.pool.Take(t, coldStep, &h.response)
 	if block == nil {
-		c.thirst(&h.response)
+		c.thirst(t, &h.response)
 		return
 	}
 	c.out.cold = true

@@ -33,11 +33,12 @@ type Front struct {
 	Rungs      []steer.Rung // how each listener's connections are dealt
 	Limits     *listen.Limits
 
-	closers []io.Closer
-	hubs    []*conn.Hub
-	desks   []*api.Desk
-	broker  *broker.Broker
-	opened  atomic.Bool // orders the fields above with readers on other goroutines
+	stallMax time.Duration // conn.Options.StallMax; only tests set it
+	closers  []io.Closer
+	hubs     []*conn.Hub
+	desks    []*api.Desk
+	broker   *broker.Broker
+	opened   atomic.Bool // orders the fields above with readers on other goroutines
 }
 
 // Listen binds every listener, one socket for each shard. No connection is accepted yet; clients that come early wait.
@@ -105,7 +106,9 @@ func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) err
 		RequestBudget:   b.Config.Pinion.RequestBytes,
 		ResponseBudget:  b.Config.Pinion.ResponseBytes,
 		IdleMax:         b.Config.ConnectionsIdleMax,
+		StallMax:        f.stallMax,
 		Limits:          f.Limits,
+		ConnectionsRoom: b.ConnectionsRoom(),
 		AdminURL:        adminURL,
 		Log:             logger,
 	}

@@ -40,6 +40,12 @@ type node struct {
 // startNode serves from a fresh directory on a port of the kernel's choice until the test ends.
 func startNode(tb testing.TB, shards int, sets ...string) *node {
 	tb.Helper()
+	return startNodeWith(tb, shards, func(*Front) {}, sets...)
+}
+
+// startNodeWith is startNode with a hand on the doors before they open.
+func startNodeWith(tb testing.TB, shards int, prepare func(f *Front), sets ...string) *node {
+	tb.Helper()
 	// What cmd/pinion does on small machines, plus room for the test's own goroutines.
 	if runtime.GOMAXPROCS(0) < shards+2 {
 		runtime.GOMAXPROCS(shards + 2)
@@ -62,6 +68,7 @@ func startNode(tb testing.TB, shards int, sets ...string) *node {
 	if n.front, err = Listen(cfg, shards); err != nil {
 		tb.Fatalf("listen: %v", err)
 	}
+	prepare(n.front)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- n.broker.RunControl(ctx) }()

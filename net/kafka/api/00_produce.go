@@ -60,10 +60,15 @@ type producePart struct {
 }
 
 const (
-	// producePartsMax bounds what one request may make us allocate: a batch has at least 61 bytes, an entry here a few hundred.
+	// producePartsMax bounds, topics included, what one request may make us allocate: a batch has at least 61 bytes, an entry here a few hundred.
 	producePartsMax = 100_000
-	// keepParts is how large a call may be kept for reuse.
-	keepParts = 4096
+	// keepParts is how large a call may be kept for reuse, keepPartsAll how many parts all kept calls of a desk may have.
+	keepParts    = 4096
+	keepPartsAll = 16 << 10
+	// oweParts is the number of parts from which a call is charged to the shard's response memory: producePartBytes for each, their place
+	// in the answer included.
+	oweParts         = 64
+	producePartBytes = 512
 	// inflateMax caps what a client's batch may decompress to, whatever its topic allows.
 	inflateMax = 16 << 20
 )
@@ -75,9 +80,12 @@ func (d *Desk) produce(t *shard.Turn, r *conn.Request) {
 	if err == nil {
 		parts, topics, err = v.Check()
 	}
-	if err != nil || parts > producePartsMax {
+	if err != nil || parts+topics > producePartsMax {
 		d.malformed(t, r, err)
 		return
+	}
+	if n := parts + topics; n >= oweParts {
+		r.Owe(n * producePartBytes)
 	}
 	c := d.takeProduce(parts, topics)
 	c.request, c.version, c.corr = r, r.Version, r.Correlation
@@ -143,7 +151,7 @@ func (d *Desk) produceRefusal(c *produceCall, v *wire.ProduceView, topic *placem
 // produceBegin validates one batch and sends it to its owner, or leaves it to a helper.
 func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic *placement.Topic, records []byte) {
 	if topic.Partition(p.index) == nil {
-		p.code = byID(wire.CodeUnknownTopicOrPartition, c.version >= 13)
+		p.code = wire.CodeUnknownTopicOrPartition // of a topic that is known, so by id as well
 		return
 	}
 	cfg := d.config(topic)
@@ -195,7 +203,8 @@ func (d *Desk) accept(p *producePart, v *batch.Verdict, validator *batch.Validat
 		return false
 	}
 	if v.Header.IsTransactional() {
-		p.code = wire.CodeInvalidTxnState
+		// Kafka's answer to transactional records without a transactional id; with one the request got here no further.
+		p.code = wire.CodeTransactionalIDAuthorizationFailed
 		return false
 	}
 	if v.Rewrite {
@@ -397,6 +406,10 @@ func (c *produceCall) Emit(t *shard.Turn, w *conn.Writer) {
 	}
 	buffer.Bytes = out.Finish(0, nodes)
 	w.Commit(buffer)
+	if cap(c.parts) > keepParts {
+		// Everything is written. The answer may take long to leave if its reader is slow, and this much must not wait for that.
+		c.parts, c.topics = nil, nil
+	}
 }
 
 // write adds one partition's answer; it reports whether the answer hints at another leader.
@@ -425,6 +438,7 @@ func (d *Desk) takeProduce(parts, topics int) *produceCall {
 		c.slow.call = c
 	} else {
 		d.produces, c.next = c.next, nil
+		d.producesKept -= cap(c.parts)
 	}
 	// Asks are lent out by address, so the slice must never move once the first is posted.
 	if cap(c.parts) < parts {
@@ -437,9 +451,10 @@ func (d *Desk) takeProduce(parts, topics int) *produceCall {
 }
 
 func (d *Desk) freeProduce(c *produceCall) {
-	if cap(c.parts) > keepParts {
+	if cap(c.parts) > keepParts || d.producesKept+cap(c.parts) > keepPartsAll {
 		return
 	}
+	d.producesKept += cap(c.parts)
 	clear(c.parts)
 	clear(c.topics)
 	c.parts, c.topics = c.parts[:0], c.topics[:0]

@@ -59,21 +59,23 @@ type fetchPart struct {
 }
 
 const (
-	fetchPartsMax  = 200_000 // partitions of one request; what they need is also charged to the parked budget
+	fetchPartsMax  = 200_000 // partitions and topics of one request; what they need is also charged to the parked budget
 	fetchPartBytes = 512     // what one costs here, roughly
 	// patience is how long a fetch that does not want to wait gives an owner that does not answer.
 	patience = time.Second
 	waitMin  = 100 * time.Millisecond
+	// pollMax is the longest a fetch is held, whatever the client says: only the answer shows whether it is still there.
+	pollMax = 5 * time.Minute
 )
 
 func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	v := &d.fetch
 	err := v.Reset(r.Version, r.Body)
-	parts := 0
+	parts, topics := 0, 0
 	if err == nil {
-		parts, _, err = v.Check()
+		parts, topics, err = v.Check()
 	}
-	if err != nil || parts > fetchPartsMax {
+	if err != nil || parts+topics > fetchPartsMax {
 		d.malformed(t, r, err)
 		return
 	}
@@ -82,7 +84,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	c.bytesMax = int64(min(v.MaxBytes, d.node.Broker.FetchBytesMax))
 	c.bytesMin = int64(max(v.MinBytes, 0))
 	c.isolated = v.Isolation == 1
-	wait := time.Duration(max(v.MaxWaitMs, 0)) * time.Millisecond
+	wait := min(time.Duration(max(v.MaxWaitMs, 0))*time.Millisecond, pollMax)
 	c.wait = wait > 0 && c.bytesMin > 0
 	code := d.fetchOpen(t, c, v)
 	if code != wire.CodeNone {
@@ -145,7 +147,7 @@ func (d *Desk) addPart(t *shard.Turn, c *fetchCall, topic *placement.Topic, name
 	}
 	set, owner, code := d.locate(topic, p.Index)
 	if code != partition.OK {
-		part.refuse(c, byID(partitionError(code), c.version >= 13))
+		part.refuse(c, partitionError(code))
 		return part
 	}
 	leg := c.legs[owner]
@@ -211,7 +213,7 @@ func (c *fetchCall) home(t *shard.Turn) {
 			continue
 		}
 		bytes += leg.ask.Bytes
-		unleased = unleased || leg.state == legRegistered && leg.ask.Bytes > 0
+		unleased = unleased || leg.state != legHeld && leg.ask.Bytes > 0
 		failed = failed || leg.failed()
 	}
 	enough := bytes >= c.bytesMin || failed || !c.wait
@@ -227,14 +229,15 @@ func (c *fetchCall) home(t *shard.Turn) {
 	}
 }
 
-// waiting reports whether a waiter stays with every owner that can still add bytes.
+// waiting reports whether a waiter stays with every owner. One that has none, because it answered with bytes or because it fired
+// meanwhile, would add bytes that nobody hears of.
 func (c *fetchCall) waiting() bool {
 	for _, leg := range c.legs {
-		if leg != nil && leg.state == legRegistered {
-			return true
+		if leg != nil && leg.state != legRegistered {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // again releases what is on loan and asks anew: somebody has more, but not enough yet.
@@ -290,6 +293,7 @@ func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
 func (c *fetchCall) respond(t *shard.Turn) {
 	c.over = true
 	t.Disarm(&c.timer)
+	c.detach(t)
 	c.cut()
 	if c.session != nil {
 		c.session.answer(c)
@@ -300,6 +304,17 @@ func (c *fetchCall) respond(t *shard.Turn) {
 		}
 	}
 	c.request.Done(t, c)
+}
+
+// detach lets go of legs that are under way: their asks belong to somebody else until they are home, and by then the answer may
+// still be leaving. They free themselves.
+func (c *fetchCall) detach(t *shard.Turn) {
+	for i, leg := range c.legs {
+		if leg != nil && leg.away() {
+			leg.abandon(t)
+			c.legs[i] = nil
+		}
+	}
 }
 
 func (c *fetchCall) countErrors(leg *fetchLeg) {
@@ -316,7 +331,7 @@ func (c *fetchCall) answer(p *fetchPart) *partition.FetchPart {
 		return nil
 	}
 	leg := c.legs[p.leg]
-	if leg == nil || leg.state == legAsked {
+	if leg == nil {
 		return nil
 	}
 	return &leg.ask.Parts[p.at]

@@ -78,7 +78,7 @@ func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	if ask.Registered {
 		l.state = legRegistered
 	}
-	if l.call == nil || l.call.over {
+	if l.call == nil {
 		l.abandon(t)
 		return
 	}
@@ -119,26 +119,31 @@ func (l *fetchLeg) Fired(t *shard.Turn, _ *partition.FetchAsk) {
 	}
 	l.state = legIdle
 	c := l.call
-	if c == nil || c.over {
+	if c == nil {
 		l.free()
 		return
 	}
-	if c.away > 0 {
-		return // the round under way asks this owner again if it must
+	if c.over || c.away > 0 {
+		return // the end of the call frees it, or the end of the round under way sees that it must be asked again
 	}
 	c.away = 1
 	l.post(t, c.wait && t.Now().Mono < c.deadline, l.need(c))
 }
 
-// need is how many bytes this owner must have for the whole to be enough, as far as is known.
+// need is how many bytes this owner may have at most before the whole can be enough without anyone being told: the waiters of
+// all owners together must want less than one byte each beyond what the poll wants.
 func (l *fetchLeg) need(c *fetchCall) int64 {
-	others := int64(0)
+	n := c.bytesMin - 1
 	for _, leg := range c.legs {
-		if leg != nil && leg != l {
-			others += leg.ask.Bytes
+		if leg == nil {
+			continue
+		}
+		n++
+		if leg != l {
+			n -= leg.ask.BytesMin
 		}
 	}
-	return max(1, c.bytesMin-others)
+	return max(1, n)
 }
 
 // Cancelled is told that the waiter is gone.
@@ -149,24 +154,24 @@ func (l *fetchLeg) Released(t *shard.Turn, _ *partition.FetchAsk) { l.arrived(t)
 
 func (l *fetchLeg) arrived(t *shard.Turn) {
 	l.state = legIdle
-	c := l.call
-	if c == nil || c.over {
+	if l.call == nil {
 		l.free()
 		return
 	}
-	c.recalled(t)
+	l.call.recalled(t)
 }
 
 // abandon sends a leg home whose call is over; it frees itself when it is there.
 func (l *fetchLeg) abandon(t *shard.Turn) {
 	l.call = nil
-	switch l.state {
-	case legAsked, legCancelling, legReleasing:
-		return
-	}
-	if !l.takeBack(t) {
+	if !l.away() && !l.takeBack(t) {
 		l.free()
 	}
+}
+
+// away reports whether the ask is with its owner, so that nobody here may look at it.
+func (l *fetchLeg) away() bool {
+	return l.state == legAsked || l.state == legCancelling || l.state == legReleasing
 }
 
 func (l *fetchLeg) free() { l.desk.freeLeg(l) }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"math"
+	"math/rand/v2"
 
 	"pinion/engine/model"
 	"pinion/engine/shard"
@@ -16,6 +17,8 @@ import (
 type sessions struct {
 	byID  map[int32]*session
 	max   int
+	bytes int64 // what the sessions remember, roughly
+	limit int64 // of bytes; one session may take a quarter
 	last  int32 // last id given out
 	step  int32
 	first int32
@@ -29,6 +32,7 @@ type session struct {
 	named bool  // partitions were named by topic name (before version 13), not by id
 	used  int64 // order of use, for eviction
 	fresh bool  // nothing was answered yet: the first answer is full
+	bytes int64
 	parts map[sessionKey]*sessionPart
 	ring  sessionPart // list head: order of the next answer
 }
@@ -55,14 +59,19 @@ const (
 	sessionFinal   int32 = -1 // epoch: a full fetch that closes it
 	// sessionPartsMax keeps one client from filling a shard; a larger fetch goes without a session.
 	sessionPartsMax = 20_000
+	// sessionPartBytes is what a remembered partition takes without its name, measured.
+	sessionPartBytes = 320
+	// sessionBytesMax bounds what the sessions of a shard remember, in bytes: a thousand sessions of a hundred partitions.
+	sessionBytesMax = 32 << 20
 )
 
-func (s *sessions) init(slots int, id model.ShardID, shards int) {
+func (s *sessions) init(slots int, bytes int64, id model.ShardID, shards int) {
 	s.byID = make(map[int32]*session)
-	s.max = slots
+	s.max, s.limit = slots, bytes
 	// Ids of different shards never meet, so a session asked for on the wrong shard is not found instead of being another's.
 	s.step, s.first = int32(shards), int32(id)+1
-	s.last = s.first
+	// They begin anywhere: a client that comes back after a restart with an id and an epoch it had must not find another's session there.
+	s.last = s.first + s.step*rand.Int32N((math.MaxInt32-s.first)/s.step)
 }
 
 func (s *sessions) nextID() int32 {
@@ -94,7 +103,29 @@ func (s *sessions) evict() bool {
 	if oldest == nil {
 		return false
 	}
-	delete(s.byID, oldest.id)
+	s.drop(oldest)
+	return true
+}
+
+// drop forgets a session.
+func (s *sessions) drop(x *session) {
+	delete(s.byID, x.id)
+	s.bytes -= x.bytes
+	x.bytes = 0
+}
+
+// grow charges a session for what it is to remember besides, and ends older ones if need be. It refuses what is too much for one.
+func (s *sessions) grow(x *session, bytes int64) bool {
+	if x.bytes+bytes > s.limit/4 {
+		return false
+	}
+	for s.bytes+bytes > s.limit {
+		if !s.evict() {
+			return false
+		}
+	}
+	x.bytes += bytes
+	s.bytes += bytes
 	return true
 }
 
@@ -102,7 +133,9 @@ func (s *sessions) evict() bool {
 func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.ErrorCode {
 	if c.version < 7 || v.SessionEpoch == sessionFinal || v.SessionEpoch == sessionInitial {
 		if c.version >= 7 && v.SessionID != sessionNone {
-			delete(d.sessions.byID, v.SessionID)
+			if x := d.sessions.byID[v.SessionID]; x != nil {
+				d.sessions.drop(x)
+			}
 		}
 		d.fetchFull(t, c, v)
 		if c.version >= 7 && v.SessionEpoch == sessionInitial {
@@ -121,7 +154,13 @@ func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.Er
 	}
 	s.epoch = nextEpoch(s.epoch)
 	d.sessions.touch(s)
-	d.sessionUpdate(s, v)
+	if !d.sessionUpdate(s, v) {
+		// It has become too large to be remembered: the client starts over, and goes without.
+		if s.bytes > 0 {
+			d.sessions.drop(s)
+		}
+		return wire.CodeFetchSessionIDNotFound
+	}
 	c.session, c.head.SessionID = s, s.id
 	for p := s.ring.next; p != &s.ring; p = p.next {
 		topic := d.image().TopicByID(p.key.id)
@@ -169,10 +208,13 @@ func (d *Desk) sessionStart(c *fetchCall, v *wire.FetchView) {
 	}
 	s := &session{id: d.sessions.nextID(), epoch: 1, named: c.version < 13, fresh: true, parts: make(map[sessionKey]*sessionPart, len(c.parts))}
 	s.ring.next, s.ring.prev = &s.ring, &s.ring
+	v.Rewind()
+	if !d.sessionUpdate(s, v) {
+		d.sessions.bytes -= s.bytes
+		return
+	}
 	d.sessions.byID[s.id] = s
 	d.sessions.touch(s)
-	v.Rewind()
-	d.sessionUpdate(s, v)
 	for i := range c.parts {
 		p := &c.parts[i]
 		p.entry = s.parts[sessionKey{id: p.id, name: s.keyName(p.topicName()), index: p.index}]
@@ -187,17 +229,20 @@ func (s *session) keyName(name string) string {
 	return ""
 }
 
-// sessionUpdate adds and changes what the request names, and forgets what it forgets.
-func (d *Desk) sessionUpdate(s *session, v *wire.FetchView) {
+// sessionUpdate adds and changes what the request names, and forgets what it forgets. It reports whether the session is still of a size
+// to be remembered.
+func (d *Desk) sessionUpdate(s *session, v *wire.FetchView) bool {
 	for v.NextTopic() {
-		key := sessionKey{id: v.TopicID(), name: s.keyName(string(v.TopicName()))}
+		key := sessionKey{id: v.TopicID(), name: d.sessionName(s, v)}
+		name := int64(len(key.name)) // shared by the topic's partitions
 		for v.NextPartition() {
 			key.index = v.Partition.Index
 			p := s.parts[key]
 			if p == nil {
-				if len(s.parts) >= sessionPartsMax {
-					continue
+				if len(s.parts) >= sessionPartsMax || !d.sessions.grow(s, sessionPartBytes+name) {
+					return false
 				}
+				name = 0
 				p = &sessionPart{key: key, high: -1, logStart: -1}
 				s.parts[key] = p
 				s.append(p)
@@ -206,15 +251,29 @@ func (d *Desk) sessionUpdate(s *session, v *wire.FetchView) {
 		}
 	}
 	for v.NextForgotten() {
-		key := sessionKey{id: v.TopicID(), name: s.keyName(string(v.TopicName()))}
+		key := sessionKey{id: v.TopicID(), name: d.sessionName(s, v)}
 		for v.NextForgottenIndex() {
 			key.index = v.ForgottenIndex()
 			if p := s.parts[key]; p != nil {
 				delete(s.parts, key)
 				p.unlink()
+				s.bytes -= sessionPartBytes // the name's bytes stay charged: others of its topic may share it
+				d.sessions.bytes -= sessionPartBytes
 			}
 		}
 	}
+	return true
+}
+
+// sessionName is the current topic's name for a session that goes by names. A known topic's costs no allocation.
+func (d *Desk) sessionName(s *session, v *wire.FetchView) string {
+	if !s.named {
+		return ""
+	}
+	if topic := d.image().TopicNamed(v.TopicName()); topic != nil {
+		return topic.Name
+	}
+	return string(v.TopicName())
 }
 
 func (s *session) append(p *sessionPart) {

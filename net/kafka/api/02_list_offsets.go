@@ -68,6 +68,7 @@ func (d *Desk) listOffsets(t *shard.Turn, r *conn.Request, req *kmsg.ListOffsets
 	q.done = func(t *shard.Turn) { d.answer(t, r, resp) }
 	r.FreeBody(t)
 	image := d.image()
+	twice := repeated(image, req)
 	for i := range req.Topics {
 		topic := image.TopicCalled(req.Topics[i].Topic)
 		out := &resp.Topics[i]
@@ -85,12 +86,38 @@ func (d *Desk) listOffsets(t *shard.Turn, r *conn.Request, req *kmsg.ListOffsets
 				d.count(wire.CodeUnknownTopicOrPartition)
 			case !d.allowed(r, opDescribe, onTopic, topic.Name):
 				o.ErrorCode = int16(wire.CodeTopicAuthorizationFailed)
+			case twice[model.Partition{Topic: topic.ID, Index: p.Partition}]:
+				o.ErrorCode = int16(wire.CodeInvalidRequest)
+				d.count(wire.CodeInvalidRequest)
 			default:
 				d.offsetAsk(t, q, r, req, topic, p, o, int32(len(slots)-1))
 			}
 		}
 	}
 	q.home(t)
+}
+
+// repeated tells which partitions a request names more than once. Kafka refuses those, and a search for a timestamp is dear enough
+// that nobody should get a million of them for a megabyte.
+func repeated(image *placement.Image, req *kmsg.ListOffsetsRequest) map[model.Partition]bool {
+	if len(req.Topics) == 1 && len(req.Topics[0].Partitions) == 1 {
+		return nil
+	}
+	named := make(map[model.Partition]bool)
+	for i := range req.Topics {
+		topic := image.TopicCalled(req.Topics[i].Topic)
+		if topic == nil {
+			continue
+		}
+		for j := range req.Topics[i].Partitions {
+			name := model.Partition{Topic: topic.ID, Index: req.Topics[i].Partitions[j].Partition}
+			if topic.Partition(name.Index) != nil {
+				_, again := named[name]
+				named[name] = again
+			}
+		}
+	}
+	return named
 }
 
 // offsetAsk asks about one partition, or answers what needs no owner.

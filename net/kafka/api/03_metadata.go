@@ -19,6 +19,7 @@ import (
 
 func (d *Desk) metadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest) {
 	all := req.Topics == nil || r.Version == 0 && len(req.Topics) == 0
+	req.Topics = once(req.Topics)
 	create := !all && d.node.Broker.AutoCreateTopics && (r.Version < 4 || req.AllowAutoTopicCreation)
 	if create {
 		if missing := d.missing(req); len(missing) > 0 {
@@ -27,6 +28,32 @@ func (d *Desk) metadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataReques
 		}
 	}
 	d.answerMetadata(t, r, req, all, nil)
+}
+
+// once keeps the first of each topic that is named; Kafka takes them as a set. Without it half a megabyte that says one topic over and
+// over is answered with gigabytes.
+func once(topics []kmsg.MetadataRequestTopic) []kmsg.MetadataRequestTopic {
+	if len(topics) < 2 {
+		return topics
+	}
+	type key struct {
+		named bool
+		name  string
+		id    [16]byte
+	}
+	seen := make(map[key]struct{})
+	kept := topics[:0]
+	for _, topic := range topics {
+		k := key{id: topic.TopicID}
+		if topic.Topic != nil {
+			k.named, k.name = true, *topic.Topic
+		}
+		if _, again := seen[k]; !again {
+			seen[k] = struct{}{}
+			kept = append(kept, topic)
+		}
+	}
+	return kept
 }
 
 // missing lists the legal names of topics that do not exist.

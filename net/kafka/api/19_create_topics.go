@@ -30,10 +30,15 @@ func (d *Desk) createTopics(t *shard.Turn, r *conn.Request, req *kmsg.CreateTopi
 		seen[req.Topics[i].Topic]++
 	}
 	r.FreeBody(t)
+	excess := d.createExcess(req)
 	for i := range req.Topics {
 		out := &resp.Topics[i]
 		*out = kmsg.NewCreateTopicsResponseTopic()
 		out.Topic, out.NumPartitions, out.ReplicationFactor = req.Topics[i].Topic, -1, -1
+		if excess != nil {
+			d.refuseTopic(out, excess)
+			continue
+		}
 		spec, refusal := d.topicSpec(r, &req.Topics[i])
 		if seen[out.Topic] > 1 {
 			refusal = &catalog.Error{Code: catalog.InvalidRequest, Message: "the request names the topic more than once"}
@@ -64,6 +69,29 @@ func (d *Desk) createTopics(t *shard.Turn, r *conn.Request, req *kmsg.CreateTopi
 		}
 	}
 	home(t)
+}
+
+// createPartitionsMax is how many partitions one request may create, as in Kafka (ReplicationControlManager).
+const createPartitionsMax = 10_000
+
+// createExcess refuses a request that asks for too many partitions in all; each topic counts for one at least.
+func (d *Desk) createExcess(req *kmsg.CreateTopicsRequest) *catalog.Error {
+	total := int64(0)
+	for i := range req.Topics {
+		topic := &req.Topics[i]
+		n := int64(topic.NumPartitions)
+		switch {
+		case len(topic.ReplicaAssignment) > 0:
+			n = int64(len(topic.ReplicaAssignment))
+		case n == -1:
+			n = int64(d.node.Broker.NumPartitions)
+		}
+		total += max(1, n)
+	}
+	if total <= createPartitionsMax {
+		return nil
+	}
+	return &catalog.Error{Code: catalog.TooLarge, Message: "Excessively large number of partitions per request."}
 }
 
 // topicSpec turns a request's topic into the catalogue's terms.
@@ -134,10 +162,24 @@ func (d *Desk) describeCreated(out *kmsg.CreateTopicsResponseTopic, spec *catalo
 	if len(spec.Assignment) > 0 {
 		out.NumPartitions, out.ReplicationFactor = int32(len(spec.Assignment)), int16(len(spec.Assignment[0]))
 	}
-	for _, e := range d.node.Broker.Describe(spec.Configs) {
+	if len(spec.Configs) > 0 {
+		out.Configs = d.describe(spec.Configs)
+		return
+	}
+	if d.defaults == nil {
+		d.defaults = d.describe(nil)
+	}
+	out.Configs = d.defaults // shared: nobody changes them
+}
+
+// describe lists a topic's configuration as CreateTopics answers it.
+func (d *Desk) describe(configs map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
+	var list []kmsg.CreateTopicsResponseTopicConfig
+	for _, e := range d.node.Broker.Describe(configs) {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		value := e.Value
 		c.Name, c.Value, c.ReadOnly, c.Source = e.Name, &value, false, int8(e.Source)
-		out.Configs = append(out.Configs, c)
+		list = append(list, c)
 	}
+	return list
 }

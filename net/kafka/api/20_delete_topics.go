@@ -30,6 +30,14 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 			d.answer(t, r, resp)
 		}
 	}
+	names, ids := make(map[string]int), make(map[model.TopicID]int)
+	for i := range wants {
+		if wants[i].Topic != nil {
+			names[*wants[i].Topic]++
+		} else {
+			ids[wants[i].TopicID]++
+		}
+	}
 	r.FreeBody(t)
 	for i := range wants {
 		out := &resp.Topics[i]
@@ -44,6 +52,12 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 		name := ""
 		if wants[i].Topic != nil {
 			name = *wants[i].Topic
+		}
+		if names[name] > 1 || ids[id] > 1 {
+			message := "the request names the topic more than once"
+			out.ErrorCode, out.ErrorMessage = int16(wire.CodeInvalidRequest), &message
+			d.count(wire.CodeInvalidRequest)
+			continue
 		}
 		left++
 		asked := d.propose(catalog.DeleteTopic(name, id), func(t *shard.Turn, res catalog.Result) {

@@ -69,6 +69,7 @@ func (d *Desk) answer(t *shard.Turn, r *conn.Request, resp kmsg.Response) {
 	b = resp.AppendTo(b)
 	wire.FinishFrame(b, 0, 0)
 	buffer.B = b
+	r.Owe(cap(b))
 	r.Done(t, &coldReply{buffer})
 }
 

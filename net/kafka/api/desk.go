@@ -3,6 +3,8 @@ package api
 import (
 	"log/slog"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"pinion/disk/batch"
 	"pinion/engine/config"
 	"pinion/engine/control"
@@ -33,18 +35,20 @@ type Desk struct {
 	shard *shard.Shard
 
 	// Owned by the shard.
-	view      wire.ProduceView
-	fetch     wire.FetchView
-	validator batch.Validator
-	recoder   batch.Recoder
-	topics    map[model.TopicID]topicEntry
-	produces  *produceCall // free lists
-	fetches   *fetchCall
-	legs      *fetchLeg
-	cuts      []fetchCut  // of the response being written
-	parked    slab.Budget // long polls and their partitions
-	sessions  sessions
-	stats     Stats
+	view         wire.ProduceView
+	fetch        wire.FetchView
+	validator    batch.Validator
+	recoder      batch.Recoder
+	topics       map[model.TopicID]*topicEntry
+	produces     *produceCall // free lists
+	producesKept int          // parts of the calls in that list
+	fetches      *fetchCall
+	legs         *fetchLeg
+	cuts         []fetchCut                             // of the response being written
+	parked       slab.Budget                            // long polls and their partitions
+	defaults     []kmsg.CreateTopicsResponseTopicConfig // of a topic without configuration of its own; made when first asked for
+	sessions     sessions
+	stats        Stats
 }
 
 // Stats are a desk's counters.
@@ -65,10 +69,10 @@ const topicsCached = 10_000
 
 // NewDesk makes the desk of the shard that runs the turn.
 func NewDesk(t *shard.Turn, s *shard.Shard, node *Node) *Desk {
-	d := &Desk{own: shard.Own(t), node: node, shard: s, topics: make(map[model.TopicID]topicEntry)}
+	d := &Desk{own: shard.Own(t), node: node, shard: s, topics: make(map[model.TopicID]*topicEntry)}
 	d.parked.Limit = node.Broker.Pinion.ParkedBytes
 	d.stats.Errors = make(map[wire.ErrorCode]uint64)
-	d.sessions.init(int(node.Broker.FetchSessionSlots)/max(1, len(node.Sets)), t.Shard(), len(node.Sets))
+	d.sessions.init(int(node.Broker.FetchSessionSlots)/max(1, len(node.Sets)), sessionBytesMax, t.Shard(), len(node.Sets))
 	return d
 }
 
@@ -119,8 +123,7 @@ func (d *Desk) count(code wire.ErrorCode) {
 
 // config resolves a topic's configuration.
 func (d *Desk) config(topic *placement.Topic) *config.Topic {
-	e, ok := d.topics[topic.ID]
-	if ok && e.topic == topic {
+	if e := d.topics[topic.ID]; e != nil && e.topic == topic {
 		return &e.config
 	}
 	c, err := d.node.Broker.Topic(topic.Configs)
@@ -131,8 +134,9 @@ func (d *Desk) config(topic *placement.Topic) *config.Topic {
 	if len(d.topics) >= topicsCached {
 		clear(d.topics)
 	}
-	d.topics[topic.ID] = topicEntry{topic, c}
-	return &c
+	e := &topicEntry{topic, c}
+	d.topics[topic.ID] = e
+	return &e.config
 }
 
 // locate finds who owns a partition: its set and shard, or the code a client gets.
