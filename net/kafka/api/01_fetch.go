@@ -111,6 +111,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 		c.deadline = t.Now().Mono.Add(wait)
 	}
 	t.Arm(&c.timer, c.deadline.Sub(t.Now().Mono), c)
+	c.client().poll = c
 	c.round(t, c.wait)
 }
 
@@ -292,6 +293,7 @@ func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
 // respond fixes the answer and hands it to the connection.
 func (c *fetchCall) respond(t *shard.Turn) {
 	c.over = true
+	c.client().poll = nil
 	t.Disarm(&c.timer)
 	c.detach(t)
 	c.cut()
@@ -305,6 +307,8 @@ func (c *fetchCall) respond(t *shard.Turn) {
 	}
 	c.request.Done(t, c)
 }
+
+func (c *fetchCall) client() *client { return c.request.Conn().Attachment().(*client) }
 
 // detach lets go of legs that are under way: their asks belong to somebody else until they are home, and by then the answer may
 // still be leaving. They free themselves.

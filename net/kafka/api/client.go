@@ -15,10 +15,16 @@ import (
 type client struct {
 	out   int
 	moved []*producePart
+	poll  *fetchCall // the fetch under way; a connection has one at most
 }
 
-// Closed forgets nothing: asks under way come home to their calls.
-func (c *client) Closed(*shard.Turn) {}
+// Closed ends a poll, which would hold its memory and its waiters until its deadline. Asks under way come home to their calls.
+func (c *client) Closed(t *shard.Turn) {
+	if poll := c.poll; poll != nil {
+		poll.session = nil // nobody is told anything
+		poll.respond(t)
+	}
+}
 
 // home counts an ask that came home and sends again what was turned away, once nothing is under way.
 func (c *client) home(t *shard.Turn) {
