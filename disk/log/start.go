@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -57,7 +58,11 @@ func (t *startTask) do() error {
 
 func (t *startTask) finish(l *Log, err error) error {
 	if err != nil {
-		return l.fail(fmt.Errorf("store log start %d: %w", t.to, err))
+		err = fmt.Errorf("store log start %d: %w", t.to, err)
+		if errors.Is(err, device.ErrNoSpace) {
+			return err // the file is what it was
+		}
+		return l.fail(err)
 	}
 	l.stored = t.to
 	l.AdvanceStart(max(t.to, l.start)) // retention may have been here meanwhile

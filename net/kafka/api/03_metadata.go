@@ -19,7 +19,7 @@ import (
 
 func (d *Desk) metadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest) {
 	all := req.Topics == nil || r.Version == 0 && len(req.Topics) == 0
-	create := !all && d.node.Broker.AutoCreateTopics && (r.Version < 4 || req.AllowAutoTopicCreation)
+	create := !all && d.node.Broker.Now().AutoCreateTopics && (r.Version < 4 || req.AllowAutoTopicCreation)
 	if create {
 		if missing := d.missing(req); len(missing) > 0 {
 			d.createMissing(t, r, req, missing)
@@ -63,7 +63,7 @@ func (d *Desk) createMissing(t *shard.Turn, r *conn.Request, req *kmsg.MetadataR
 
 // defaultTopic is a topic as auto-creation makes it.
 func (d *Desk) defaultTopic(name string) catalog.TopicSpec {
-	b := d.node.Broker
+	b := d.node.Broker.Now()
 	return catalog.TopicSpec{Name: name, ID: newTopicID(), Partitions: b.NumPartitions, ReplicationFactor: b.DefaultReplicationFactor}
 }
 

@@ -68,7 +68,7 @@ func (d *Desk) createTopics(t *shard.Turn, r *conn.Request, req *kmsg.CreateTopi
 
 // topicSpec turns a request's topic into the catalogue's terms.
 func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (catalog.TopicSpec, *catalog.Error) {
-	b := d.node.Broker
+	b := d.node.Broker.Now()
 	spec := catalog.TopicSpec{Name: in.Topic, ID: newTopicID(), Partitions: in.NumPartitions, ReplicationFactor: in.ReplicationFactor, Configs: map[string]string{}}
 	if len(in.ReplicaAssignment) > 0 {
 		if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
@@ -134,7 +134,7 @@ func (d *Desk) describeCreated(out *kmsg.CreateTopicsResponseTopic, spec *catalo
 	if len(spec.Assignment) > 0 {
 		out.NumPartitions, out.ReplicationFactor = int32(len(spec.Assignment)), int16(len(spec.Assignment[0]))
 	}
-	for _, e := range d.node.Broker.Describe(spec.Configs) {
+	for _, e := range d.node.Broker.Now().Describe(spec.Configs) {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		value := e.Value
 		c.Name, c.Value, c.ReadOnly, c.Source = e.Name, &value, false, int8(e.Source)
