@@ -68,6 +68,12 @@ func (p *Partition) Marks() Marks { return p.marks }
 // Dir is the partition's directory, relative to the log directory.
 func (p *Partition) Dir() string { return p.dir }
 
+// Config is what the topic's configuration comes to.
+func (p *Partition) Config() config.Topic { return p.config }
+
+// Log is the partition's log, nil until it is open.
+func (p *Partition) Log() *log.Log { return p.log }
+
 // logConfig is what a topic's configuration means to its log.
 func logConfig(c *config.Topic) log.Config {
 	return log.Config{

@@ -306,6 +306,21 @@ func decode(b []byte, corr int32, req kmsg.Request) (kmsg.Response, error) {
 	return resp, nil
 }
 
+// exchange is call for goroutines that may not end the test.
+func (c *client) exchange(req kmsg.Request, version int16) (kmsg.Response, error) {
+	req.SetVersion(version)
+	c.corr++
+	c.buf = c.form.AppendRequest(c.buf[:0], req, c.corr)
+	if _, err := c.conn.Write(c.buf); err != nil {
+		return nil, err
+	}
+	b, err := c.frame()
+	if err != nil {
+		return nil, err
+	}
+	return decode(b, c.corr, req)
+}
+
 func (c *client) call(req kmsg.Request, version int16) kmsg.Response {
 	c.tb.Helper()
 	return c.receive(c.send(req, version), req)
