@@ -31,6 +31,9 @@ func (l *Log) StoreStart(to model.Offset) *Work {
 	return l.begin(busyStart, &startTask{dir: l.dir, folder: l.name, to: to})
 }
 
+// StoredStart is where StoreStart last moved the start, 0 where it never did. Retention may have moved it further.
+func (l *Log) StoredStart() model.Offset { return l.stored }
+
 // AdvanceStart is StoreStart without the file, for a caller that keeps the start itself. It is false when to lies outside
 // [Start, Written].
 func (l *Log) AdvanceStart(to model.Offset) bool {

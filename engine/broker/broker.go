@@ -64,6 +64,9 @@ func (b *Broker) open() error {
 	if _, err := log.RemoveDropped(b.dir); err != nil {
 		return fmt.Errorf("finish deletions: %w", err)
 	}
+	if err := removeStarts(b.dir); err != nil {
+		return err
+	}
 	points, err := readRecoveryPoints(b.dir)
 	if err != nil {
 		return err
@@ -229,7 +232,7 @@ func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 // Stop closes every log, stores the recovery points, stops the shards and gives the directory up. Nobody may ask anything of
 // the shards any more; the controller's loop has ended or ends with its context.
 func (b *Broker) Stop(ctx context.Context) error {
-	points := make(map[string]model.Offset)
+	points, starts := make(map[string]model.Offset), make(map[string]model.Offset)
 	for i, set := range b.Sets {
 		closed := make(chan []partition.Closed, 1)
 		b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
@@ -239,12 +242,15 @@ func (b *Broker) Stop(ctx context.Context) error {
 		case list := <-closed:
 			for _, c := range list {
 				points[c.Dir] = c.Recovery
+				if c.Start > 0 {
+					starts[c.Dir] = c.Start
+				}
 			}
 		case <-ctx.Done():
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
 		}
 	}
-	err := writeRecoveryPoints(b.dir, points)
+	err := errors.Join(writeRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
 	if b.Sets != nil {
 		b.Shards.Stop()
 	}

@@ -304,6 +304,30 @@ func TestDeletedRecordsStayDeleted(t *testing.T) {
 	}
 }
 
+// A clean stop leaves the starts in Kafka's form as well, and the next start takes them away: they would be wrong after a crash.
+func TestStartsAreLeftForKafka(t *testing.T) {
+	dir := t.TempDir()
+	n := startNode(t, 2, "log.dirs="+dir)
+	topic := n.create("my-orders", 2, nil)
+	c := n.dial()
+	c.produced(at{topic: topic, index: 1, records: records(1, 10, 100)})
+	if _, code := c.trim(2, "my-orders", 1, 7); code != 0 {
+		t.Fatal(code)
+	}
+	n.stop()
+	name := filepath.Join(dir, "log-start-offset-checkpoint")
+	if text, err := os.ReadFile(name); err != nil || string(text) != "0\n1\nmy-orders 1 7\n" {
+		t.Fatalf("%q, %v", text, err)
+	}
+	again := startNode(t, 2, "log.dirs="+dir)
+	if _, err := os.Stat(name); !os.IsNotExist(err) {
+		t.Errorf("still there: %v", err)
+	}
+	if got := again.dial().earliest("my-orders", 1); got != 7 {
+		t.Errorf("the log starts at %d", got)
+	}
+}
+
 // Many deletions of one partition at once, together with appends, are all answered, and the furthest holds.
 func TestDeletionsUnderLoad(t *testing.T) {
 	n := startNode(t, 2)

@@ -35,6 +35,7 @@ type node struct {
 	broker *broker.Broker
 	front  *Front
 	addr   string
+	stop   func() // cleanly; the end of the test does it too
 }
 
 // startNode serves from a fresh directory on a port of the kernel's choice until the test ends.
@@ -72,7 +73,7 @@ func startNode(tb testing.TB, shards int, sets ...string) *node {
 		tb.Fatalf("open the doors: %v", err)
 	}
 	n.addr = fmt.Sprintf("127.0.0.1:%d", n.front.Listeners[0].Port())
-	tb.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		drain, done := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		n.front.Drain(drain)
 		done()
@@ -89,6 +90,7 @@ func startNode(tb testing.TB, shards int, sets ...string) *node {
 			tb.Errorf("close: %v", err)
 		}
 	})
+	tb.Cleanup(n.stop)
 	return n
 }
 
