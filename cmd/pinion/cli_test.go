@@ -154,6 +154,10 @@ var jsonArguments = map[string][]string{
 	"pinion topic delete":   {"orders", "--yes"},
 	"pinion topic produce":  {"orders"},
 	"pinion topic consume":  {"orders", "-n", "1"},
+
+	"pinion topic alter-config":   {"orders", "-s", "retention.ms=1h"},
+	"pinion topic add-partitions": {"orders", "-n", "1"},
+	"pinion topic trim":           {"orders", "--before", "end", "--yes"},
 }
 
 func TestEveryCommandSpeaksJSON(t *testing.T) {

@@ -32,7 +32,7 @@ type fakePartition struct {
 }
 
 // fakeVersions are the highest versions answered; ids as topic addresses (Fetch 13, Produce 13) are left out.
-var fakeVersions = map[int16]int16{0: 9, 1: 12, 2: 6, 3: 12, 18: 3, 19: 7, 20: 5, 22: 4}
+var fakeVersions = map[int16]int16{0: 9, 1: 12, 2: 6, 3: 12, 18: 3, 19: 7, 20: 5, 21: 2, 22: 4, 32: 4, 35: 4, 37: 3, 44: 1}
 
 func newFakeBroker(t *testing.T) *fakeBroker {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,6 +136,45 @@ func (b *fakeBroker) answer(request kmsg.Request) kmsg.Response {
 		return b.offsets(r)
 	case *kmsg.FetchRequest:
 		return b.fetch(r)
+	}
+	return b.administer(request)
+}
+
+// administer says yes to what changes a topic and has nothing to describe: a real broker is asked in live_test.go.
+func (b *fakeBroker) administer(request kmsg.Request) kmsg.Response {
+	switch r := request.(type) {
+	case *kmsg.DescribeLogDirsRequest:
+		response := kmsg.NewPtrDescribeLogDirsResponse()
+		response.Dirs = []kmsg.DescribeLogDirsResponseDir{{Dir: "/data"}}
+		return response
+	case *kmsg.DescribeConfigsRequest:
+		response := kmsg.NewPtrDescribeConfigsResponse()
+		for _, in := range r.Resources {
+			response.Resources = append(response.Resources, kmsg.DescribeConfigsResponseResource{ResourceType: in.ResourceType, ResourceName: in.ResourceName})
+		}
+		return response
+	case *kmsg.IncrementalAlterConfigsRequest:
+		response := kmsg.NewPtrIncrementalAlterConfigsResponse()
+		for _, in := range r.Resources {
+			response.Resources = append(response.Resources, kmsg.IncrementalAlterConfigsResponseResource{ResourceType: in.ResourceType, ResourceName: in.ResourceName})
+		}
+		return response
+	case *kmsg.CreatePartitionsRequest:
+		response := kmsg.NewPtrCreatePartitionsResponse()
+		for _, in := range r.Topics {
+			response.Topics = append(response.Topics, kmsg.CreatePartitionsResponseTopic{Topic: in.Topic})
+		}
+		return response
+	case *kmsg.DeleteRecordsRequest:
+		response := kmsg.NewPtrDeleteRecordsResponse()
+		for _, in := range r.Topics {
+			topic := kmsg.DeleteRecordsResponseTopic{Topic: in.Topic}
+			for _, p := range in.Partitions {
+				topic.Partitions = append(topic.Partitions, kmsg.DeleteRecordsResponseTopicPartition{Partition: p.Partition, LowWatermark: p.Offset})
+			}
+			response.Topics = append(response.Topics, topic)
+		}
+		return response
 	}
 	b.t.Errorf("nobody answers %T", request)
 	return nil

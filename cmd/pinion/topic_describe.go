@@ -29,7 +29,7 @@ type describedConfig struct {
 	Source string  `json:"source"`
 }
 
-// describedPartition has -1 for an offset that could not be read, and says why in Error.
+// describedPartition has -1 for an offset or a size that could not be read, and says why in Error.
 type describedPartition struct {
 	Partition   int32   `json:"partition"`
 	Leader      int32   `json:"leader"`
@@ -38,6 +38,7 @@ type describedPartition struct {
 	ISR         []int32 `json:"isr"`
 	Start       int64   `json:"log_start_offset"`
 	End         int64   `json:"high_watermark"`
+	Size        int64   `json:"size_bytes"` // of the leader's segments
 	Error       string  `json:"error,omitempty"`
 }
 
@@ -46,7 +47,7 @@ func newTopicDescribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "describe NAME...",
 		Aliases: []string{"info"},
-		Short:   "Show settings, partitions and offsets of topics",
+		Short:   "Show settings, partitions, offsets and sizes of topics",
 		Long:    "Show topics in sections: summary, configs, partitions. Without a flag, summary and partitions.",
 		Args:    atLeast(1, "the topic's name"),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -59,7 +60,7 @@ func newTopicDescribe() *cobra.Command {
 	cmd.Flags().BoolVarP(&flags.all, "all", "a", false, "all sections")
 	cmd.Flags().BoolVarP(&flags.summary, "summary", "s", false, "the summary")
 	cmd.Flags().BoolVarP(&flags.configs, "configs", "c", false, "the settings")
-	cmd.Flags().BoolVarP(&flags.partitions, "partitions", "p", false, "the partitions with their offsets")
+	cmd.Flags().BoolVarP(&flags.partitions, "partitions", "p", false, "the partitions with their offsets and sizes")
 	return cmd
 }
 
@@ -114,9 +115,14 @@ func describe(ctx context.Context, cmd *cobra.Command, client *kadm.Client, deta
 		if err := errors.Join(startErr, endErr); err != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "offsets: %v\n", reason(err))
 		}
+		sizes := describeSizes(ctx, cmd, client, details)
 		for i, d := range details {
 			for _, p := range d.Partitions.Sorted() {
-				list[i].Partitions = append(list[i].Partitions, describePartition(p, starts, ends))
+				described := describePartition(p, starts, ends)
+				if size, ok := sizes[p.Leader].LookupPartition(p.Topic, p.Partition); ok {
+					described.Size = size.Size
+				}
+				list[i].Partitions = append(list[i].Partitions, described)
 			}
 		}
 	}
@@ -144,8 +150,23 @@ func describeConfigs(ctx context.Context, cmd *cobra.Command, client *kadm.Clien
 	}
 }
 
+// describeSizes asks every broker how large the topics' replicas are.
+func describeSizes(ctx context.Context, cmd *cobra.Command, client *kadm.Client, details []kadm.TopicDetail) kadm.DescribedAllLogDirs {
+	var wanted kadm.TopicsSet
+	for _, d := range details {
+		for p := range d.Partitions {
+			wanted.Add(d.Topic, p)
+		}
+	}
+	dirs, err := client.DescribeAllLogDirs(ctx, wanted)
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "sizes: %v\n", reason(err))
+	}
+	return dirs
+}
+
 func describePartition(p kadm.PartitionDetail, starts, ends kadm.ListedOffsets) describedPartition {
-	d := describedPartition{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1}
+	d := describedPartition{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1, Size: -1}
 	err := p.Err
 	if start, ok := starts.Lookup(p.Topic, p.Partition); ok {
 		d.Start, err = start.Offset, errors.Join(err, start.Err)
@@ -199,12 +220,15 @@ func writeTopic(out io.Writer, t describedTopic, flags describeFlags) error {
 	return nil
 }
 
-// writePartitions has an ERROR column only when there is one.
+// writePartitions has the columns SIZE and ERROR only where there is one to show.
 func writePartitions(out io.Writer, list []describedPartition) error {
 	header := []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "LOG-START-OFFSET", "HIGH-WATERMARK"}
-	failed := false
+	failed, sized := false, false
 	for _, p := range list {
-		failed = failed || p.Error != ""
+		failed, sized = failed || p.Error != "", sized || p.Size >= 0
+	}
+	if sized {
+		header = append(header, "SIZE")
 	}
 	if failed {
 		header = append(header, "ERROR")
@@ -213,9 +237,27 @@ func writePartitions(out io.Writer, list []describedPartition) error {
 	for i, p := range list {
 		rows[i] = []string{strconv.Itoa(int(p.Partition)), count(int64(p.Leader)), count(int64(p.LeaderEpoch)), fmt.Sprint(p.Replicas), fmt.Sprint(p.ISR),
 			count(p.Start), count(p.End)}
+		if sized {
+			rows[i] = append(rows[i], humanBytes(p.Size))
+		}
 		if failed {
 			rows[i] = append(rows[i], p.Error)
 		}
 	}
 	return writeTable(out, header, rows)
+}
+
+// humanBytes is a size for people, empty where it is not known.
+func humanBytes(n int64) string {
+	if n < 1024 {
+		if n < 0 {
+			return ""
+		}
+		return fmt.Sprintf("%d B", n)
+	}
+	size, unit := float64(n)/1024, 0
+	for size >= 1024 && unit < len("KMGTP")-1 {
+		size, unit = size/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", size, "KMGTP"[unit])
 }

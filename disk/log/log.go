@@ -26,6 +26,7 @@ type Log struct {
 	written  model.Offset // behind the last offset in the file; invariant: start <= written <= end
 	end      model.Offset // behind the last offset staged
 	recovery model.Offset // all below is durable; invariant: recovery <= written
+	stored   model.Offset // what startFile says, 0 without one
 
 	staged      [][]byte // batches for the next Write, lent by the caller
 	stagedBytes int64
@@ -121,17 +122,6 @@ func (l *Log) SetConfig(cfg Config) { l.cfg = cfg }
 func (l *Log) Fits(n int) bool { return int64(n) <= l.segmentBytes() }
 
 func (l *Log) segmentBytes() int64 { return min(l.cfg.SegmentBytes, segmentBytesMax) }
-
-// AdvanceStart makes offsets below to unreadable (DeleteRecords); Expire removes the segments that hold nothing else. The caller
-// persists the new start. It is false when to lies outside [Start, Written].
-func (l *Log) AdvanceStart(to model.Offset) bool {
-	if to < l.start || to > l.written {
-		return false
-	}
-	l.start = to
-	l.epochs.truncateStart(to)
-	return true
-}
 
 // fail makes err final.
 func (l *Log) fail(err error) error {

@@ -15,7 +15,7 @@ import (
 type OpenFrom struct {
 	RecoveryPoint model.Offset // all below was durable: trusted, not read
 	VisitFrom     model.Offset // visit gets every batch that ends behind it; may lie below the recovery point
-	Start         model.Offset // log start offset, where DeleteRecords moved it; 0: that of the first segment
+	Start         model.Offset // log start offset, where the caller knows one; StoreStart's own file counts as well
 }
 
 // Recovery is what Open found and did.
@@ -72,6 +72,10 @@ func (r *recovery) run() error {
 	if err := r.metadata(); err != nil {
 		return err
 	}
+	if l.stored, err = readStart(l.dir, l.name); err != nil {
+		return err
+	}
+	r.from.Start = max(r.from.Start, l.stored)
 	if err := r.inventory(entries); err != nil {
 		return err
 	}
@@ -93,6 +97,13 @@ func (r *recovery) run() error {
 // settle sets the marks once all segments are known.
 func (r *recovery) settle() error {
 	l := r.l
+	if len(l.extents) > 0 && r.from.Start > r.end {
+		// The start was durable and the records before it were not. Offsets below a start that was told are never given again.
+		r.note("the log ends at %d, before its start %d", r.end, r.from.Start)
+		if err := r.drop(0); err != nil {
+			return err
+		}
+	}
 	if len(l.extents) == 0 {
 		r.end = max(r.from.Start, 0)
 	}

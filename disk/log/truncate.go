@@ -39,6 +39,7 @@ func (l *Log) Truncate(to model.Offset) *Work {
 		to:      to,
 		index:   int64(e.indexed),
 		times:   int64(e.timed),
+		stored:  l.stored,
 	}
 	for n := len(l.extents) - 1; n > i; n-- {
 		t.remove = append(t.remove, l.extents[n].base)
@@ -59,7 +60,7 @@ func (l *Log) Reset(at model.Offset) *Work {
 	if len(l.staged) > 0 {
 		must.Failf("log %s: reset with %d bytes staged", l.name, l.stagedBytes)
 	}
-	t := &resetTask{dir: l.dir, folder: l.name, at: at, epochs: (&epochs{}).appendFile(nil)}
+	t := &resetTask{dir: l.dir, folder: l.name, at: at, stored: l.stored, epochs: (&epochs{}).appendFile(nil)}
 	for n := len(l.extents) - 1; n >= 0; n-- {
 		t.remove = append(t.remove, l.extents[n].base)
 	}
@@ -81,6 +82,7 @@ type truncateTask struct {
 	moreIndex, moreTimes []byte       // entries that wait for the files
 	remove               []model.Offset
 	epochs               []byte
+	stored               model.Offset
 
 	s        *Segment // what goes on
 	copied   bool     // in a new inode
@@ -243,6 +245,11 @@ func (t *truncateTask) finishFiles() error {
 			return err
 		}
 	}
+	if t.stored > t.newEnd {
+		if err := writeStart(t.dir, t.folder, t.newEnd); err != nil {
+			return err
+		}
+	}
 	return t.dir.Replace(path.Join(t.folder, epochFile), t.epochs) // syncs the folder as well
 }
 
@@ -275,6 +282,7 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	l.written, l.end = t.newEnd, t.newEnd
 	l.recovery = min(l.recovery, t.newEnd)
 	l.start = min(l.start, t.newEnd)
+	l.stored = min(l.stored, t.newEnd)
 	l.epochs.truncateEnd(t.to)
 	l.epochs.dirty = false // so the file says
 	l.epochs.truncateEnd(t.newEnd)
@@ -288,6 +296,7 @@ type resetTask struct {
 	at     model.Offset
 	remove []model.Offset
 	epochs []byte
+	stored model.Offset
 }
 
 func (t *resetTask) do() error {
@@ -306,6 +315,11 @@ func (t *resetTask) do() error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	if t.stored > t.at {
+		if err := writeStart(t.dir, t.folder, t.at); err != nil {
+			return err
+		}
+	}
 	return t.dir.Replace(path.Join(t.folder, epochFile), t.epochs)
 }
 
@@ -323,6 +337,7 @@ func (t *resetTask) finish(l *Log, err error) error {
 	l.tail = tail{firstTime: -1, timedTime: -1}
 	l.unsealed = l.unsealed[:0]
 	l.start, l.written, l.end, l.recovery = t.at, t.at, t.at, t.at
+	l.stored = min(l.stored, t.at)
 	l.epochs = epochs{}
 	l.hasFolder, l.namesDirty = true, true
 	return nil

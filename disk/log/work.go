@@ -15,10 +15,11 @@ const (
 	busyEvict // the active segment, or one with index entries to write, is being closed
 	busyExpire
 	busyWhole // truncation, close, drop: nothing else that changes files may run
+	busyStart // the log start is being stored
 )
 
 // busyFiles are the kinds that write or delete files.
-const busyFiles = busyActive | busySpace | busySync | busyEvict | busyExpire | busyWhole
+const busyFiles = busyActive | busySpace | busySync | busyEvict | busyExpire | busyWhole | busyStart
 
 // task is one kind of work. Do runs on a helper and touches nothing the owner may touch; finish runs on the owner.
 type task interface {

@@ -27,7 +27,8 @@ import (
 
 // Broker is one node. Immutable after Start but for what the rooms own.
 type Broker struct {
-	Config  *config.Broker
+	Config  *config.Broker // as the node was started
+	Live    *config.Live   // with the dynamic settings of the catalogue
 	Control *control.Control
 	Shards  *shard.Set
 	Sets    []*partition.Set
@@ -38,12 +39,13 @@ type Broker struct {
 	log      *slog.Logger
 	recovery map[string]model.Offset
 	ran      atomic.Bool // the controller's loop was started
+	watch    atomic.Pointer[func(*config.Broker)]
 }
 
 // Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
 // help.
 func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
-	b := &Broker{Config: cfg, log: logger}
+	b := &Broker{Config: cfg, Live: config.NewLive(cfg), log: logger}
 	dir, err := device.OpenDir(cfg.LogDirs[0])
 	if err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
@@ -62,6 +64,9 @@ func (b *Broker) open() error {
 	if _, err := log.RemoveDropped(b.dir); err != nil {
 		return fmt.Errorf("finish deletions: %w", err)
 	}
+	if err := removeStarts(b.dir); err != nil {
+		return err
+	}
 	points, err := readRecoveryPoints(b.dir)
 	if err != nil {
 		return err
@@ -73,6 +78,7 @@ func (b *Broker) open() error {
 	if err != nil {
 		return err
 	}
+	b.reconfigure(b.Control.Image())
 	if err := b.setStraysAside(); err != nil {
 		return errors.Join(err, b.stopControl())
 	}
@@ -116,7 +122,7 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 		return fmt.Errorf("register broker: %w", err)
 	}
 	options := partition.Options{
-		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Config, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
+		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
 		Files: b.filesPerShard(), Folders: &partition.Folders{},
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
@@ -182,19 +188,32 @@ func (b *Broker) Propose(ctx context.Context, cmd catalog.Command) error {
 	}
 }
 
-// changed is mail to a shard: the image changed for these topics.
+// changed is mail to a shard: the image changed for these topics, or the broker's configuration did.
 type changed struct {
 	shard.Letter
-	set    *partition.Set
-	image  *placement.Image
-	topics []model.TopicID
+	set          *partition.Set
+	image        *placement.Image
+	topics       []model.TopicID
+	reconfigured bool
 }
 
 // Deliver applies the change on the shard.
-func (c *changed) Deliver(t *shard.Turn) { c.set.Changed(t, c.image, c.topics) }
+func (c *changed) Deliver(t *shard.Turn) {
+	if c.reconfigured {
+		c.set.Reconfigured(t, c.image)
+	}
+	c.set.Changed(t, c.image, c.topics)
+}
 
 // published sends every shard what an image changed. It runs on the control goroutine.
 func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
+	reconfigured := false
+	for _, node := range d.BrokerConfigs {
+		reconfigured = reconfigured || node == clusterDefault || node == b.Config.NodeID
+	}
+	if reconfigured {
+		b.reconfigure(image)
+	}
 	if b.Sets == nil {
 		return
 	}
@@ -202,18 +221,18 @@ func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 	for _, p := range d.Partitions {
 		topics = append(topics, p.Topic)
 	}
-	if len(topics) == 0 {
+	if len(topics) == 0 && !reconfigured {
 		return
 	}
 	for i, set := range b.Sets {
-		b.Shards.Shard(model.ShardID(i)).Post(&changed{set: set, image: image, topics: topics})
+		b.Shards.Shard(model.ShardID(i)).Post(&changed{set: set, image: image, topics: topics, reconfigured: reconfigured})
 	}
 }
 
 // Stop closes every log, stores the recovery points, stops the shards and gives the directory up. Nobody may ask anything of
 // the shards any more; the controller's loop has ended or ends with its context.
 func (b *Broker) Stop(ctx context.Context) error {
-	points := make(map[string]model.Offset)
+	points, starts := make(map[string]model.Offset), make(map[string]model.Offset)
 	for i, set := range b.Sets {
 		closed := make(chan []partition.Closed, 1)
 		b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
@@ -223,12 +242,15 @@ func (b *Broker) Stop(ctx context.Context) error {
 		case list := <-closed:
 			for _, c := range list {
 				points[c.Dir] = c.Recovery
+				if c.Start > 0 {
+					starts[c.Dir] = c.Start
+				}
 			}
 		case <-ctx.Done():
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
 		}
 	}
-	err := writeRecoveryPoints(b.dir, points)
+	err := errors.Join(writeRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
 	if b.Sets != nil {
 		b.Shards.Stop()
 	}

@@ -48,14 +48,30 @@ func readRecoveryPoints(dir device.Dir) (map[string]model.Offset, error) {
 }
 
 func writeRecoveryPoints(dir device.Dir, points map[string]model.Offset) error {
+	return writeCheckpoint(dir, recoveryFile, points)
+}
+
+// startFile is Kafka's: the log starts that DeleteRecords moved, in the same form. It is written by a clean stop for a Kafka broker that takes
+// the directory over; our own logs have each theirs. A start removes it, because what it says would be wrong after a crash: a topic that is
+// deleted and created again would begin at an offset of its predecessor.
+const startFile = "log-start-offset-checkpoint"
+
+func removeStarts(dir device.Dir) error {
+	if err := dir.Remove(startFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", startFile, err)
+	}
+	return nil
+}
+
+func writeCheckpoint(dir device.Dir, file string, points map[string]model.Offset) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "0\n%d\n", len(points))
 	for _, name := range slices.Sorted(maps.Keys(points)) {
 		cut := strings.LastIndexByte(name, '-')
 		fmt.Fprintf(&b, "%s %s %d\n", name[:cut], name[cut+1:], points[name])
 	}
-	if err := dir.Replace(recoveryFile, []byte(b.String())); err != nil {
-		return fmt.Errorf("write %s: %w", recoveryFile, err)
+	if err := dir.Replace(file, []byte(b.String())); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
 }

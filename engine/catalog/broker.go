@@ -26,6 +26,28 @@ func (m *Machine) setBrokerConfigs(r *reader, delta *Delta) Result {
 	return Result{}
 }
 
+func (m *Machine) alterBrokerConfigs(r *reader, delta *Delta) Result {
+	node, before := model.NodeID(r.int32()), r.id()
+	changes, replace := r.changes()
+	if !r.done() || replace {
+		return malformed(KindAlterBrokerConfigs)
+	}
+	im := m.draft.View()
+	if node != -1 && im.Broker(node) == nil {
+		return refused(UnknownBroker, "No broker with id %d is registered.", node)
+	}
+	if digest(im.BrokerConfigs(node)) != before {
+		return refused(Changed, "The dynamic configuration was changed by somebody else.")
+	}
+	values, err := merge(im.BrokerConfigs(node), changes, false)
+	if err != nil {
+		return Result{Err: err}
+	}
+	m.draft.SetBrokerConfigs(node, values)
+	delta.BrokerConfigs = append(delta.BrokerConfigs, node)
+	return Result{}
+}
+
 func (m *Machine) registerBroker(r *reader, delta *Delta) Result {
 	reg := Registration{Node: model.NodeID(r.int32()), Incarnation: r.id(), Shards: r.int32(),
 		Rack: r.string(labelBytesMax), Listeners: r.listeners()}

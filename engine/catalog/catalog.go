@@ -108,6 +108,10 @@ func (m *Machine) dispatch(cmd []byte, delta *Delta) Result {
 		return m.registerBroker(&r, delta)
 	case KindMoveReplica:
 		return m.moveReplica(&r, delta)
+	case KindAlterTopicConfigs:
+		return m.alterTopicConfigs(&r, delta)
+	case KindAlterBrokerConfigs:
+		return m.alterBrokerConfigs(&r, delta)
 	case KindAllocateProducerIDs:
 		return m.allocateProducerIDs(&r)
 	}

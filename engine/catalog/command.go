@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 
@@ -29,6 +30,8 @@ const (
 	KindRegisterBroker      Kind = 6
 	KindMoveReplica         Kind = 7
 	KindAllocateProducerIDs Kind = 8
+	KindAlterTopicConfigs   Kind = 9
+	KindAlterBrokerConfigs  Kind = 10
 )
 
 // Command is one encoded change, ready to be proposed. The constructors below make it; the zero Command is refused.
@@ -109,6 +112,34 @@ func SetBrokerConfigs(node model.NodeID, changes []ConfigChange, replace bool) C
 	w.number(int64(node))
 	w.changes(changes, replace)
 	return w.command()
+}
+
+// AlterTopicConfigs is SetTopicConfigs on condition that the topic is the same and has the configuration it has in before; otherwise it is
+// refused with Changed. Whoever judges a whole configuration, or adds to a list, does so against one it has read: two who do it at once
+// would otherwise undo or spoil each other's change. Result.Topic is the topic with its new configuration.
+func AlterTopicConfigs(before *placement.Topic, changes []ConfigChange) Command {
+	w := begin(KindAlterTopicConfigs)
+	w.id(before.ID)
+	w.id(digest(before.Configs))
+	w.changes(changes, false)
+	return w.command()
+}
+
+// AlterBrokerConfigs does the same for a broker's dynamic configuration; node -1 is the cluster-wide default.
+func AlterBrokerConfigs(node model.NodeID, before map[string]string, changes []ConfigChange) Command {
+	w := begin(KindAlterBrokerConfigs)
+	w.number(int64(node))
+	w.id(digest(before))
+	w.changes(changes, false)
+	return w.command()
+}
+
+// digest tells configurations apart.
+func digest(values map[string]string) [16]byte {
+	var w writer
+	w.configs(values)
+	sum := sha256.Sum256(w.b)
+	return [16]byte(sum[:16])
 }
 
 // Registration is what a starting broker says about itself.

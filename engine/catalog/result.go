@@ -39,6 +39,7 @@ const (
 	Malformed                                // UNKNOWN_SERVER_ERROR: the bytes of the command make no sense
 	Unsupported                              // the node must stop: a newer build wrote this command
 	NotLeader                                // NOT_CONTROLLER: proposed, but this node could not get it agreed; nothing changed
+	Changed                                  // none: the configuration is not the one the proposer looked at; look again
 	Stopped                                  // the control loop has ended; whether the command was agreed is unknown
 )
 

@@ -268,6 +268,27 @@ func (m *Machine) setTopicConfigs(r *reader, delta *Delta) Result {
 	return Result{Topic: m.draft.SetConfigs(tp, values)}
 }
 
+func (m *Machine) alterTopicConfigs(r *reader, delta *Delta) Result {
+	id, before := model.TopicID(r.id()), r.id()
+	changes, replace := r.changes()
+	if !r.done() || replace {
+		return malformed(KindAlterTopicConfigs)
+	}
+	tp := m.draft.View().TopicByID(id)
+	if tp == nil {
+		return refused(UnknownTopic, "This server does not host this topic-partition.")
+	}
+	if digest(tp.Configs) != before {
+		return refused(Changed, "The configuration of topic %s was changed by somebody else.", tp.Name)
+	}
+	values, err := merge(tp.Configs, changes, false)
+	if err != nil {
+		return Result{Err: err}
+	}
+	delta.Configured = append(delta.Configured, tp.ID)
+	return Result{Topic: m.draft.SetConfigs(tp, values)}
+}
+
 // merge returns a new map with the changes made, nil when nothing is left.
 func merge(before map[string]string, changes []ConfigChange, replace bool) (map[string]string, *Error) {
 	values := map[string]string{}

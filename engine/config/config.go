@@ -12,7 +12,7 @@ import (
 	"pinion/engine/model"
 )
 
-// Broker is the configuration of one node, complete and checked. It is immutable after Load.
+// Broker is the configuration of one node, complete and checked. It is immutable after Load; Live has the one in force.
 type Broker struct {
 	NodeID model.NodeID // node.id, or broker.id of older files
 	Rack   string       // broker.rack; empty: none
@@ -52,6 +52,9 @@ type Broker struct {
 	RecoveryThreads       int32         // num.recovery.threads.per.data.dir
 
 	settings map[string]Setting // what was set, by key
+	static   *Broker            // the configuration without dynamic settings; nil when there are none
+	common   map[string]string  // dynamic settings of the cluster, as they were stored
+	own      map[string]string  // dynamic settings of this broker
 	topic    Topic              // what a topic without overrides gets
 }
 

@@ -7,9 +7,11 @@ type Source int8
 
 // The sources of Kafka's DescribeConfigsResponse that exist here.
 const (
-	SourceTopic        Source = 1
-	SourceStaticBroker Source = 4
-	SourceDefault      Source = 5
+	SourceTopic          Source = 1
+	SourceDynamicBroker  Source = 2
+	SourceDynamicCluster Source = 3
+	SourceStaticBroker   Source = 4
+	SourceDefault        Source = 5
 )
 
 // Entry is one described setting.
@@ -18,13 +20,15 @@ type Entry struct {
 	Value     string // empty and Null for none; never the value of a password
 	Null      bool
 	Source    Source
-	Kind      Kind
+	Kind      Kind // 0 for a key nobody knows
 	ReadOnly  bool
 	Sensitive bool
 	Synonyms  []Synonym // what the value would be taken from, strongest first; the first is the one in force
+
+	key *Key
 }
 
-// Synonym is one place a value can come from.
+// Synonym is one place a value can come from, as it stands there: log.retention.hours counts hours.
 type Synonym struct {
 	Name   string
 	Value  string
@@ -39,30 +43,74 @@ func (b *Broker) Describe(overrides map[string]string) []Entry {
 		if !overridden && (row.effect == "removed" || strings.HasPrefix(row.Name, "internal.")) {
 			continue
 		}
-		e := Entry{Name: row.Name, Kind: row.Kind, Source: SourceDefault, Value: row.Default, Synonyms: b.synonyms(row)}
+		e := Entry{Name: row.Name, Kind: row.Kind, Source: SourceDefault, key: row}
+		e.Value, _ = row.resolve(b)
+		names := make([]string, len(row.broker))
+		for i, s := range row.broker {
+			names[i] = s.name
+		}
+		e.Synonyms = b.synonyms(names)
 		if overridden {
+			e.Value = override
 			e.Synonyms = append([]Synonym{{Name: row.Name, Value: override, Source: SourceTopic}}, e.Synonyms...)
 		}
 		if len(e.Synonyms) > 0 {
-			e.Value, e.Source = e.Synonyms[0].Value, e.Synonyms[0].Source
+			e.Source = e.Synonyms[0].Source
 		}
 		entries = append(entries, e)
 	}
 	return entries
 }
 
-// synonyms lists the broker's settings a topic key falls back to, in the topic key's unit, and its default last.
-func (b *Broker) synonyms(row *Key) []Synonym {
+// synonyms lists where the value of some broker keys can come from, the strongest first: this broker, the cluster, the node's own file,
+// Kafka's default; within each the keys in their order.
+func (b *Broker) synonyms(names []string) []Synonym {
 	var list []Synonym
-	for _, s := range row.broker {
-		if set, ok := b.settings[s.name]; ok {
-			list = append(list, Synonym{Name: s.name, Value: s.convert(set.Value), Source: SourceStaticBroker})
+	add := func(source Source, lookup func(name string) (string, bool)) {
+		for _, name := range names {
+			if value, ok := lookup(name); ok {
+				list = append(list, Synonym{Name: name, Value: value, Source: source})
+			}
 		}
 	}
-	for _, s := range row.broker {
-		if key := brokerKeys().byName[s.name]; key.HasDefault && row.HasDefault {
-			return append(list, Synonym{Name: s.name, Value: s.convert(key.Default), Source: SourceDefault})
+	settings := b.settings
+	if b.static != nil {
+		settings = b.static.settings
+	}
+	add(SourceDynamicBroker, func(name string) (string, bool) { v, ok := b.own[name]; return v, ok })
+	add(SourceDynamicCluster, func(name string) (string, bool) { v, ok := b.common[name]; return v, ok })
+	add(SourceStaticBroker, func(name string) (string, bool) { set, ok := settings[name]; return set.Value, ok })
+	add(SourceDefault, func(name string) (string, bool) {
+		key := brokerKeys().byName[name]
+		if key == nil {
+			return "", false
 		}
+		return key.Default, key.HasDefault
+	})
+	return list
+}
+
+// twins are keys that say the same in different units, the one that wins first (KafkaConfig).
+var twins = [][]string{
+	{"log.roll.ms", "log.roll.hours"},
+	{"log.roll.jitter.ms", "log.roll.jitter.hours"},
+	{"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
+}
+
+// brokerSynonyms is synonyms for a key described by itself: it begins with the key's own value, what a twin says before that is left out.
+func (b *Broker) brokerSynonyms(name string) []Synonym {
+	names := []string{name}
+	for _, group := range twins {
+		if contains(group, name) {
+			names = group
+		}
+	}
+	if name == "log.flush.interval.ms" {
+		names = []string{name, "log.flush.scheduler.interval.ms"}
+	}
+	list := b.synonyms(names)
+	for len(list) > 0 && list[0].Name != name {
+		list = list[1:]
 	}
 	return list
 }
@@ -75,19 +123,52 @@ func (b *Broker) DescribeBroker() []Entry {
 		if !isSet && (row.effect == "removed" || row.effect == "zookeeper") {
 			continue
 		}
-		e := Entry{Name: row.Name, Kind: row.Kind, ReadOnly: true, Source: SourceDefault, Value: row.Default, Null: !row.HasDefault}
+		e := Entry{Name: row.Name, Kind: row.Kind, ReadOnly: !row.Dynamic(), Source: SourceDefault, Value: row.Default, Null: !row.HasDefault, key: row}
 		if isSet {
-			e.Value, e.Null, e.Source = set.Value, false, SourceStaticBroker
+			e.Value, e.Null = set.Value, false
 		}
-		if row.Kind == KindPassword {
-			e.Value, e.Null, e.Sensitive = "", true, true
+		if e.Synonyms = b.brokerSynonyms(row.Name); len(e.Synonyms) > 0 {
+			e.Source = e.Synonyms[0].Source
 		}
-		if !e.Null {
-			e.Synonyms = []Synonym{{Name: row.Name, Value: e.Value, Source: e.Source}}
+		e.hide(row.Kind == KindPassword)
+		entries = append(entries, e)
+	}
+	for _, name := range unionOfKeys(b.common, b.own) {
+		if _, known := LookupBroker(name); !known {
+			e := Entry{Name: name, Synonyms: b.synonyms([]string{name}), ReadOnly: true}
+			e.Source = e.Synonyms[0].Source
+			e.hide(true)
+			entries = append(entries, e)
 		}
+	}
+	return entries
+}
+
+// DescribeCluster lists the dynamic settings of the whole cluster in order of name.
+func (b *Broker) DescribeCluster() []Entry {
+	var entries []Entry
+	for _, name := range unionOfKeys(b.common) {
+		e := Entry{Name: name, Value: b.common[name], Source: SourceDynamicCluster, ReadOnly: true}
+		e.Synonyms = []Synonym{{Name: name, Value: e.Value, Source: SourceDynamicCluster}}
+		key, known := LookupBroker(name)
+		if known {
+			e.Kind, e.ReadOnly, e.key = key.Kind, !key.Dynamic(), key
+		}
+		e.hide(!known || key.Kind == KindPassword)
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// hide takes the value out of what might be a secret: a password, or a key whose kind nobody knows.
+func (e *Entry) hide(secret bool) {
+	if !secret {
+		return
+	}
+	e.Value, e.Null, e.Sensitive = "", true, true
+	for i := range e.Synonyms {
+		e.Synonyms[i].Value = ""
+	}
 }
 
 // Settings yields what was set by somebody, in order of name, with where; passwords are hidden.

@@ -18,6 +18,8 @@ const (
 	FromKafkaEnv  // KAFKA_…, as the apache/kafka image maps it
 	FromPinionEnv // PINION_…
 	FromFlag      // --set
+	FromCluster   // the dynamic default of all brokers
+	FromBroker    // the dynamic setting of this one
 )
 
 // Setting is one key as somebody set it.

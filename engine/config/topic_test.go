@@ -135,7 +135,7 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	if e := entries["retention.ms"]; e.Value != "7200000" || e.Source != SourceStaticBroker || e.Kind != KindLong || len(e.Synonyms) != 2 ||
-		e.Synonyms[0] != (Synonym{"log.retention.hours", "7200000", SourceStaticBroker}) || e.Synonyms[1] != (Synonym{"log.retention.hours", "604800000", SourceDefault}) {
+		e.Synonyms[0] != (Synonym{"log.retention.hours", "2", SourceStaticBroker}) || e.Synonyms[1] != (Synonym{"log.retention.hours", "168", SourceDefault}) {
 		t.Errorf("%+v", e)
 	}
 	if e := entries["segment.bytes"]; e.Value != "1073741824" || e.Source != SourceDefault || len(e.Synonyms) != 1 {

@@ -9,6 +9,7 @@ import (
 type Closed struct {
 	Dir      string
 	Recovery model.Offset // everything below is synced and indexed
+	Start    model.Offset // where DeleteRecords moved the log's start; 0: nowhere
 }
 
 // Close stops taking appends, writes producers and indexes, syncs every log, and calls done on the shard with what is now
@@ -32,7 +33,7 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 		left++
 		p.close(t, func(t *shard.Turn, err error) {
 			if err == nil {
-				closed = append(closed, Closed{Dir: p.dir, Recovery: p.log.RecoveryPoint()})
+				closed = append(closed, Closed{Dir: p.dir, Recovery: p.log.RecoveryPoint(), Start: p.log.StoredStart()})
 			}
 			finish(t)
 		})

@@ -29,4 +29,5 @@ const (
 	TimedOut                // stored, but not acknowledged by enough replicas in time
 	TooLarge                // the batch is larger than a segment may be
 	NoTimestamp             // no record has that timestamp or a later one
+	Undeletable             // the topic is compacted only: records go when later ones replace them
 )

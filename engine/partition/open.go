@@ -25,10 +25,11 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch}
 	s.byName[name] = p
 	s.opening++
-	c, err := s.options.Broker.Topic(topic.Configs)
+	broker := s.options.Broker.Now()
+	c, err := broker.Topic(topic.Configs)
 	if err != nil {
 		s.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
-		c, _ = s.options.Broker.Topic(nil)
+		c, _ = broker.Topic(nil)
 	}
 	p.config = c
 	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall}

@@ -44,7 +44,9 @@ type Partition struct {
 	waiters FetchPart
 	stalled []*FetchPart // of fetches that arrived before the partition was open
 	asked   []*QueryAsk  // questions that did
+	trims   []*QueryAsk  // deletions whose start is not stored yet
 
+	trimming  bool // a log start is being stored
 	preparing bool // appends wait for a log.Work or for the log to be free
 	ahead     bool // a log.Work nobody waits for yet is away
 	caring    int  // works away, of any kind
@@ -65,6 +67,12 @@ func (p *Partition) Marks() Marks { return p.marks }
 
 // Dir is the partition's directory, relative to the log directory.
 func (p *Partition) Dir() string { return p.dir }
+
+// Config is what the topic's configuration comes to.
+func (p *Partition) Config() config.Topic { return p.config }
+
+// Log is the partition's log, nil until it is open.
+func (p *Partition) Log() *log.Log { return p.log }
 
 // logConfig is what a topic's configuration means to its log.
 func logConfig(c *config.Topic) log.Config {
@@ -89,7 +97,12 @@ func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placeme
 		return
 	}
 	p.epoch = max(p.epoch, place.LeaderEpoch)
-	c, err := p.set.options.Broker.Topic(topic.Configs)
+	p.configure(topic)
+}
+
+// configure takes over what the topic's configuration has come to.
+func (p *Partition) configure(topic *placement.Topic) {
+	c, err := p.set.options.Broker.Now().Topic(topic.Configs)
 	if err != nil {
 		p.set.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
 		return
@@ -125,6 +138,7 @@ func (p *Partition) refuse(t *shard.Turn, code Code) {
 		a.reply(t, code)
 	}
 	p.asked = nil
+	p.refuseTrims(t, code)
 }
 
 // verdict is the code for asks to a partition that cannot serve, or OK.

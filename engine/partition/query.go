@@ -37,6 +37,11 @@ func (p *Partition) answer(t *shard.Turn, ask *QueryAsk) {
 		ask.LeaderEpoch = p.epoch
 	case QueryEpochEnd:
 		p.answerEpoch(ask)
+	case QueryProducers:
+		ask.Producers = p.producers.Active()
+	case QueryTrim:
+		p.trim(t, ask)
+		return
 	case QueryTime, QueryMaxTime:
 		p.search(t, ask)
 		return

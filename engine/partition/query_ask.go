@@ -2,6 +2,7 @@ package partition
 
 import (
 	"pinion/engine/model"
+	"pinion/engine/producer"
 	"pinion/engine/shard"
 )
 
@@ -9,12 +10,17 @@ import (
 type Query uint8
 
 const (
-	QueryEarliest Query = iota // log start offset
-	QueryLatest                // high watermark, or last stable offset when Committed
-	QueryMaxTime               // offset of the largest timestamp (KIP-734)
-	QueryTime                  // first record at or after Time
-	QueryEpochEnd              // end offset of the largest epoch <= Ending (KIP-101, KIP-279)
+	QueryEarliest  Query = iota // log start offset
+	QueryLatest                 // high watermark, or last stable offset when Committed
+	QueryMaxTime                // offset of the largest timestamp (KIP-734)
+	QueryTime                   // first record at or after Time
+	QueryEpochEnd               // end offset of the largest epoch <= Ending (KIP-101, KIP-279)
+	QueryProducers              // who writes with sequence numbers (DescribeProducers, API key 61)
+	QueryTrim                   // the one that changes something: delete what lies below Before (DeleteRecords, API key 21)
 )
+
+// TrimToHigh asks QueryTrim to delete everything up to the high watermark. Fixed by the protocol.
+const TrimToHigh model.Offset = -1
 
 // QueryAsk is mail: one question about one partition, sent by a home shard, answered by QueryReply. Cold: it is allocated for
 // each question.
@@ -32,12 +38,14 @@ type QueryAsk struct {
 	Time      int64
 	Ending    model.Epoch
 	Committed bool
+	Before    model.Offset // of QueryTrim
 
 	// Set by the owner.
 	Code        Code
 	Offset      model.Offset
 	Timestamp   int64
 	LeaderEpoch model.Epoch // of the record found, or of the answer's epoch
+	Producers   []producer.Active
 }
 
 // QueryCaller is told the answer on the home shard.

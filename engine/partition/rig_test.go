@@ -69,7 +69,7 @@ func newRigFiles(t *testing.T, files int) *rig {
 	})
 	r.image.Store(placement.Empty("rig"))
 	r.options = Options{
-		Node: 1, Dir: r.dir, Broker: config.Default(), Image: r.image.Load, Log: slog.New(slog.DiscardHandler), Folders: r.folders, Files: files,
+		Node: 1, Dir: r.dir, Broker: config.NewLive(config.Default()), Image: r.image.Load, Log: slog.New(slog.DiscardHandler), Folders: r.folders, Files: files,
 	}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)

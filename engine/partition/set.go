@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Node   model.NodeID
 	Dir    device.Dir
-	Broker *config.Broker
+	Broker *config.Live
 	Image  func() *placement.Image // the latest published image, from any thread
 	Log    *slog.Logger
 	// Recovery is the recovery points stored at the last stop or checkpoint, by directory name.
@@ -60,7 +60,7 @@ type Stats struct {
 func NewSet(t *shard.Turn, options Options) *Set {
 	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), byName: make(map[model.Partition]*Partition)}
 	s.files = log.NewFiles(options.Files)
-	t.Arm(&s.careTimer, options.Broker.RetentionCheck, s)
+	t.Arm(&s.careTimer, options.Broker.Now().RetentionCheck, s)
 	return s
 }
 
@@ -129,6 +129,16 @@ func (s *Set) Changed(t *shard.Turn, image *placement.Image, topics []model.Topi
 	}
 }
 
+// Reconfigured applies a change of the broker's own configuration, which topics take their defaults from.
+func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
+	s.own.Check(t)
+	for name, p := range s.byName {
+		if topic := image.TopicByID(name.Topic); topic != nil {
+			p.configure(topic)
+		}
+	}
+}
+
 func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
 	for name, p := range s.byName {
 		if name.Topic == id {
@@ -162,7 +172,7 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 		for _, p := range s.byName {
 			p.care(t)
 		}
-		t.Arm(&s.careTimer, s.options.Broker.RetentionCheck, s)
+		t.Arm(&s.careTimer, s.options.Broker.Now().RetentionCheck, s)
 	}
 }
 

@@ -118,7 +118,7 @@ func (p *Partition) care(t *shard.Turn) {
 	if p.state != open || p.closing {
 		return
 	}
-	p.producers.Expire(t.Now().Wall, p.set.options.Broker.ProducerIDExpiration)
+	p.producers.Expire(t.Now().Wall, p.set.options.Broker.Now().ProducerIDExpiration)
 	if p.log.SealedDirty() {
 		if work := p.log.SyncSealed(); work != nil {
 			p.helpBulk(t, work, nil)

@@ -7,6 +7,8 @@
 package producer
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"pinion/engine/clock"
@@ -177,6 +179,32 @@ func (t *Table) Add(b Batch, now clock.Wall) {
 	s.batches[s.count] = kept{last: b.Last, delta: int32(b.LastOffset - b.Base), lastOffset: b.LastOffset, timestamp: b.Timestamp}
 	s.count++
 	t.use(place, now)
+}
+
+// Active is one producer as DescribeProducers (API key 61, KIP-664) shows it.
+type Active struct {
+	ID               int64
+	Epoch            int16
+	LastSequence     int32 // -1 where none is known
+	LastTimestamp    int64 // of the last batch, milliseconds since the Unix epoch; -1 where none is known
+	CoordinatorEpoch int32
+	TxnFirst         int64 // where the open transaction began; -1: there is none
+}
+
+// Active lists the producers in order of id.
+func (t *Table) Active() []Active {
+	list := make([]Active, 0, len(t.states))
+	for i := range t.states {
+		s := &t.states[i]
+		a := Active{ID: s.id, Epoch: s.epoch, LastSequence: -1, LastTimestamp: -1, CoordinatorEpoch: s.coord, TxnFirst: s.txnFirst}
+		if s.count > 0 {
+			last := &s.batches[s.count-1]
+			a.LastSequence, a.LastTimestamp = last.last, last.timestamp
+		}
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(a, b Active) int { return cmp.Compare(a.ID, b.ID) })
+	return list
 }
 
 // Expire forgets the producers not used for a duration of after or more and returns how many those were. It costs as much as it forgets.

@@ -3,6 +3,7 @@ package producer
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -376,5 +377,20 @@ func BenchmarkCheckAdd(b *testing.B) {
 				sequences[id], offset = add(table, id, 0, sequences[id], 10, offset, 0)
 			}
 		})
+	}
+}
+
+func TestActive(t *testing.T) {
+	table := NewTable()
+	table.Add(Batch{ProducerID: 9, Epoch: 1, First: 0, Last: 4, Base: 0, LastOffset: 4, Timestamp: 100}, 1)
+	table.Add(Batch{ProducerID: 3, Epoch: 2, First: 0, Last: 0, Base: 5, LastOffset: 5, Timestamp: 200}, 2)
+	table.Add(Batch{ProducerID: 9, Epoch: 1, First: 5, Last: 5, Base: 6, LastOffset: 6, Timestamp: 300}, 3)
+	want := []Active{{3, 2, 0, 200, -1, -1}, {9, 1, 5, 300, -1, -1}}
+	if got := table.Active(); !slices.Equal(got, want) {
+		t.Fatalf("%+v", got)
+	}
+	table.TruncateTo(6)
+	if got := table.Active(); len(got) != 2 || got[1].LastSequence != 4 {
+		t.Fatalf("%+v", got)
 	}
 }

@@ -112,7 +112,7 @@ func (n *node) truncated(topic *placement.Topic, index int32, to model.Offset) {
 }
 
 // change is what happens to the topic while the reader lags.
-var changes = []struct {
+var upheavals = []struct {
 	name    string
 	configs map[string]string
 	make    func(t *testing.T, n *node, topic *placement.Topic)
@@ -156,10 +156,10 @@ var changes = []struct {
 	}},
 }
 
-// TestALaggingReaderGetsTheBytesThatStoodThere changes a log under a reader that stopped reading in the middle of its answer.
+// TestALaggingReaderGetsTheBytesThatStoodThere upheavals a log under a reader that stopped reading in the middle of its answer.
 func TestALaggingReaderGetsTheBytesThatStoodThere(t *testing.T) {
 	n := startNode(t, 2, "log.retention.check.interval.ms=50")
-	for i, change := range changes {
+	for i, change := range upheavals {
 		t.Run(change.name, func(t *testing.T) {
 			n.tb = t
 			name := "lag" + string(rune('a'+i))

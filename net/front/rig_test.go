@@ -35,6 +35,7 @@ type node struct {
 	broker *broker.Broker
 	front  *Front
 	addr   string
+	stop   func() // cleanly; the end of the test does it too
 }
 
 // startNode serves from a fresh directory on a port of the kernel's choice until the test ends.
@@ -79,7 +80,7 @@ func startNodeWith(tb testing.TB, shards int, prepare func(f *Front), sets ...st
 		tb.Fatalf("open the doors: %v", err)
 	}
 	n.addr = fmt.Sprintf("127.0.0.1:%d", n.front.Listeners[0].Port())
-	tb.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		drain, done := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		n.front.Drain(drain)
 		done()
@@ -96,6 +97,7 @@ func startNodeWith(tb testing.TB, shards int, prepare func(f *Front), sets ...st
 			tb.Errorf("close: %v", err)
 		}
 	})
+	tb.Cleanup(n.stop)
 	return n
 }
 
@@ -311,6 +313,21 @@ func decode(b []byte, corr int32, req kmsg.Request) (kmsg.Response, error) {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
 	return resp, nil
+}
+
+// exchange is call for goroutines that may not end the test.
+func (c *client) exchange(req kmsg.Request, version int16) (kmsg.Response, error) {
+	req.SetVersion(version)
+	c.corr++
+	c.buf = c.form.AppendRequest(c.buf[:0], req, c.corr)
+	if _, err := c.conn.Write(c.buf); err != nil {
+		return nil, err
+	}
+	b, err := c.frame()
+	if err != nil {
+		return nil, err
+	}
+	return decode(b, c.corr, req)
 }
 
 func (c *client) call(req kmsg.Request, version int16) kmsg.Response {

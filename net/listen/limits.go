@@ -33,38 +33,72 @@ const Unlimited = math.MaxInt32
 // Limits counts the connections of all shards against max.connections, max.connections.per.ip and its overrides. Any shard may
 // call it; accepting is rare beside requests, so one mutex guards the table and the data path never comes here.
 type Limits struct {
-	// Immutable after NewLimits.
-	total     int64
+	// Written under mu; read by Full without it, where an answer late by one connection does no harm.
+	open  atomic.Int64
+	total atomic.Int64
+
+	mu        sync.Mutex // guards what follows
 	perIP     int32
 	overrides map[netip.Addr]int32
-
-	// Written under mu; open is read by Full without it, where an answer late by one connection does no harm.
-	open atomic.Int64
-
-	mu   sync.Mutex // guards what follows
-	last ConnID
-	byIP map[netip.Addr]int32 // connections per peer; invariant: every count > 0, their sum is open
+	sets      uint64 // calls of Set: the last one wins, however long each looks for names
+	last      ConnID
+	byIP      map[netip.Addr]int32 // connections per peer; invariant: every count > 0, their sum is open
 }
 
 // NewLimits takes max.connections, max.connections.per.ip and max.connections.per.ip.overrides (address or host name to limit; 0 refuses
 // the host altogether). Negative limits mean Unlimited. Names are resolved here, once, so it may block; every address of a name gets the limit.
 func NewLimits(total, perIP int, overrides map[string]int) (*Limits, error) {
-	l := &Limits{
-		total:     int64(atMostUnlimited(total)),
-		perIP:     atMostUnlimited(perIP),
-		overrides: make(map[netip.Addr]int32, len(overrides)),
-		byIP:      make(map[netip.Addr]int32),
+	resolved, err := lookUp(overrides)
+	if err != nil {
+		return nil, err
 	}
+	l := &Limits{perIP: atMostUnlimited(perIP), overrides: resolved, byIP: make(map[netip.Addr]int32)}
+	l.total.Store(int64(atMostUnlimited(total)))
+	return l, nil
+}
+
+// Set replaces the limits. Connections that are open stay, whatever they exceed, as with Kafka. It does not wait: names are looked up on
+// another goroutine, which calls failed, and leaves all limits as they are, where one cannot be found.
+func (l *Limits) Set(total, perIP int, overrides map[string]int, failed func(error)) {
+	l.mu.Lock()
+	l.sets++
+	turn := l.sets
+	l.mu.Unlock()
+	change := func() {
+		resolved, err := lookUp(overrides)
+		if err != nil {
+			failed(err)
+			return
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.sets == turn {
+			l.total.Store(int64(atMostUnlimited(total)))
+			l.perIP, l.overrides = atMostUnlimited(perIP), resolved
+		}
+	}
+	for host := range overrides {
+		if _, err := netip.ParseAddr(host); err != nil {
+			go change()
+			return
+		}
+	}
+	change()
+}
+
+// lookUp finds the addresses that overrides are for.
+func lookUp(overrides map[string]int) (map[netip.Addr]int32, error) {
+	resolved := make(map[netip.Addr]int32, len(overrides))
 	for host, limit := range overrides {
 		addrs, err := addressesOf(host)
 		if err != nil {
 			return nil, fmt.Errorf("max.connections.per.ip.overrides: host %q: %w", host, err)
 		}
 		for _, addr := range addrs {
-			l.overrides[key(addr)] = atMostUnlimited(limit)
+			resolved[key(addr)] = atMostUnlimited(limit)
 		}
 	}
-	return l, nil
+	return resolved, nil
 }
 
 func atMostUnlimited(limit int) int32 {
@@ -86,7 +120,7 @@ func key(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
 // Full reports that max.connections is reached. A shard asks before it accepts and, when full, leaves its listener alone for Pause:
 // clients then wait in the kernel's queue, as they do with Kafka, instead of being refused and coming back at once.
-func (l *Limits) Full() bool { return l.open.Load() >= l.total }
+func (l *Limits) Full() bool { return l.open.Load() >= l.total.Load() }
 
 // Open is the number of connections admitted and not yet left.
 func (l *Limits) Open() int { return int(l.open.Load()) }
@@ -96,7 +130,7 @@ func (l *Limits) Admit(ip netip.Addr) (ConnID, Verdict) {
 	ip = key(ip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open.Load() >= l.total {
+	if l.open.Load() >= l.total.Load() {
 		return 0, OverTotal
 	}
 	limit, ok := l.overrides[ip]

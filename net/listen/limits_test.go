@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -182,5 +183,40 @@ func TestAdmitAllocates(t *testing.T) {
 		l.Leave(ip)
 	}); got != 0 {
 		t.Errorf("allocates %v times", got)
+	}
+}
+
+func TestLimitsAreReplaced(t *testing.T) {
+	l, err := NewLimits(1, Unlimited, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	broken := func(err error) { t.Errorf("set: %v", err) }
+	admit := func(ip netip.Addr, want Verdict) {
+		t.Helper()
+		if _, got := l.Admit(ip); got != want {
+			t.Fatalf("%s: %v, want %v", ip, got, want)
+		}
+	}
+	admit(a, Admitted)
+	admit(a, OverTotal)
+	l.Set(5, 2, map[string]int{"10.0.0.2": 0}, broken)
+	admit(a, Admitted)
+	admit(a, OverPerIP)
+	admit(b, OverPerIP)
+	l.Set(1, Unlimited, nil, broken)
+	if !l.Full() || l.Open() != 2 {
+		t.Fatalf("%d open", l.Open())
+	}
+	done := make(chan error, 1)
+	l.Set(9, Unlimited, map[string]int{"no such host": 1}, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if err == nil || !l.Full() {
+			t.Fatalf("%v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody was told")
 	}
 }

@@ -81,7 +81,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	}
 	c := d.takeFetch()
 	c.request, c.version, c.corr = r, r.Version, r.Correlation
-	c.bytesMax = int64(min(v.MaxBytes, d.node.Broker.FetchBytesMax))
+	c.bytesMax = int64(min(v.MaxBytes, d.node.Broker.Now().FetchBytesMax))
 	c.bytesMin = int64(max(v.MinBytes, 0))
 	c.isolated = v.Isolation == 1
 	wait := min(time.Duration(max(v.MaxWaitMs, 0))*time.Millisecond, pollMax)

@@ -20,7 +20,7 @@ import (
 func (d *Desk) metadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest) {
 	all := req.Topics == nil || r.Version == 0 && len(req.Topics) == 0
 	req.Topics = once(req.Topics)
-	create := !all && d.node.Broker.AutoCreateTopics && (r.Version < 4 || req.AllowAutoTopicCreation)
+	create := !all && d.node.Broker.Now().AutoCreateTopics && (r.Version < 4 || req.AllowAutoTopicCreation)
 	if create {
 		if missing := d.missing(req); len(missing) > 0 {
 			d.createMissing(t, r, req, missing)
@@ -90,7 +90,7 @@ func (d *Desk) createMissing(t *shard.Turn, r *conn.Request, req *kmsg.MetadataR
 
 // defaultTopic is a topic as auto-creation makes it.
 func (d *Desk) defaultTopic(name string) catalog.TopicSpec {
-	b := d.node.Broker
+	b := d.node.Broker.Now()
 	return catalog.TopicSpec{Name: name, ID: newTopicID(), Partitions: b.NumPartitions, ReplicationFactor: b.DefaultReplicationFactor}
 }
 
@@ -117,6 +117,9 @@ func (d *Desk) answerMetadata(t *shard.Turn, r *conn.Request, req *kmsg.Metadata
 	cluster := image.Cluster()
 	resp.ClusterID = &cluster
 	resp.ControllerID = int32(d.node.ID)
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = d.operations(r, onCluster, "")
+	}
 	for _, e := range d.endpoints(r) {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port = int32(e.Node), e.Host, e.Port
@@ -128,20 +131,20 @@ func (d *Desk) answerMetadata(t *shard.Turn, r *conn.Request, req *kmsg.Metadata
 	if all {
 		image.Topics(func(topic *placement.Topic) bool {
 			if d.allowed(r, opDescribe, onTopic, topic.Name) {
-				resp.Topics = append(resp.Topics, d.metadataTopic(r, topic))
+				resp.Topics = append(resp.Topics, d.metadataTopic(r, req, topic))
 			}
 			return true
 		})
 	} else {
 		for i := range req.Topics {
-			resp.Topics = append(resp.Topics, d.metadataNamed(r, image, &req.Topics[i], refused))
+			resp.Topics = append(resp.Topics, d.metadataNamed(r, req, image, &req.Topics[i], refused))
 		}
 	}
 	d.answer(t, r, resp)
 }
 
 // metadataNamed answers one topic asked for by name or by id.
-func (d *Desk) metadataNamed(r *conn.Request, image *placement.Image, want *kmsg.MetadataRequestTopic, refused map[string]wire.ErrorCode) kmsg.MetadataResponseTopic {
+func (d *Desk) metadataNamed(r *conn.Request, req *kmsg.MetadataRequest, image *placement.Image, want *kmsg.MetadataRequestTopic, refused map[string]wire.ErrorCode) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID = want.Topic, want.TopicID
 	id := model.TopicID(want.TopicID)
@@ -169,12 +172,15 @@ func (d *Desk) metadataNamed(r *conn.Request, image *placement.Image, want *kmsg
 		out.ErrorCode = int16(wire.CodeTopicAuthorizationFailed)
 		return out
 	}
-	return d.metadataTopic(r, topic)
+	return d.metadataTopic(r, req, topic)
 }
 
-func (d *Desk) metadataTopic(r *conn.Request, topic *placement.Topic) kmsg.MetadataResponseTopic {
+func (d *Desk) metadataTopic(r *conn.Request, req *kmsg.MetadataRequest, topic *placement.Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = &topic.Name, topic.ID, topic.Internal
+	if req.IncludeTopicAuthorizedOperations {
+		out.AuthorizedOperations = d.operations(r, onTopic, topic.Name)
+	}
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, topic.Partitions())
 	for i := range out.Partitions {
 		p := topic.Partition(int32(i))

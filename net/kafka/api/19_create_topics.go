@@ -84,7 +84,7 @@ func (d *Desk) createExcess(req *kmsg.CreateTopicsRequest) *catalog.Error {
 		case len(topic.ReplicaAssignment) > 0:
 			n = int64(len(topic.ReplicaAssignment))
 		case n == -1:
-			n = int64(d.node.Broker.NumPartitions)
+			n = int64(d.node.Broker.Now().NumPartitions)
 		}
 		total += max(1, n)
 	}
@@ -96,7 +96,7 @@ func (d *Desk) createExcess(req *kmsg.CreateTopicsRequest) *catalog.Error {
 
 // topicSpec turns a request's topic into the catalogue's terms.
 func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (catalog.TopicSpec, *catalog.Error) {
-	b := d.node.Broker
+	b := d.node.Broker.Now()
 	spec := catalog.TopicSpec{Name: in.Topic, ID: newTopicID(), Partitions: in.NumPartitions, ReplicationFactor: in.ReplicationFactor, Configs: map[string]string{}}
 	if len(in.ReplicaAssignment) > 0 {
 		if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
@@ -162,20 +162,21 @@ func (d *Desk) describeCreated(out *kmsg.CreateTopicsResponseTopic, spec *catalo
 	if len(spec.Assignment) > 0 {
 		out.NumPartitions, out.ReplicationFactor = int32(len(spec.Assignment)), int16(len(spec.Assignment[0]))
 	}
+	broker := d.node.Broker.Now()
 	if len(spec.Configs) > 0 {
-		out.Configs = d.describe(spec.Configs)
+		out.Configs = describe(broker, spec.Configs)
 		return
 	}
-	if d.defaults == nil {
-		d.defaults = d.describe(nil)
+	if d.defaultsOf != broker {
+		d.defaultsOf, d.defaults = broker, describe(broker, nil)
 	}
 	out.Configs = d.defaults // shared: nobody changes them
 }
 
 // describe lists a topic's configuration as CreateTopics answers it.
-func (d *Desk) describe(configs map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
+func describe(broker *config.Broker, configs map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	var list []kmsg.CreateTopicsResponseTopicConfig
-	for _, e := range d.node.Broker.Describe(configs) {
+	for _, e := range broker.Describe(configs) {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		value := e.Value
 		c.Name, c.Value, c.ReadOnly, c.Source = e.Name, &value, false, int8(e.Source)

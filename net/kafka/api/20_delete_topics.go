@@ -82,9 +82,9 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 // deleteRefusal is the code for a deletion that is not even proposed.
 func (d *Desk) deleteRefusal(r *conn.Request, name *string, id model.TopicID) wire.ErrorCode {
 	switch {
-	case !d.node.Broker.DeleteTopics && r.Version < 3:
+	case !d.node.Broker.Now().DeleteTopics && r.Version < 3:
 		return wire.CodeInvalidRequest
-	case !d.node.Broker.DeleteTopics:
+	case !d.node.Broker.Now().DeleteTopics:
 		return wire.CodeTopicDeletionDisabled
 	case name == nil && id.IsZero(), name != nil && !id.IsZero():
 		return wire.CodeInvalidRequest

@@ -44,6 +44,32 @@ func (d *Desk) cold(t *shard.Turn, r *conn.Request, api *wire.API) {
 	case *kmsg.InitProducerIDRequest:
 		d.initProducerID(t, r, req)
 	default:
+		d.admin(t, r, req)
+	}
+}
+
+// admin serves what administrators' tools ask.
+func (d *Desk) admin(t *shard.Turn, r *conn.Request, req kmsg.Request) {
+	switch req := req.(type) {
+	case *kmsg.DeleteRecordsRequest:
+		d.deleteRecords(t, r, req)
+	case *kmsg.DescribeConfigsRequest:
+		d.describeConfigs(t, r, req)
+	case *kmsg.AlterConfigsRequest:
+		d.alterConfigs(t, r, req)
+	case *kmsg.DescribeLogDirsRequest:
+		d.describeLogDirs(t, r, req)
+	case *kmsg.CreatePartitionsRequest:
+		d.createPartitions(t, r, req)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		d.incrementalAlterConfigs(t, r, req)
+	case *kmsg.DescribeClusterRequest:
+		d.describeCluster(t, r, req)
+	case *kmsg.DescribeProducersRequest:
+		d.describeProducers(t, r, req)
+	case *kmsg.DescribeTopicPartitionsRequest:
+		d.describeTopicPartitions(t, r, req)
+	default:
 		r.Close(t)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // Node is what the desks of a node share. Immutable once the first desk exists.
 type Node struct {
 	ID      model.NodeID
-	Broker  *config.Broker
+	Broker  *config.Live
 	Control *control.Control
 	Sets    []*partition.Set // by shard
 	Log     *slog.Logger
@@ -47,6 +47,7 @@ type Desk struct {
 	cuts         []fetchCut                             // of the response being written
 	parked       slab.Budget                            // long polls and their partitions
 	defaults     []kmsg.CreateTopicsResponseTopicConfig // of a topic without configuration of its own; made when first asked for
+	defaultsOf   *config.Broker                         // whose they are
 	sessions     sessions
 	stats        Stats
 }
@@ -58,9 +59,11 @@ type Stats struct {
 	Sessions int
 }
 
-// topicEntry caches what a topic's configuration resolves to; it is good as long as the image shows the same topic value.
+// topicEntry caches what a topic's configuration resolves to; it is good as long as the image shows the same topic value and the
+// broker's own configuration is the same.
 type topicEntry struct {
 	topic  *placement.Topic
+	broker *config.Broker // whose defaults it took
 	config config.Topic
 }
 
@@ -70,9 +73,10 @@ const topicsCached = 10_000
 // NewDesk makes the desk of the shard that runs the turn.
 func NewDesk(t *shard.Turn, s *shard.Shard, node *Node) *Desk {
 	d := &Desk{own: shard.Own(t), node: node, shard: s, topics: make(map[model.TopicID]*topicEntry)}
-	d.parked.Limit = node.Broker.Pinion.ParkedBytes
+	broker := node.Broker.Now()
+	d.parked.Limit = broker.Pinion.ParkedBytes
 	d.stats.Errors = make(map[wire.ErrorCode]uint64)
-	d.sessions.init(int(node.Broker.FetchSessionSlots)/max(1, len(node.Sets)), sessionBytesMax, t.Shard(), len(node.Sets))
+	d.sessions.init(int(broker.FetchSessionSlots)/max(1, len(node.Sets)), sessionBytesMax, t.Shard(), len(node.Sets))
 	return d
 }
 
@@ -123,18 +127,19 @@ func (d *Desk) count(code wire.ErrorCode) {
 
 // config resolves a topic's configuration.
 func (d *Desk) config(topic *placement.Topic) *config.Topic {
-	if e := d.topics[topic.ID]; e != nil && e.topic == topic {
+	broker := d.node.Broker.Now()
+	if e := d.topics[topic.ID]; e != nil && e.topic == topic && e.broker == broker {
 		return &e.config
 	}
-	c, err := d.node.Broker.Topic(topic.Configs)
+	c, err := broker.Topic(topic.Configs)
 	if err != nil {
 		d.node.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
-		c, _ = d.node.Broker.Topic(nil)
+		c, _ = broker.Topic(nil)
 	}
 	if len(d.topics) >= topicsCached {
 		clear(d.topics)
 	}
-	e := &topicEntry{topic, c}
+	e := &topicEntry{topic, broker, c}
 	d.topics[topic.ID] = e
 	return &e.config
 }

@@ -24,6 +24,7 @@ var partitionErrors = [...]wire.ErrorCode{
 	partition.TimedOut:           wire.CodeNotEnoughReplicasAfterAppend,
 	partition.TooLarge:           wire.CodeRecordListTooLarge,
 	partition.NoTimestamp:        wire.CodeNone, // an answer of offset -1, not an error
+	partition.Undeletable:        wire.CodePolicyViolation,
 }
 
 func partitionError(c partition.Code) wire.ErrorCode { return partitionErrors[c] }
@@ -69,6 +70,7 @@ var catalogErrors = map[catalog.Code]wire.ErrorCode{
 	catalog.TooLarge:                 wire.CodePolicyViolation,
 	catalog.LimitReached:             wire.CodePolicyViolation,
 	catalog.NotLeader:                wire.CodeNotController,
+	catalog.Changed:                  wire.CodeRequestTimedOut, // after many tries; worth another
 	catalog.Stopped:                  wire.CodeRequestTimedOut,
 }
 

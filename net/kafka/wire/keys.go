@@ -9,8 +9,18 @@ const (
 	KeyAPIVersions          int16 = 18
 	KeyCreateTopics         int16 = 19
 	KeyDeleteTopics         int16 = 20
+	KeyDeleteRecords        int16 = 21
 	KeyInitProducerID       int16 = 22
 	KeyOffsetForLeaderEpoch int16 = 23
+
+	KeyDescribeConfigs         int16 = 32
+	KeyAlterConfigs            int16 = 33
+	KeyDescribeLogDirs         int16 = 35
+	KeyCreatePartitions        int16 = 37
+	KeyIncrementalAlterConfigs int16 = 44
+	KeyDescribeCluster         int16 = 60
+	KeyDescribeProducers       int16 = 61
+	KeyDescribeTopicPartitions int16 = 75
 )
 
 // Chosen here: how large a frame of a key may be, in bytes after the length field.
@@ -47,12 +57,21 @@ var Keys = [...]API{
 	{Key: KeyAPIVersions, Name: "ApiVersions", AdvertiseMin: 0, Min: 0, Max: 4, Flexible: 3, frameBytesMax: frameBytesSmall},
 	{Key: KeyCreateTopics, Name: "CreateTopics", AdvertiseMin: 2, Min: 2, Max: 7, Flexible: 5, frameBytesMax: frameBytesWide},
 	{Key: KeyDeleteTopics, Name: "DeleteTopics", AdvertiseMin: 1, Min: 1, Max: 6, Flexible: 4, frameBytesMax: frameBytesSmall},
+	{Key: KeyDeleteRecords, Name: "DeleteRecords", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyInitProducerID, Name: "InitProducerId", AdvertiseMin: 0, Min: 0, Max: 5, Flexible: 2, frameBytesMax: frameBytesSmall},
 	{Key: KeyOffsetForLeaderEpoch, Name: "OffsetForLeaderEpoch", AdvertiseMin: 2, Min: 2, Max: 4, Flexible: 4, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeConfigs, Name: "DescribeConfigs", AdvertiseMin: 1, Min: 1, Max: 4, Flexible: 4, frameBytesMax: frameBytesWide},
+	{Key: KeyAlterConfigs, Name: "AlterConfigs", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", AdvertiseMin: 1, Min: 1, Max: 5, Flexible: 2, frameBytesMax: frameBytesWide},
+	{Key: KeyCreatePartitions, Name: "CreatePartitions", AdvertiseMin: 0, Min: 0, Max: 3, Flexible: 2, frameBytesMax: frameBytesWide},
+	{Key: KeyIncrementalAlterConfigs, Name: "IncrementalAlterConfigs", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 1, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeCluster, Name: "DescribeCluster", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
+	{Key: KeyDescribeProducers, Name: "DescribeProducers", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeTopicPartitions, Name: "DescribeTopicPartitions", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 }
 
 // keyMax is the largest key in the table.
-const keyMax = KeyOffsetForLeaderEpoch
+const keyMax = KeyDescribeTopicPartitions
 
 // rows finds a key's row: index in Keys plus one, zero where there is none.
 var rows = indexKeys()

@@ -36,6 +36,9 @@ func walk(key, version int16, body []byte, budget int) (walker, Fault) {
 	return w, FaultNone
 }
 
+// What stands before a structure that may be null. Fixed by the protocol.
+const absent, present int8 = -1, 1
+
 // walker is one pass over a body.
 type walker struct {
 	r        reader
@@ -76,6 +79,21 @@ func (w *walker) field(f *field) {
 		w.text(f)
 	case kindArray:
 		w.array(f)
+	case kindOptional:
+		w.optional(f)
+	}
+}
+
+// optional passes over a structure that may be null.
+func (w *walker) optional(f *field) {
+	b := w.r.take(1)
+	switch {
+	case w.r.fault != FaultNone || int8(b[0]) == absent:
+	case int8(b[0]) != present:
+		w.r.fail(FaultNull)
+	default:
+		w.spend(f.elementBytes)
+		w.structure(f.elements)
 	}
 }
 

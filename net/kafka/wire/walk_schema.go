@@ -17,6 +17,7 @@ const (
 	kindFixed kind = iota // a number, a bool or an id
 	kindText
 	kindArray
+	kindOptional // a structure behind a byte that says whether it is there
 )
 
 type field struct {
@@ -56,6 +57,11 @@ func bareListOf[T any](element field) field {
 	return f
 }
 
+// maybeOne is a structure that kmsg decodes into *T, null in every version.
+func maybeOne[T any](elements ...field) field {
+	return field{kind: kindOptional, to: never, nullFrom: 0, elementBytes: int(reflect.TypeFor[T]().Size()), elements: elements}
+}
+
 func (f field) since(version int16) field { f.from = version; return f }
 func (f field) until(version int16) field { f.to = version; return f }
 func (f field) null(version int16) field  { f.nullFrom = version; return f }
@@ -67,7 +73,7 @@ func (f *field) bytesMin(version int16, flexible bool) int {
 		return 0
 	case f.kind == kindFixed:
 		return f.wireBytes
-	case flexible:
+	case flexible, f.kind == kindOptional:
 		return 1
 	case f.kind == kindText:
 		return 2
@@ -141,6 +147,16 @@ var schemas = [keyMax + 1][]field{
 		).since(6),
 		integer32(), // timeout
 	},
+	KeyDeleteRecords: {
+		listOf[kmsg.DeleteRecordsRequestTopic](
+			text(),
+			listOf[kmsg.DeleteRecordsRequestTopicPartition](
+				integer32(), // index
+				integer64(), // offset
+			),
+		),
+		integer32(), // timeout
+	},
 	KeyInitProducerID: {
 		text().null(0),       // transactional id
 		integer32(),          // transaction timeout
@@ -156,6 +172,74 @@ var schemas = [keyMax + 1][]field{
 				integer32(), // current leader epoch
 				integer32(), // leader epoch
 			),
+		),
+	},
+	KeyDescribeConfigs: {
+		listOf[kmsg.DescribeConfigsRequestResource](
+			integer8(), // resource type
+			text(),
+			bareListOf[string](text()).null(0), // keys
+		),
+		flag(),          // with synonyms
+		flag().since(3), // with documentation
+	},
+	KeyAlterConfigs: {
+		listOf[kmsg.AlterConfigsRequestResource](
+			integer8(), // resource type
+			text(),
+			listOf[kmsg.AlterConfigsRequestResourceConfig](
+				text(),
+				text().null(0),
+			),
+		),
+		flag(), // validate only
+	},
+	KeyDescribeLogDirs: {
+		listOf[kmsg.DescribeLogDirsRequestTopic](
+			text(),
+			bareListOf[int32](integer32()),
+		).null(0),
+	},
+	KeyCreatePartitions: {
+		listOf[kmsg.CreatePartitionsRequestTopic](
+			text(),
+			integer32(), // count
+			listOf[kmsg.CreatePartitionsRequestTopicAssignment](
+				bareListOf[int32](integer32()),
+			).null(0),
+		),
+		integer32(), // timeout
+		flag(),      // validate only
+	},
+	KeyIncrementalAlterConfigs: {
+		listOf[kmsg.IncrementalAlterConfigsRequestResource](
+			integer8(), // resource type
+			text(),
+			listOf[kmsg.IncrementalAlterConfigsRequestResourceConfig](
+				text(),
+				integer8(), // operation
+				text().null(0),
+			),
+		),
+		flag(), // validate only
+	},
+	KeyDescribeCluster: {
+		flag(),              // with operations
+		integer8().since(1), // endpoint type
+		flag().since(2),     // fenced brokers too
+	},
+	KeyDescribeProducers: {
+		listOf[kmsg.DescribeProducersRequestTopic](
+			text(),
+			bareListOf[int32](integer32()),
+		),
+	},
+	KeyDescribeTopicPartitions: {
+		listOf[kmsg.DescribeTopicPartitionsRequestTopic](text()),
+		integer32(), // partitions at most
+		maybeOne[kmsg.DescribeTopicPartitionsRequestCursor](
+			text(),
+			integer32(), // partition
 		),
 	},
 }

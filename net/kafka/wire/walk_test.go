@@ -142,6 +142,8 @@ func (s *smallestWriter) fields(fields []field, array, count int) {
 			s.b = append(s.b, make([]byte, f.wireBytes)...)
 		case f.kind == kindText:
 			s.b = appendText(s.b, "", s.flexible)
+		case f.kind == kindOptional:
+			s.b = append(s.b, 0xff)
 		case i != array:
 			s.b = appendCount(s.b, 0, s.flexible)
 		default:
@@ -195,6 +197,8 @@ func TestWalkRefuses(t *testing.T) {
 		{"four billion tags", KeyAPIVersions, 3, append([]byte{1, 1}, flexible...), FaultCount},
 		{"empty body", KeyCreateTopics, 7, nil, FaultShort},
 		{"elements without room for their tags", KeyDeleteTopics, 6, append([]byte{3}, make([]byte, 35)...), FaultCount},
+		{"cursor neither absent nor present", KeyDescribeTopicPartitions, 0, []byte{1, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0}, FaultNull},
+		{"cursor cut off", KeyDescribeTopicPartitions, 0, []byte{1, 0, 0, 0, 0, 1, 5}, FaultLength},
 		{"more ids than bytes", KeyDeleteTopics, 6, append([]byte{3}, make([]byte, 20)...), FaultCount},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"path/filepath"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pinion/disk/device"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+	"pinion/net/conn"
+	"pinion/net/kafka/wire"
+)
+
+// DescribeLogDirs (key 35) tells how large this node's replicas are and how much room their directory has; clients ask every broker and
+// add up. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
+// answer, 4 the size of the volume (KIP-827), 5 whether the directory is cordoned (KIP-1066), which it never is here.
+
+// logDirsCall is one DescribeLogDirs request on its home shard.
+type logDirsCall struct {
+	shard.Letter
+	desk    *Desk
+	request *conn.Request
+	dir     string
+	asks    []*partition.SizesAsk // by owner; nil where the request needs none
+	places  []sizedPlace
+	left    int
+	resp    *kmsg.DescribeLogDirsResponse
+}
+
+// sizedPlace is one partition of the answer, in order of topic and index.
+type sizedPlace struct {
+	topic *placement.Topic
+	owner model.ShardID
+	at    int // place in that owner's ask
+}
+
+func (d *Desk) describeLogDirs(t *shard.Turn, r *conn.Request, req *kmsg.DescribeLogDirsRequest) {
+	resp := kmsg.NewPtrDescribeLogDirsResponse()
+	r.FreeBody(t)
+	if !d.allowed(r, opDescribe, onCluster, "") {
+		resp.ErrorCode = int16(wire.CodeClusterAuthorizationFailed)
+		d.count(wire.CodeClusterAuthorizationFailed)
+		d.answer(t, r, resp)
+		return
+	}
+	c := &logDirsCall{desk: d, request: r, dir: d.node.Broker.Now().LogDirs[0], resp: resp, asks: make([]*partition.SizesAsk, len(d.node.Sets)), left: 1}
+	image := d.image()
+	if req.Topics == nil {
+		image.Topics(func(topic *placement.Topic) bool {
+			for i := range topic.Partitions() {
+				c.add(topic, i)
+			}
+			return true
+		})
+	}
+	seen := map[model.Partition]bool{} // the answer has each partition once
+	for i := range req.Topics {
+		topic := image.TopicCalled(req.Topics[i].Topic)
+		for _, index := range req.Topics[i].Partitions {
+			if topic == nil || topic.Partition(index) == nil || seen[model.Partition{Topic: topic.ID, Index: index}] {
+				continue
+			}
+			seen[model.Partition{Topic: topic.ID, Index: index}] = true
+			c.add(topic, index)
+		}
+	}
+	for owner, ask := range c.asks {
+		if ask != nil {
+			ask.Home, ask.To, ask.Caller = t.Shard(), d.node.Sets[owner], c
+			c.left++
+			t.Expect(1)
+			t.Ask(model.ShardID(owner), ask)
+		}
+	}
+	c.home(t)
+}
+
+// add takes a partition into the request to its owner, if this node has it.
+func (c *logDirsCall) add(topic *placement.Topic, index int32) {
+	owner := topic.Partition(index).ShardOn(c.desk.node.ID)
+	if owner < 0 || int(owner) >= len(c.asks) {
+		return
+	}
+	ask := c.asks[owner]
+	if ask == nil {
+		ask = &partition.SizesAsk{}
+		c.asks[owner] = ask
+	}
+	c.places = append(c.places, sizedPlace{topic, owner, len(ask.Parts)})
+	ask.Parts = append(ask.Parts, partition.Sized{Partition: model.Partition{Topic: topic.ID, Index: index}})
+}
+
+// Measured takes one owner's answer home.
+func (c *logDirsCall) Measured(t *shard.Turn, _ *partition.SizesAsk) {
+	t.Expect(-1)
+	c.home(t)
+}
+
+// home counts an answer; the last one sends a helper, because asking a file system for its size may wait.
+func (c *logDirsCall) home(t *shard.Turn) {
+	if c.left--; c.left == 0 {
+		t.Help(c)
+	}
+}
+
+// Run puts the answer together.
+func (c *logDirsCall) Run() {
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Dir = c.dir
+	if path, err := filepath.Abs(c.dir); err == nil {
+		dir.Dir = path
+	}
+	total, free, err := device.Space(c.dir)
+	if err != nil {
+		dir.ErrorCode = int16(wire.CodeKafkaStorageError)
+		c.resp.Dirs = append(c.resp.Dirs, dir)
+		return
+	}
+	dir.TotalBytes, dir.UsableBytes = total, free
+	var last *placement.Topic
+	for _, place := range c.places {
+		if place.topic != last {
+			topic := kmsg.NewDescribeLogDirsResponseDirTopic()
+			topic.Topic = place.topic.Name
+			dir.Topics = append(dir.Topics, topic)
+			last = place.topic
+		}
+		sized := &c.asks[place.owner].Parts[place.at]
+		part := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+		part.Partition, part.Size = sized.Partition.Index, sized.Bytes
+		topic := &dir.Topics[len(dir.Topics)-1]
+		topic.Partitions = append(topic.Partitions, part)
+	}
+	c.resp.Dirs = append(c.resp.Dirs, dir)
+}
+
+// Deliver answers, back on the home shard.
+func (c *logDirsCall) Deliver(t *shard.Turn) {
+	c.desk.count(wire.ErrorCode(c.resp.Dirs[0].ErrorCode))
+	c.desk.answer(t, c.request, c.resp)
+}
