@@ -61,8 +61,8 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	done; \
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-demo: build ## a broker in a temporary folder, one topic, three records there and back
-	@.ci/demo bin/pinion
+demo: build test-tools ## 1 GB of this machine's text through kcat and franz-go and back, sums compared; make demo ARGS='-bytes 100000000'
+	@$(GO) run ./bench/demo -pinion bin/pinion $(ARGS)
 
 clean: ## what the targets above made
 	rm -rf bin
