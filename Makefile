@@ -32,10 +32,10 @@ test: test-tools ## all tests, and a count of those that were skipped
 	@mkdir -p bin
 	@$(GO) test -v ./... >bin/test.log 2>&1; code=$$?; \
 	if [ $$code -eq 0 ]; then grep -E '^ok ' bin/test.log; \
-	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?)' bin/test.log; fi; \
+	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?|ok )|\[rapid\] OK' bin/test.log; fi; \
 	skipped=$$(grep -cE '^ *--- SKIP' bin/test.log); \
 	echo "$$(grep -cE '^ *--- PASS' bin/test.log) passed, $$(grep -cE '^ *--- FAIL' bin/test.log) failed, $$skipped skipped (bin/test.log)"; \
-	if [ $$skipped -gt 0 ]; then grep -A1 -E '^ *--- SKIP' bin/test.log | grep -v '^--$$'; fi; \
+	if [ $$skipped -gt 0 ]; then grep -B1 -E '^ *--- SKIP' bin/test.log | grep -v '^--$$'; fi; \
 	exit $$code
 
 # The tools are looked for by the command they bring; each package is called as its command is. strace only watches our own processes.

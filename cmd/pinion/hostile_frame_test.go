@@ -80,7 +80,9 @@ func aRequest(key, version int16, topic string, id [16]byte) kmsg.Request {
 		r.Topics, r.ReplicaID = append(r.Topics, entry), -2
 		req = r
 	default:
-		panic(fmt.Sprintf("no request for key %d", key))
+		if req = adminRequest(key, topic); req == nil {
+			panic(fmt.Sprintf("no request for key %d", key))
+		}
 	}
 	req.SetVersion(version)
 	return req
