@@ -114,7 +114,7 @@ func (s *Shard) run(cpu int) {
 		began := s.clock.Now().Mono
 		s.pass(n)
 		woke = s.clock.Now().Mono
-		s.stats.turned(woke.Sub(began))
+		s.stats.Turns.Observe(woke.Sub(began))
 	}
 }
 

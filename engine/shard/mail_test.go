@@ -106,7 +106,7 @@ func TestOwnMailEndsWithTheTurnAndNextTurnDoesNot(t *testing.T) {
 	set := startSet(t, 1)
 	var began, asked, chained, later uint64
 	done := make(chan struct{})
-	turn := func(t *Turn) uint64 { return t.Stats().Turns }
+	turn := turnCount
 	set.Shard(0).Visit(func(t *Turn) {
 		began = turn(t)
 		t.Ask(0, &parcel{do: func(t *Turn) {
@@ -266,8 +266,8 @@ func TestRoomsEndTheTurnTogether(t *testing.T) {
 	var turns uint64
 	on(t, set, 0, func(t *Turn) {
 		first.more, second.more = 1, 2
-		turns = t.Stats().Turns
-		t.NextTurn(&parcel{do: func(t *Turn) { turns = t.Stats().Turns - turns }})
+		turns = turnCount(t)
+		t.NextTurn(&parcel{do: func(t *Turn) { turns = turnCount(t) - turns }})
 	})
 	on(t, set, 0, func(*Turn) {})
 	on(t, set, 0, func(*Turn) {
@@ -294,4 +294,10 @@ func TestMailAllocatesNothing(t *testing.T) {
 			t.Errorf("%v allocations", n)
 		}
 	})
+}
+
+// turnCount is how many turns the shard has ended.
+func turnCount(t *Turn) uint64 {
+	st := t.Stats()
+	return st.Turns.Total()
 }

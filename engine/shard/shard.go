@@ -107,11 +107,13 @@ func (s *Shard) Post(m Mail) {
 	s.wake()
 }
 
-func (s *Shard) wake() {
+func (s *Shard) wake() bool {
 	// The load keeps the common case, an awake shard, free of a contended write.
 	if s.sleeping.Load() && s.sleeping.CompareAndSwap(true, false) {
 		ring(s.bell)
+		return true
 	}
+	return false
 }
 
 // Watch reports the readiness of fd to the source, edge triggered, until Unwatch.
@@ -222,7 +224,9 @@ func (s *Shard) ringPeers() {
 	for i, mailed := range s.mailed {
 		if mailed {
 			s.mailed[i] = false
-			s.peers[i].wake()
+			if s.peers[i].wake() {
+				s.stats.Doorbells++
+			}
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestTimerArmedForNowFiresInTheNextTurn(t *testing.T) {
 	done := make(chan struct{})
 	var again alarm
 	again = func(t *Turn, timer *Timer) {
-		turns = append(turns, t.Stats().Turns)
+		turns = append(turns, turnCount(t))
 		if len(turns) == 5 {
 			close(done)
 			return

@@ -43,13 +43,18 @@ func (t *Turn) post(to model.ShardID, m Mail, l laneKind) {
 	s.mailed[to] = true
 }
 
+// Read reads the clock again, for what has to be timed within a turn.
+func (t *Turn) Read() clock.Now { return t.shard.clock.Now() }
+
 // Help runs the job on a helper that opens, reserves, rolls or syncs files; these are short and others wait for them.
 func (t *Turn) Help(job Job) {
+	t.shard.stats.Jobs++
 	t.shard.errands = append(t.shard.errands, errand{job, t.shard})
 }
 
 // HelpBulk runs the job on a helper for long work: cold reads, large validations, deletions.
 func (t *Turn) HelpBulk(job Job) {
+	t.shard.stats.Jobs++
 	t.shard.bulkErrands = append(t.shard.bulkErrands, errand{job, t.shard})
 }
 

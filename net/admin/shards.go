@@ -29,7 +29,7 @@ func (t *ShardStats) numbers() []*uint64 {
 		&t.BusyNanos,
 		&t.RequestBytesUsed, &t.RequestBytesLimit, &t.ResponseBytesUsed, &t.ResponseBytesLimit, &t.ParkedBytesUsed, &t.ParkedBytesLimit,
 		&t.Parked,
-		&t.MailSent, &t.MailDeferred, &t.Doorbells,
+		&t.MailTaken, &t.Doorbells,
 		&t.HelperJobs, &t.HelperWaiting, &t.ColdReads,
 		&t.Partitions, &t.Leaders,
 	}
@@ -119,8 +119,7 @@ func writeShardDetail(p *page, s *scrape) {
 		{"pinion_shard_connections_accepted_total", "Connections accepted.", func(t *ShardStats) uint64 { return t.ConnectionsAccepted }},
 		{"pinion_shard_socket_received_bytes_total", "Bytes read from clients.", func(t *ShardStats) uint64 { return t.SocketBytesIn }},
 		{"pinion_shard_socket_sent_bytes_total", "Bytes written to clients.", func(t *ShardStats) uint64 { return t.SocketBytesOut }},
-		{"pinion_shard_mail_sent_total", "Mail to other shards.", func(t *ShardStats) uint64 { return t.MailSent }},
-		{"pinion_shard_mail_deferred_total", "Asks that waited for room in a ring.", func(t *ShardStats) uint64 { return t.MailDeferred }},
+		{"pinion_shard_mail_total", "Mail the shard took.", func(t *ShardStats) uint64 { return t.MailTaken }},
 		{"pinion_shard_doorbells_total", "Sleeping shards woken.", func(t *ShardStats) uint64 { return t.Doorbells }},
 		{"pinion_shard_helper_jobs_total", "Jobs helpers have done.", func(t *ShardStats) uint64 { return t.HelperJobs }},
 		{"pinion_shard_cold_reads_total", "Reads that missed the page cache.", func(t *ShardStats) uint64 { return t.ColdReads }},

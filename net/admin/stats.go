@@ -54,7 +54,7 @@ type ShardStats struct {
 	Parked uint64
 
 	// Mail to other shards: entries sent, asks that had to wait for room, doorbells rung.
-	MailSent, MailDeferred, Doorbells uint64
+	MailTaken, Doorbells uint64
 
 	// Work given to helpers: jobs done and jobs waiting now; reads that missed the page cache.
 	HelperJobs, HelperWaiting uint64

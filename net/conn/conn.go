@@ -67,7 +67,11 @@ func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
 	id, verdict := h.options.Limits.Admit(peer.Addr())
 	if verdict != listen.Admitted {
 		unix.Close(fd)
-		h.stats.RefusedLimit++
+		if verdict == listen.OverTotal {
+			h.stats.RefusedTotal++
+		} else {
+			h.stats.RefusedPerIP++
+		}
 		return
 	}
 	c := &Conn{own: shard.Own(t), hub: h, id: id, fd: fd, peer: peer, endpoint: d.endpoint, writable: true, heard: t.Now().Mono}

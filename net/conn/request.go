@@ -1,6 +1,9 @@
 package conn
 
 import (
+	"time"
+
+	"pinion/engine/clock"
 	"pinion/engine/must"
 	"pinion/engine/shard"
 	"pinion/engine/slab"
@@ -15,6 +18,7 @@ type Request struct {
 	block *slab.Block
 	reply Reply
 	done  bool
+	began clock.Mono
 	owed  int64    // charged to the response budget for a reply on the heap
 	next  *Request // hub's free list
 }
@@ -31,7 +35,7 @@ type Reply interface {
 func (c *Conn) start(t *shard.Turn, frame []byte, block *slab.Block) {
 	h := c.hub
 	r := h.takeRequest()
-	r.conn, r.block = c, block
+	r.conn, r.block, r.began = c, block, t.Now().Mono
 	c.slots[(c.first+c.inFlight)%inFlightMax] = r
 	c.inFlight++
 	header, err := wire.ParseHeader(frame)
@@ -151,8 +155,21 @@ func (r *Request) drop(t *shard.Turn) {
 	r.conn.hub.freeRequest(r)
 }
 
+func (st *Stats) answered(key int16, took time.Duration) {
+	switch key {
+	case wire.KeyProduce:
+		st.ProduceTimes.Observe(took)
+	case wire.KeyFetch:
+		st.FetchTimes.Observe(took)
+	}
+}
+
 // emit moves finished replies, in order, into the output.
 func (c *Conn) emit(t *shard.Turn) {
+	if c.inFlight == 0 || !c.slots[c.first].done {
+		return
+	}
+	now := t.Read().Mono
 	for c.inFlight > 0 && c.slots[c.first].done {
 		r := c.slots[c.first]
 		c.slots[c.first] = nil
@@ -161,7 +178,8 @@ func (c *Conn) emit(t *shard.Turn) {
 		if r.Key != wire.KeyProduce {
 			c.others--
 		}
-		c.heard = t.Now().Mono
+		c.heard = now
+		c.hub.stats.answered(r.Key, now.Sub(r.began))
 		w := &c.hub.writer
 		*w = Writer{conn: c, owed: r.owed}
 		if r.reply != nil {

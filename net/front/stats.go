@@ -9,6 +9,7 @@ import (
 	"pinion/engine/shard"
 	"pinion/net/admin"
 	"pinion/net/conn"
+	"pinion/net/kafka/api"
 	"pinion/net/kafka/wire"
 	"pinion/net/listen"
 )
@@ -50,9 +51,10 @@ func (g *Gauge) Stats(i int) admin.ShardStats {
 // read runs on the shard.
 func (f *Front) read(t *shard.Turn, i int, out *admin.ShardStats) {
 	loop := t.Stats()
-	out.BusyNanos = uint64(loop.Busy)
-	out.Turns = admin.Buckets{Count: loop.Times, Nanos: uint64(loop.Busy)}
-	out.MailSent = loop.Mail
+	out.BusyNanos = uint64(loop.Turns.Sum)
+	out.Turns = buckets(&loop.Turns)
+	out.MailTaken, out.Doorbells = loop.Mail, loop.Doorbells
+	out.HelperJobs, out.HelperWaiting = loop.Jobs, uint64(loop.Waiting)
 	hub := f.hubs[i].Stats(t)
 	readHub(&hub, out)
 	desk := f.desks[i].Stats(t)
@@ -62,6 +64,18 @@ func (f *Front) read(t *shard.Turn, i int, out *admin.ShardStats) {
 	out.ParkedBytesUsed, out.ParkedBytesLimit = uint64(desk.Parked.Used()), uint64(desk.Parked.Limit)
 	set := f.broker.Sets[i].Stats(t)
 	readSet(&set, out)
+	readDesk(&desk, out)
+}
+
+func buckets(times *shard.Times) admin.Buckets {
+	return admin.Buckets{Count: times.Count, Nanos: uint64(times.Sum)}
+}
+
+func readDesk(desk *api.Stats, out *admin.ShardStats) {
+	out.Parked = uint64(desk.Polls)
+	out.Topics.ProduceRequests, out.Topics.ProduceFailed = desk.Produced, desk.ProduceFailed
+	out.Topics.InvalidRecords, out.Topics.BytesRejected = desk.Invalid, desk.BytesRejected
+	out.Topics.FetchRequests, out.Topics.FetchFailed = desk.Fetched, desk.FetchFailed
 }
 
 func readHub(hub *conn.Stats, out *admin.ShardStats) {
@@ -71,7 +85,8 @@ func readHub(hub *conn.Stats, out *admin.ShardStats) {
 	out.SocketBytesIn, out.SocketBytesOut = hub.BytesIn, hub.BytesOut
 	out.Connections = uint64(hub.Connections)
 	out.ConnectionsAccepted, out.ConnectionsClosed = hub.Accepted, hub.Closed
-	out.RefusedPerIP, out.RefusedExhausted = hub.RefusedLimit, hub.RefusedExhausted
+	out.RefusedTotal, out.RefusedPerIP, out.RefusedExhausted = hub.RefusedTotal, hub.RefusedPerIP, hub.RefusedExhausted
+	out.ProduceTime, out.FetchTime = buckets(&hub.ProduceTimes), buckets(&hub.FetchTimes)
 	for kind := range listen.KindCount {
 		out.Rejects[kind] = hub.Rejects[kind]
 	}
@@ -85,7 +100,6 @@ func readHub(hub *conn.Stats, out *admin.ShardStats) {
 func readSet(set *partition.Stats, out *admin.ShardStats) {
 	out.Partitions, out.Leaders = uint64(set.Partitions), uint64(set.Partitions-set.Failed)
 	out.Topics.MessagesIn, out.Topics.BytesIn = set.Records, set.BytesIn
-	out.Topics.ProduceRequests = set.Batches
 }
 
 // Cluster reads the catalogue's image.

@@ -177,6 +177,8 @@ func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic
 				c.left++
 				c.lend(p)
 				c.post(t, p)
+			} else {
+				d.invalid(p)
 			}
 			return
 		}
@@ -186,6 +188,12 @@ func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic
 	c.left++
 	c.lend(p)
 	c.slow.waiting = true
+}
+
+// invalid counts a batch that was refused before it was asked for.
+func (d *Desk) invalid(p *producePart) {
+	d.stats.Invalid++
+	d.stats.BytesRejected += uint64(len(p.ask.Batch))
 }
 
 // accept takes a verdict: the batch becomes the ask's, mended where Kafka mends, or the part gets its error.
@@ -317,9 +325,11 @@ func (c *produceCall) answered(t *shard.Turn) {
 		must.Failf("produce answered more often than asked")
 	}
 	d := c.desk
+	d.stats.Produced += uint64(len(c.parts))
 	for i := range c.parts {
 		if c.parts[i].code != wire.CodeNone {
 			c.failed = true
+			d.stats.ProduceFailed++
 			d.count(c.parts[i].code)
 		}
 	}
@@ -374,6 +384,7 @@ func (j *slowJob) Deliver(t *shard.Turn) {
 			c.post(t, p)
 			continue
 		}
+		c.desk.invalid(p)
 		p.unlend(t)
 		c.answered(t)
 	}

@@ -112,6 +112,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	}
 	t.Arm(&c.timer, c.deadline.Sub(t.Now().Mono), c)
 	c.client().poll = c
+	d.stats.Polls++
 	c.round(t, c.wait)
 }
 
@@ -170,6 +171,7 @@ func (d *Desk) addPart(t *shard.Turn, c *fetchCall, topic *placement.Topic, name
 
 func (p *fetchPart) refuse(c *fetchCall, code wire.ErrorCode) {
 	p.code, c.failed = code, true
+	c.desk.stats.FetchFailed++
 	c.desk.count(code)
 }
 
@@ -293,15 +295,19 @@ func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
 // respond fixes the answer and hands it to the connection.
 func (c *fetchCall) respond(t *shard.Turn) {
 	c.over = true
-	c.client().poll = nil
+	if client := c.client(); client.poll == c {
+		client.poll = nil
+		c.desk.stats.Polls--
+	}
 	t.Disarm(&c.timer)
 	c.detach(t)
 	c.cut()
 	if c.session != nil {
 		c.session.answer(c)
 	}
+	c.desk.stats.Fetched += uint64(len(c.parts))
 	for _, leg := range c.legs {
-		if leg != nil {
+		if leg != nil && leg.state == legHeld {
 			c.countErrors(leg)
 		}
 	}
@@ -323,8 +329,9 @@ func (c *fetchCall) detach(t *shard.Turn) {
 
 func (c *fetchCall) countErrors(leg *fetchLeg) {
 	for i := range leg.ask.Parts {
-		if leg.state == legHeld {
-			c.desk.count(partitionError(leg.ask.Parts[i].Code))
+		if code := leg.ask.Parts[i].Code; code != partition.OK {
+			c.desk.stats.FetchFailed++
+			c.desk.count(partitionError(code))
 		}
 	}
 }

@@ -55,6 +55,12 @@ type Desk struct {
 // Stats are a desk's counters.
 type Stats struct {
 	Errors   map[wire.ErrorCode]uint64 // by code, of partitions and of whole requests
+	// Partitions of Produce and Fetch requests answered, and those of them with an error; batches that validation refused, and all
+	// their bytes; polls that wait now.
+	Produced, ProduceFailed uint64
+	Fetched, FetchFailed    uint64
+	Invalid, BytesRejected  uint64
+	Polls                   int
 	Parked   slab.Budget
 	Sessions int
 }
@@ -109,7 +115,8 @@ func (d *Desk) Admit(*shard.Turn, *conn.Conn) conn.Attachment { return &client{}
 // Stats copies the counters.
 func (d *Desk) Stats(t *shard.Turn) Stats {
 	d.own.Check(t)
-	st := Stats{Errors: make(map[wire.ErrorCode]uint64, len(d.stats.Errors)), Parked: d.parked, Sessions: len(d.sessions.byID)}
+	st := d.stats
+	st.Errors, st.Parked, st.Sessions = make(map[wire.ErrorCode]uint64, len(d.stats.Errors)), d.parked, len(d.sessions.byID)
 	for code, n := range d.stats.Errors {
 		st.Errors[code] = n
 	}
