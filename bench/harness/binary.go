@@ -42,7 +42,7 @@ func buildBinary() (string, error) {
 	if must.Deep {
 		args = append(args, "-tags", "checks")
 	}
-	if raced {
+	if Raced {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, "./cmd/pinion")...)

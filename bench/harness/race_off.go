@@ -2,5 +2,5 @@
 
 package harness
 
-// raced reports whether this program has the race detector.
-const raced = false
+// Raced reports whether this program has the race detector.
+const Raced = false

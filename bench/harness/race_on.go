@@ -2,4 +2,5 @@
 
 package harness
 
-const raced = true
+// Raced reports whether this program has the race detector.
+const Raced = true

@@ -37,7 +37,7 @@ func TestIdleConnectionsCostNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d idle connections: %.2f %% of a core, %d KiB resident", connections, 100*best, mustUsage(t, b).Resident>>10)
-	if best >= 0.005 {
+	if best >= 0.005 && !harness.Raced { // the detector's own upkeep costs about as much
 		t.Errorf("%d idle connections cost %.2f %% of a core, want less than 0.5 %%", connections, 100*best)
 	}
 }
