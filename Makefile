@@ -1,5 +1,5 @@
 # One page of targets; `make help` lists them. Everything runs offline once the modules are in the cache, except that `make test`
-# installs two tools the black-box tests use when they are missing and it may.
+# installs two tools the black-box tests use when they are missing and it may, and, once, the clients of bench/families.
 
 GO       ?= go
 FUZZTIME ?= 1m
@@ -9,7 +9,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools race fuzz demo run clean
+.PHONY: help build check test test-tools clients race fuzz demo run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -25,13 +25,14 @@ check: ## format, vet, house rules, module hashes
 	if [ -n "$$unformatted" ]; then echo "gofmt needed:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags checks ./...
+	$(GO) vet -C bench/families/golang ./...
 	$(GO) run ./cmd/tidy
 	$(GO) mod verify
 
 # One package at a time: some tests hold the broker to latencies, and their neighbours would be measured with it.
 test: test-tools ## all tests, and a count of those that were skipped
 	@mkdir -p bin
-	@$(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
+	@CLIENTS_INSTALL=1 $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
 	if [ $$code -eq 0 ]; then grep -E '^ok ' bin/test.log; \
 	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?|ok )|\[rapid\] OK' bin/test.log; fi; \
 	skipped=$$(grep -cE '^ *--- SKIP' bin/test.log); \
@@ -48,6 +49,17 @@ test-tools:
 	else echo "missing:$$missing and no right to install; the tests that use them will be skipped"; exit 0; fi; \
 	$$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
 	echo "could not install$$missing; the tests that use them will be skipped"
+
+clients: ## every client family against a broker, long form: Python, Java, JavaScript, Go; installs their packages
+	@mkdir -p bin
+	@CLIENTS_INSTALL=1 CLIENTS_LONG=1 $(GO) test -count=1 -timeout 30m -v ./bench/families >bin/clients.log 2>&1; code=$$?; \
+	sed -nE 's/^ +records_test.go:[0-9]+: (tested: )/\1/p' bin/clients.log; \
+	if [ $$code -ne 0 ]; then grep -vE '^(=== |--- PASS|PASS| +--- PASS)' bin/clients.log; fi; \
+	grep -E '^families: ' bin/clients.log; \
+	grep -E '^ +(topics|families)_test.go:[0-9]+: (the broker does not|the client has no|[a-z/. ]*(not installed|could not be installed))' bin/clients.log | \
+	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
+	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
+	exit $$code
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...

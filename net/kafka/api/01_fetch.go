@@ -36,6 +36,7 @@ type fetchCall struct {
 	legs     []*fetchLeg // by owner; nil where the request needs none
 	away     int         // legs whose answer is awaited
 	final    bool        // the round under way is the last
+	late     bool        // past the deadline: only answers already asked for are awaited
 	over     bool        // answered; legs find their own way home
 	timer    shard.Timer
 	head     wire.FetchHead
@@ -61,7 +62,7 @@ type fetchPart struct {
 const (
 	fetchPartsMax  = 200_000 // partitions and topics of one request; what they need is also charged to the parked budget
 	fetchPartBytes = 512     // what one costs here, roughly
-	// patience is how long a fetch that does not want to wait gives an owner that does not answer.
+	// patience is how long a fetch gives an owner that does not answer, beyond what it wants to wait for bytes.
 	patience = time.Second
 	waitMin  = 100 * time.Millisecond
 	// pollMax is the longest a fetch is held, whatever the client says: only the answer shows whether it is still there.
@@ -103,7 +104,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	}
 	r.FreeBody(t)
 	if wait == 0 {
-		wait = patience
+		wait, c.late = patience, true
 	}
 	c.deadline = t.Now().Mono.Add(max(wait, waitMin))
 	c.wait = c.wait && !c.failed && len(c.parts) > 0
@@ -277,12 +278,19 @@ func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
 		return
 	}
 	if c.away > 0 {
-		// Some owner does not answer in time: the others' data must not wait for it.
-		c.respond(t)
+		// Some owner is behind. Without its answer all there is to say of its partitions is an error, which clients show to their
+		// users, so it gets more time; but not for ever, as the others' data wait with it.
+		if c.late {
+			c.respond(t)
+			return
+		}
+		c.late, c.wait = true, false
+		t.Arm(&c.timer, patience, c)
 		return
 	}
 	for _, leg := range c.legs {
 		if leg != nil && leg.ask.Bytes > 0 {
+			c.late = true
 			c.finish(t)
 			// Even the last round has a limit.
 			t.Arm(&c.timer, patience, c)

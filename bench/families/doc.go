@@ -1,0 +1,22 @@
+// Package families starts the clients that others wrote, one program for each language, and gives them work: the tests beside it let
+// each of them write what the others read, and administer topics.
+//
+// A program is an agent: it takes a command a line on its standard input, a JSON object, and answers a line on its standard output,
+// {"ok": {...}} or {"error": {"kind", "code", "text"}}. It ends when its input ends. Commands have an "op" and the fields of Command:
+//
+//	hello        {client}       name and version
+//	produce      {offsets}      sends the records of a file; -1 for an offset that was not acknowledged
+//	consume      {}             reads count records of a partition into a file
+//	offsets      {earliest, latest, at}   at: the first offset at each of times, -1 for none
+//	create, delete, grow        one topic; grow raises its partitions
+//	list         {topics}
+//	describe     {partitions}
+//	get_configs  {configs}      of a topic
+//	set_configs  {}             how: set (null takes a key back to its default) or replace
+//	trim         {earliest}     deletes the records below an offset
+//
+// The kinds of error: broker, with the error code of Kafka's that the client showed; unsupported, the client says that the broker does
+// not know the request; absent, the client has no call for it; client, anything else.
+//
+// An Agent belongs to the test that started it. The package judges nothing, and it never touches a process that it did not start.
+package families

@@ -1,0 +1,160 @@
+"""confluent-kafka, which is librdkafka."""
+
+import time
+
+import confluent_kafka
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
+
+from records import Failure, read_records, write_records
+
+WAIT = 30  # seconds
+
+
+def failure(error):
+    if error.code() in (KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION):
+        return Failure("unsupported", str(error), max(0, error.code()))
+    return Failure("broker" if error.code() > 0 else "client", f"{error.name()}: {error.str()}", max(0, error.code()))
+
+
+def only(futures):
+    (future,) = futures.values()
+    return future.result(WAIT)
+
+
+class Client:
+    def __init__(self, address):
+        self.settings = {"bootstrap.servers": address, "log_level": 2}
+        self.admin = AdminClient(self.settings)
+
+    def do(self, command):
+        try:
+            return getattr(self, command["op"])(command)
+        except KafkaException as e:
+            raise failure(e.args[0]) from e
+
+    def hello(self, _):
+        return {"client": f"confluent-kafka {confluent_kafka.__version__}, librdkafka {confluent_kafka.libversion()[0]}"}
+
+    def produce(self, c):
+        offsets = []
+        problems = []
+        p = Producer(self.settings | {
+            "acks": c["acks"],
+            "enable.idempotence": c["idempotent"],
+            "compression.type": c["codec"],
+            "linger.ms": 5,
+            "delivery.timeout.ms": WAIT * 1000,
+        })
+        for at, (partition, timestamp, key, value, headers) in enumerate(read_records(c["file"])):
+            offsets.append(-1)
+
+            def delivered(error, message, at=at):
+                if error:
+                    problems.append(error)
+                else:
+                    offsets[at] = message.offset()
+
+            p.produce(c["topic"], value=value, key=key, partition=partition, timestamp=timestamp, headers=headers, on_delivery=delivered)
+            p.poll(0)
+        if p.flush(WAIT):
+            raise Failure("client", "records left unsent")
+        if problems:
+            raise failure(problems[0])
+        return {"offsets": [-1 if o is None or o < 0 else o for o in offsets]}
+
+    def reader(self):
+        # A group id is demanded even of those who never join a group.
+        return Consumer(self.settings | {
+            "group.id": "nobody",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,
+        })
+
+    def consume(self, c):
+        topic, partition = c["topic"], c["partition"]
+        reader = self.reader()
+        try:
+            place = {"earliest": confluent_kafka.OFFSET_BEGINNING, "latest": confluent_kafka.OFFSET_END}.get(c["start"])
+            if c["start"] == "offset":
+                place = c["at"]
+            elif c["start"] == "timestamp":
+                place = self.at_time(reader, topic, partition, c["at"])
+            reader.assign([TopicPartition(topic, partition, place)])
+            got = []
+            deadline = time.monotonic() + WAIT
+            while len(got) < c["count"]:
+                if time.monotonic() > deadline:
+                    raise Failure("client", f"{len(got)} of {c['count']} records in {WAIT} s")
+                for m in reader.consume(min(500, c["count"] - len(got)), timeout=0.5):
+                    if m.error():
+                        cause = m.error()
+                        if cause.code() == KafkaError._AUTO_OFFSET_RESET:
+                            raise Failure("broker", cause.str(), 1)
+                        raise failure(cause)
+                    got.append((m.partition(), m.offset(), m.timestamp()[1], m.key(), m.value(), m.headers()))
+            write_records(c["file"], got)
+        finally:
+            reader.close()
+
+    @staticmethod
+    def at_time(reader, topic, partition, timestamp):
+        (found,) = reader.offsets_for_times([TopicPartition(topic, partition, timestamp)], WAIT)
+        if found.error:
+            raise failure(found.error)
+        return found.offset
+
+    def offsets(self, c):
+        reader = self.reader()
+        try:
+            low, high = reader.get_watermark_offsets(TopicPartition(c["topic"], c["partition"]), WAIT)
+            # librdkafka says "the end" where there is no record that late.
+            at = [max(-1, self.at_time(reader, c["topic"], c["partition"], t)) for t in c["times"]]
+            return {"earliest": low, "latest": high, "at": at}
+        finally:
+            reader.close()
+
+    def create(self, c):
+        topic = NewTopic(c["topic"], num_partitions=c["partitions"], replication_factor=1, config=c["configs"])
+        only(self.admin.create_topics([topic], validate_only=c["dry"]))
+
+    def delete(self, c):
+        only(self.admin.delete_topics([c["topic"]]))
+
+    def list(self, _):
+        return {"topics": list(self.admin.list_topics(timeout=WAIT).topics)}
+
+    def describe(self, c):
+        topic = only(self.admin.describe_topics(TopicCollection([c["topic"]])))
+        return {"partitions": [{"id": p.id, "leader": p.leader.id, "replicas": [r.id for r in p.replicas]} for p in topic.partitions]}
+
+    def grow(self, c):
+        only(self.admin.create_partitions([NewPartitions(c["topic"], c["partitions"])]))
+
+    def get_configs(self, c):
+        entries = only(self.admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, c["topic"])]))
+        return {"configs": {e.name: e.value for e in entries.values()}}
+
+    def set_configs(self, c):
+        resource = ConfigResource(ConfigResource.Type.TOPIC, c["topic"])
+        if c["how"] == "replace":
+            for name, value in c["configs"].items():
+                resource.set_config(name, value)
+            only(self.admin.alter_configs([resource]))
+            return
+        for name, value in c["configs"].items():
+            how = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+            resource.add_incremental_config(ConfigEntry(name, value, incremental_operation=how))
+        only(self.admin.incremental_alter_configs([resource]))
+
+    def trim(self, c):
+        found = only(self.admin.delete_records([TopicPartition(c["topic"], c["partition"], c["at"])]))
+        return {"earliest": found.low_watermark}
