@@ -120,7 +120,8 @@ func (w *walk) run(p []byte) (int, bool) {
 			key := x >> 8 & 0xff
 			field += 2 + int(key>>1)
 			time := w.base + (int64(stamp>>1) ^ -int64(stamp&1))
-			if (wide|key)&0x80|size&1|key&w.keyBits == 0 && delta == uint64(w.next)<<1 && end <= len(p) &&
+			negative := key >> 1 & -(key & 1) // any negative length means null; only -1 is read right by key>>1
+			if (wide|key)&0x80|size&1|key&w.keyBits|negative == 0 && delta == uint64(w.next)<<1 && end <= len(p) &&
 				uint64(time-w.lower) <= w.span && plain(p, field, end) {
 				w.max = max(w.max, time)
 				w.next++
