@@ -84,19 +84,19 @@ type Stats struct {
 	Accepted    uint64
 	// Refused by max.connections, by max.connections.per.ip, and for want of a descriptor.
 	RefusedTotal, RefusedPerIP, RefusedExhausted uint64
-	Closed                         uint64
-	BytesIn                        uint64
-	BytesOut                       uint64
-	Sendfile                       uint64 // of BytesOut, by sendfile
-	Mapped                         uint64 // of BytesOut, straight from a mapped segment
-	Copied                         uint64 // of BytesOut, record bytes through a buffer (cold)
-	ColdReads                      uint64
+	Closed                                       uint64
+	BytesIn                                      uint64
+	BytesOut                                     uint64
+	Sendfile                                     uint64 // of BytesOut, by sendfile
+	Mapped                                       uint64 // of BytesOut, straight from a mapped segment
+	Copied                                       uint64 // of BytesOut, record bytes through a buffer (cold)
+	ColdReads                                    uint64
 	// Time of a request from its last byte read to its answer queued; that of a fetch includes its waiting.
 	ProduceTimes, FetchTimes shard.Times
-	Requests                       [len(wire.Keys)]uint64
-	Malformed                      uint64
-	Rejects                        [listen.KindCount]uint64
-	Budgets                        [BudgetCount]BudgetStats
+	Requests                 [len(wire.Keys)]uint64
+	Malformed                uint64
+	Rejects                  [listen.KindCount]uint64
+	Budgets                  [BudgetCount]BudgetStats
 }
 
 // BudgetStats is one memory budget in bytes.

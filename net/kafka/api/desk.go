@@ -54,15 +54,15 @@ type Desk struct {
 
 // Stats are a desk's counters.
 type Stats struct {
-	Errors   map[wire.ErrorCode]uint64 // by code, of partitions and of whole requests
+	Errors map[wire.ErrorCode]uint64 // by code, of partitions and of whole requests
 	// Partitions of Produce and Fetch requests answered, and those of them with an error; batches that validation refused, and all
 	// their bytes; polls that wait now.
 	Produced, ProduceFailed uint64
 	Fetched, FetchFailed    uint64
 	Invalid, BytesRejected  uint64
 	Polls                   int
-	Parked   slab.Budget
-	Sessions int
+	Parked                  slab.Budget
+	Sessions                int
 }
 
 // topicEntry caches what a topic's configuration resolves to; it is good as long as the image shows the same topic value and the
