@@ -80,7 +80,7 @@ func TestIdleShardsSleep(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	look(&after)
 	for i := range before {
-		if n := after[i].Turns.Total()-before[i].Turns.Total(); n > 10 {
+		if n := after[i].Turns.Total() - before[i].Turns.Total(); n > 10 {
 			t.Errorf("shard %d turned %d times while idle", i, n)
 		}
 	}
