@@ -180,7 +180,9 @@ func TestPeersThatNeverRead(t *testing.T) {
 		v.under(t, "producers to nowhere that do not read", func() {
 			v.neverRead(t, peers/5, encode(req, 1))
 		})
-		v.grewAtMost(before, 512<<20)
+		// The budgets of both shards together, and what the collector has not looked at yet; a second attempt leaves the first one's
+		// peers where they are.
+		v.grewAtMost(before, 1<<30)
 		v.withinBudgets()
 	})
 }
@@ -386,8 +388,8 @@ func TestConnectionLimitsAct(t *testing.T) {
 			return err == nil
 		})
 		crowd.leave()
-		if n := v.metric("pinion_listener_refused_total"); n < 1 {
-			t.Logf("pinion_listener_refused_total is %v", n)
+		if n := v.metric("pinion_connections_refused_total", "max.connections.per.ip"); n < 1 {
+			t.Errorf("pinion_connections_refused_total is %v", n)
 		}
 	})
 	t.Run("max.connections.per.ip.overrides", func(t *testing.T) {
