@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pinion/net/kafka/wire"
 )
 
 // answered sends a fetch and returns its partitions and how long the answer took.
@@ -25,14 +27,10 @@ func total(parts []kmsg.FetchResponseTopicPartition) (bytes int) {
 }
 
 // waiting sends a fetch that has to wait, and returns once the owners hold its waiters, so that what is produced next wakes it.
-func (n *node) waiting(c *client, req *kmsg.FetchRequest) int32 {
+func (n *node) waiting(c *client, req *kmsg.FetchRequest, version int16) int32 {
 	n.tb.Helper()
-	corr := c.send(req, fetchVersion)
-	// An answer to another connection of the same shards, sent later, proves nothing about mail between them; the parked
-	// budget does: it is charged when the poll begins, and each owner is asked in the same turn.
-	for i := range n.broker.Sets {
-		_ = i
-	}
+	corr := c.send(req, version)
+	// The parked budget is charged when the poll begins, and each owner is asked in the same turn.
 	until(n.tb, "the poll is parked", 10*time.Second, func() bool {
 		for i := range n.broker.Sets {
 			if parked := n.desk(i).Parked; parked.Used() > 0 {
@@ -65,7 +63,7 @@ func TestLongPollWaitsForMinBytesOverOwners(t *testing.T) {
 		req := fetchRequest(20*time.Second, int32(len(pattern)*len(b)), 1<<20,
 			at{topic: topic, index: indexes[0], max: 1 << 20}, at{topic: topic, index: indexes[1], max: 1 << 20}, at{topic: topic, index: indexes[2], max: 1 << 20})
 		began := time.Now()
-		corr := n.waiting(reader, req)
+		corr := n.waiting(reader, req, fetchVersion)
 		early := make(chan time.Time, 1)
 		got := make(chan []kmsg.FetchResponseTopicPartition, 1)
 		go func() {
@@ -155,7 +153,7 @@ func TestLongPollsWakeQuickly(t *testing.T) {
 		for i := range 60 {
 			offset := writer.produced(at{topic: topic, index: index, records: records(int64(i), 1, 64)}) + 1
 			req := fetchRequest(20*time.Second, 1, 1<<20, at{topic: topic, index: index, offset: offset, max: 1 << 20})
-			corr := n.waiting(reader, req)
+			corr := n.waiting(reader, req, fetchVersion)
 			began := time.Now()
 			writer.send(produceRequest(0, at{topic: topic, index: index, records: records(int64(i), 1, 64)}), produceVersion)
 			parts := fetched(reader.receive(corr, req))
@@ -168,6 +166,28 @@ func TestLongPollsWakeQuickly(t *testing.T) {
 		t.Logf("home %d, owner 0: median %v, p95 %v", home, lags[len(lags)/2], lags[len(lags)*95/100])
 		if lags[len(lags)/2] > 20*time.Millisecond {
 			t.Errorf("home %d: median wake-up %v", home, lags[len(lags)/2])
+		}
+	}
+}
+
+// TestDeletionEndsLongPolls: a poll over two owners waits for nothing any more once one of its topics is gone.
+func TestDeletionEndsLongPolls(t *testing.T) {
+	n := startNode(t, 2)
+	stays := n.create("stays", 2, nil)
+	for home := range 2 {
+		goes := n.create("goes", 2, nil)
+		reader := n.dialHome(home)
+		req := fetchRequest(20*time.Second, 1, 1<<20,
+			at{topic: stays, index: 0, max: 1}, at{topic: stays, index: 1, max: 1}, at{topic: goes, index: n.on(goes, 1), max: 1})
+		corr := n.waiting(reader, req, fetchVersion)
+		began := time.Now()
+		n.remove(goes)
+		parts := fetched(reader.receive(corr, req))
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("home %d: the poll ended %v after the deletion", home, took)
+		}
+		if len(parts) != 3 || parts[0].ErrorCode != 0 || parts[1].ErrorCode != 0 || parts[2].ErrorCode != int16(wire.CodeUnknownTopicOrPartition) {
+			t.Errorf("home %d: %+v", home, parts)
 		}
 	}
 }
