@@ -97,7 +97,7 @@ func (t *dropTask) finish(l *Log, err error) error {
 	return nil
 }
 
-// Remove is Drop for a partition whose log could not be opened. It blocks.
+// Remove is Drop for a partition whose log could not be opened, or is closed. It blocks.
 func Remove(dir device.Dir, name string, id model.TopicID) error {
 	task := dropTask{dir: dir, folder: name, to: droppedName(name, id)}
 	return task.do()

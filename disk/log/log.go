@@ -100,6 +100,9 @@ func (l *Log) RecoveryPoint() model.Offset { return l.recovery }
 // Err is the error that made the log refuse appends, or nil.
 func (l *Log) Err() error { return l.err }
 
+// Closed reports whether Close or Drop has begun: the log takes leases back and nothing else.
+func (l *Log) Closed() bool { return l.closed }
+
 // Size is how many bytes the segments hold; reserved space does not count.
 func (l *Log) Size() int64 {
 	var sum int64

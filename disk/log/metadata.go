@@ -12,8 +12,9 @@ import (
 
 const metadataBytesMax = 4 << 10
 
-// writeMetadata writes partition.metadata beside its place and renames it. Nothing is synced here, so that making a partition is
-// cheap: an empty file after a power cut counts as none.
+// writeMetadata writes partition.metadata beside its place, syncs it and renames it. No name is synced here, so that making a partition is
+// cheap; but names become durable in order, so where a power cut leaves a segment, it leaves whose it is, and whole. Otherwise the next topic
+// of the same name would take the records for its own.
 func writeMetadata(dir device.Dir, folder string, id model.TopicID) error {
 	name := path.Join(folder, metadataFile)
 	f, err := openOrCreate(dir, name+".tmp")
@@ -21,6 +22,9 @@ func writeMetadata(dir device.Dir, folder string, id model.TopicID) error {
 		return err
 	}
 	_, err = f.Pwritev([][]byte{appendMetadata(nil, id)}, 0)
+	if err == nil {
+		err = f.Sync()
+	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -202,7 +202,7 @@ func (r *recovery) epochs() {
 	}
 }
 
-// drop removes extent i and all behind it, whose files hold nothing that follows what is good.
+// drop removes extent i and all behind it, whose files hold nothing that follows what is good; durably, as a cut is.
 func (r *recovery) drop(i int) error {
 	l := r.l
 	for n := len(l.extents) - 1; n >= i; n-- {
@@ -210,10 +210,9 @@ func (r *recovery) drop(i int) error {
 		if err := removeSegment(l.dir, l.name, l.extents[n].base); err != nil {
 			return err
 		}
-		l.namesDirty = true
 	}
 	l.extents = l.extents[:i]
-	return nil
+	return l.dir.SyncDir(l.name)
 }
 
 // rewriteIndex makes an index file hold exactly data, whose first keep bytes it holds already.

@@ -309,7 +309,11 @@ func (s *scanner) close(index, times []byte) error {
 	if s.reason != "" {
 		r.report.Truncated += e.size - s.pos
 		r.note("segment %d cut at byte %d, offset %d: %s", e.base, s.pos, s.expect, s.reason)
+		// Durable before anything is appended: old batches that came back behind new ones could be taken for what follows them.
 		if err := s.f.Cut(s.pos); err != nil {
+			return err
+		}
+		if err := s.f.Sync(); err != nil {
 			return err
 		}
 		e.size = s.pos
