@@ -14,7 +14,6 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/identity"
-	"pinion/disk/log"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
 	"pinion/engine/config"
@@ -61,17 +60,7 @@ func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
 }
 
 func (b *Broker) open() error {
-	if _, err := log.RemoveDropped(b.dir); err != nil {
-		return fmt.Errorf("finish deletions: %w", err)
-	}
-	if err := removeStarts(b.dir); err != nil {
-		return err
-	}
-	points, err := readRecoveryPoints(b.dir)
-	if err != nil {
-		return err
-	}
-	b.recovery = points
+	var err error
 	b.Control, err = control.Open(control.Options{
 		Node: b.Config.NodeID, Dir: b.dir, Clock: clock.Real{}, Cluster: b.Claim.Cluster, OnImage: b.published, Log: b.log,
 	})
@@ -79,7 +68,7 @@ func (b *Broker) open() error {
 		return err
 	}
 	b.reconfigure(b.Control.Image())
-	if err := b.setStraysAside(); err != nil {
+	if b.recovery, err = Prepare(b.dir, b.Control.Image(), b.log); err != nil {
 		return errors.Join(err, b.stopControl())
 	}
 	usable, err := shard.CPUs()
@@ -188,23 +177,6 @@ func (b *Broker) Propose(ctx context.Context, cmd catalog.Command) error {
 	}
 }
 
-// changed is mail to a shard: the image changed for these topics, or the broker's configuration did.
-type changed struct {
-	shard.Letter
-	set          *partition.Set
-	image        *placement.Image
-	topics       []model.TopicID
-	reconfigured bool
-}
-
-// Deliver applies the change on the shard.
-func (c *changed) Deliver(t *shard.Turn) {
-	if c.reconfigured {
-		c.set.Reconfigured(t, c.image)
-	}
-	c.set.Changed(t, c.image, c.topics)
-}
-
 // published sends every shard what an image changed. It runs on the control goroutine.
 func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 	reconfigured := false
@@ -217,15 +189,12 @@ func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 	if b.Sets == nil {
 		return
 	}
-	topics := append(append([]model.TopicID{}, d.Deleted...), d.Configured...)
-	for _, p := range d.Partitions {
-		topics = append(topics, p.Topic)
-	}
+	topics := d.Topics()
 	if len(topics) == 0 && !reconfigured {
 		return
 	}
 	for i, set := range b.Sets {
-		b.Shards.Shard(model.ShardID(i)).Post(&changed{set: set, image: image, topics: topics, reconfigured: reconfigured})
+		b.Shards.Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Reconfigured: reconfigured})
 	}
 }
 
@@ -250,7 +219,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
 		}
 	}
-	err := errors.Join(writeRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
+	err := errors.Join(WriteRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
 	if b.Sets != nil {
 		b.Shards.Stop()
 	}
@@ -267,5 +236,5 @@ func (b *Broker) Checkpoint() error {
 			}
 		})
 	}
-	return writeRecoveryPoints(b.dir, points)
+	return WriteRecoveryPoints(b.dir, points)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,13 +13,30 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pinion/disk/device"
+	"pinion/disk/log"
 	"pinion/engine/model"
+	"pinion/engine/placement"
 )
 
 // recoveryFile is Kafka's: a version, a count, then "topic partition offset" a line. Below the offset a log is synced.
 const recoveryFile = "recovery-point-offset-checkpoint"
 
 const recoveryBytesMax = 64 << 20
+
+// Prepare makes a log directory ready for its partitions to be opened: deletions that were cut short are finished, and folders of topics that
+// the image does not have are set aside. It returns the recovery points stored last, by folder.
+func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (map[string]model.Offset, error) {
+	if _, err := log.RemoveDropped(dir); err != nil {
+		return nil, fmt.Errorf("finish deletions: %w", err)
+	}
+	if err := removeStarts(dir); err != nil {
+		return nil, err
+	}
+	if err := setStraysAside(dir, image, logger); err != nil {
+		return nil, err
+	}
+	return readRecoveryPoints(dir)
+}
 
 func readRecoveryPoints(dir device.Dir) (map[string]model.Offset, error) {
 	text, err := dir.ReadFile(recoveryFile, recoveryBytesMax)
@@ -47,7 +65,8 @@ func readRecoveryPoints(dir device.Dir) (map[string]model.Offset, error) {
 	return points, nil
 }
 
-func writeRecoveryPoints(dir device.Dir, points map[string]model.Offset) error {
+// WriteRecoveryPoints stores recovery points, by folder, for the next Prepare.
+func WriteRecoveryPoints(dir device.Dir, points map[string]model.Offset) error {
 	return writeCheckpoint(dir, recoveryFile, points)
 }
 

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strconv"
 	"strings"
 
+	"pinion/disk/device"
 	"pinion/engine/model"
+	"pinion/engine/placement"
 )
 
 // straySuffix marks a folder whose topic the catalogue does not know, as Kafka does.
@@ -15,32 +18,32 @@ const straySuffix = "-stray"
 
 // setStraysAside renames partition folders of topics that are not in the catalogue: a deletion that was agreed on but cut short,
 // or a catalogue that was lost. They are never removed here, because of the second case.
-func (b *Broker) setStraysAside() error {
-	entries, err := b.dir.List(".")
+func setStraysAside(dir device.Dir, image *placement.Image, logger *slog.Logger) error {
+	entries, err := dir.List(".")
 	if err != nil {
 		return fmt.Errorf("list log directory: %w", err)
 	}
 	for _, e := range entries {
-		if !e.IsDir || !b.isStray(e.Name) {
+		if !e.IsDir || !isStray(dir, image, e.Name) {
 			continue
 		}
 		to := e.Name + straySuffix
 		for n := 1; ; n++ {
-			if _, err := b.dir.List(to); errors.Is(err, fs.ErrNotExist) {
+			if _, err := dir.List(to); errors.Is(err, fs.ErrNotExist) {
 				break
 			}
 			to = fmt.Sprintf("%s.%d%s", e.Name, n, straySuffix)
 		}
-		if err := b.dir.Rename(e.Name, to); err != nil {
+		if err := dir.Rename(e.Name, to); err != nil {
 			return fmt.Errorf("set %s aside: %w", e.Name, err)
 		}
-		b.log.Warn("partition of an unknown topic set aside; remove the folder if the topic was deleted", "folder", e.Name, "now", to)
+		logger.Warn("partition of an unknown topic set aside; remove the folder if the topic was deleted", "folder", e.Name, "now", to)
 	}
 	return nil
 }
 
 // isStray reports whether a folder is a partition's, but of no topic the catalogue has.
-func (b *Broker) isStray(folder string) bool {
+func isStray(dir device.Dir, image *placement.Image, folder string) bool {
 	cut := strings.LastIndexByte(folder, '-')
 	if cut <= 0 {
 		return false
@@ -49,18 +52,17 @@ func (b *Broker) isStray(folder string) bool {
 	if err != nil || index < 0 {
 		return false
 	}
-	image := b.Control.Image()
 	topic := image.TopicCalled(folder[:cut])
 	if topic == nil || int32(index) >= topic.Partitions() {
 		return true
 	}
-	id, known := b.folderTopic(folder)
+	id, known := folderTopic(dir, folder)
 	return known && id != topic.ID
 }
 
 // folderTopic reads the topic id in a folder's partition.metadata.
-func (b *Broker) folderTopic(folder string) (model.TopicID, bool) {
-	text, err := b.dir.ReadFile(folder+"/partition.metadata", 4<<10)
+func folderTopic(dir device.Dir, folder string) (model.TopicID, bool) {
+	text, err := dir.ReadFile(folder+"/partition.metadata", 4<<10)
 	if err != nil {
 		return model.TopicID{}, false
 	}

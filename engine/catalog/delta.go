@@ -23,6 +23,15 @@ func (d *Delta) Empty() bool {
 	return len(d.Created)+len(d.Deleted)+len(d.Configured)+len(d.Partitions)+len(d.Brokers)+len(d.BrokerConfigs) == 0
 }
 
+// Topics lists the topics whose partitions have something to follow: deleted, configured anew, placed anew. One may be there twice.
+func (d *Delta) Topics() []model.TopicID {
+	topics := append(append([]model.TopicID{}, d.Deleted...), d.Configured...)
+	for _, p := range d.Partitions {
+		topics = append(topics, p.Topic)
+	}
+	return topics
+}
+
 // Add appends what a later command changed.
 func (d *Delta) Add(later Delta) {
 	d.Created = append(d.Created, later.Created...)

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -18,6 +19,17 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 	s.own.Check(t)
 	s.closing = true
 	t.Disarm(&s.careTimer)
+	s.closeAll(t, done)
+}
+
+// closeAll closes every log once none is being recovered or handed over: their helpers work in folders that the next process will.
+func (s *Set) closeAll(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
+	for _, p := range s.all {
+		if p.state == opening || p.leaving {
+			s.later(t, func(t *shard.Turn) { s.closeAll(t, done) })
+			return
+		}
+	}
 	left := 1
 	var closed []Closed
 	finish := func(t *shard.Turn) {
@@ -25,7 +37,7 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 			done(t, closed)
 		}
 	}
-	for _, p := range s.byName {
+	for _, p := range s.all {
 		if p.state != open {
 			continue
 		}
@@ -43,6 +55,10 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 
 // close waits for work that is away and for this turn's write, then syncs.
 func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
+	if p.state == dropped {
+		done(t, log.ErrClosed)
+		return
+	}
 	if p.caring > 0 || p.staged.first != nil {
 		p.set.later(t, func(t *shard.Turn) { p.close(t, done) })
 		return
@@ -65,7 +81,7 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 func (s *Set) RecoveryPoints(t *shard.Turn) []Closed {
 	s.own.Check(t)
 	var points []Closed
-	for _, p := range s.byName {
+	for _, p := range s.all {
 		if p.state == open && p.log.RecoveryPoint() > 0 {
 			points = append(points, Closed{Dir: p.dir, Recovery: p.log.RecoveryPoint()})
 		}

@@ -17,7 +17,7 @@ func (p *Partition) moved(place *placement.Partition) bool {
 
 // handOver freezes the partition and starts its leaving.
 func (p *Partition) handOver(t *shard.Turn) {
-	if p.leaving || p.state == dropped {
+	if p.leaving || p.closing || p.state == dropped {
 		return
 	}
 	p.leaving = true
@@ -45,18 +45,26 @@ func (p *Partition) leave(t *shard.Turn) {
 
 // left gives the folder to the next owner.
 func (p *Partition) left(t *shard.Turn, err error) {
+	if p.state == dropped {
+		return // its burial gives the folder up
+	}
 	if err != nil {
 		p.set.options.Log.Error("partition handed over after an error", "partition", p.dir, "err", err)
 	}
-	p.resumeFetches(t)
-	for _, a := range p.asked {
-		a.reply(t, Moved)
-	}
-	p.asked = nil
-	delete(p.set.byName, p.name)
+	p.forsake(t)
 	if err != nil || p.log == nil {
 		p.set.options.Folders.free(p.dir)
 		return
 	}
 	p.set.options.Folders.handOn(p.dir, p.log.RecoveryPoint())
+}
+
+// forsake sends everyone who still waits here to the new owner.
+func (p *Partition) forsake(t *shard.Turn) {
+	p.resumeFetches(t)
+	for _, a := range p.asked {
+		a.reply(t, Moved)
+	}
+	p.asked = nil
+	p.set.forgetPartition(p)
 }

@@ -23,7 +23,7 @@ import (
 // without touching the disk.
 func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
 	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch}
-	s.byName[name] = p
+	s.keepPartition(p)
 	s.opening++
 	broker := s.options.Broker.Now()
 	c, err := broker.Topic(topic.Configs)
@@ -115,11 +115,15 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p := j.p
 	p.own.Check(t)
 	s := p.set
-	if j.taken && p.state == opening {
+	if j.taken && p.state == opening && !p.leaving {
 		t.Arm(&j.wait, folderRetry, j)
 		return
 	}
 	s.opening--
+	if j.taken && p.leaving && p.state == opening {
+		p.forsake(t) // the replica went back to an owner that had not given it up yet
+		return
+	}
 	if p.log = j.log; p.log != nil {
 		p.log.Attach(s.files)
 	}

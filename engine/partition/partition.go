@@ -30,6 +30,7 @@ type Partition struct {
 	dir  string // <topic>-<index>, Kafka's directory name
 
 	// Owned by the shard.
+	place     int32 // in Set.all
 	state     state
 	log       *log.Log
 	producers *producer.Table
@@ -67,6 +68,12 @@ func (p *Partition) Marks() Marks { return p.marks }
 
 // Dir is the partition's directory, relative to the log directory.
 func (p *Partition) Dir() string { return p.dir }
+
+// Serves reports whether the partition is open for business on this shard: recovered, not failed, not given away.
+func (p *Partition) Serves(t *shard.Turn) bool {
+	p.own.Check(t)
+	return p.state == open && !p.leaving
+}
 
 // Config is what the topic's configuration comes to.
 func (p *Partition) Config() config.Topic { return p.config }

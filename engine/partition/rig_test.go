@@ -136,6 +136,18 @@ func (r *rig) remove(id model.TopicID) {
 	r.on(owner, func(t *shard.Turn) { r.set.Changed(t, image, []model.TopicID{id}) })
 }
 
+// move gives a partition to another shard in the image, and tells the set.
+func (r *rig) move(index int32, to model.ShardID) {
+	d := r.image.Load().Edit()
+	topic := d.View().TopicByID(topicID)
+	next := *topic.Partition(index)
+	next.Replicas = []placement.Replica{{Node: 1, Shard: to}}
+	d.SetPartition(topic, index, &next)
+	image := d.Freeze(r.image.Load().Revision() + 1)
+	r.image.Store(image)
+	r.on(owner, func(t *shard.Turn) { r.set.Changed(t, image, []model.TopicID{topicID}) })
+}
+
 func at(index int32) model.Partition { return model.Partition{Topic: topicID, Index: index} }
 
 // opened returns a partition once it is open.
@@ -411,6 +423,13 @@ func (f *faultFile) Pwritev(bufs [][]byte, pos int64) (int, error) {
 		return 0, err
 	}
 	return f.File.Pwritev(bufs, pos)
+}
+
+func (f *faultFile) Sync() error {
+	if err := f.dir.step("sync", f.path); err != nil {
+		return err
+	}
+	return f.File.Sync()
 }
 
 // failing lets calls of one kind fail with an error.

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"pinion/disk/device"
@@ -36,6 +37,7 @@ type Set struct {
 	// Owned by the shard.
 	files     *log.Files
 	byName    map[model.Partition]*Partition
+	all       []*Partition // those of byName, in an order that chance has no part in
 	dirty     []*Partition // staged bytes this turn
 	delayed   []*Partition // appends wait for some work to come home
 	sweeping  bool
@@ -72,6 +74,21 @@ func (s *Set) Stats(t *shard.Turn) Stats {
 	return st
 }
 
+func (s *Set) keepPartition(p *Partition) {
+	s.byName[p.name] = p
+	p.place = int32(len(s.all))
+	s.all = append(s.all, p)
+}
+
+func (s *Set) forgetPartition(p *Partition) {
+	delete(s.byName, p.name)
+	last := len(s.all) - 1
+	s.all[p.place] = s.all[last]
+	s.all[p.place].place = p.place
+	s.all[last] = nil
+	s.all = s.all[:last]
+}
+
 // find returns the partition, opening it if the image says that it is ours, or why it is not to be had.
 func (s *Set) find(t *shard.Turn, name model.Partition) (*Partition, Code) {
 	s.own.Check(t)
@@ -91,6 +108,9 @@ func (s *Set) find(t *shard.Turn, name model.Partition) (*Partition, Code) {
 	}
 	if place.ShardOn(s.options.Node) != s.id {
 		return nil, Moved
+	}
+	if s.closing {
+		return nil, NotLeader
 	}
 	return s.open(t, name, topic, place), OK
 }
@@ -132,16 +152,16 @@ func (s *Set) Changed(t *shard.Turn, image *placement.Image, topics []model.Topi
 // Reconfigured applies a change of the broker's own configuration, which topics take their defaults from.
 func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
 	s.own.Check(t)
-	for name, p := range s.byName {
-		if topic := image.TopicByID(name.Topic); topic != nil {
+	for _, p := range s.all {
+		if topic := image.TopicByID(p.name.Topic); topic != nil {
 			p.configure(topic)
 		}
 	}
 }
 
 func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
-	for name, p := range s.byName {
-		if name.Topic == id {
+	for _, p := range slices.Backward(s.all) { // whoever goes is replaced by the last
+		if p.name.Topic == id {
 			p.drop(t)
 		}
 	}
@@ -169,7 +189,7 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 	case &s.ackTimer:
 		s.expireAcks(t)
 	case &s.careTimer:
-		for _, p := range s.byName {
+		for _, p := range s.all {
 			p.care(t)
 		}
 		t.Arm(&s.careTimer, s.options.Broker.Now().RetentionCheck, s)
@@ -181,7 +201,7 @@ const ackCheckInterval = 100 * time.Millisecond
 
 func (s *Set) expireAcks(t *shard.Turn) {
 	waiting := false
-	for _, p := range s.byName {
+	for _, p := range s.all {
 		p.acks.expire(t)
 		waiting = waiting || p.acks.count > 0
 	}
@@ -193,7 +213,7 @@ func (s *Set) expireAcks(t *shard.Turn) {
 // Each calls f with every partition of the set.
 func (s *Set) Each(t *shard.Turn, f func(p *Partition)) {
 	s.own.Check(t)
-	for _, p := range s.byName {
+	for _, p := range s.all {
 		f(p)
 	}
 }

@@ -182,7 +182,7 @@ func (p *Partition) drop(t *shard.Turn) {
 	p.state = dropped
 	p.closing = true
 	p.refuse(t, UnknownPartition)
-	delete(p.set.byName, p.name)
+	p.set.forgetPartition(p)
 	if was == failed {
 		p.set.failures--
 	}
@@ -197,7 +197,7 @@ func (p *Partition) buried(t *shard.Turn) {
 		return
 	}
 	b := &burial{p: p, dir: p.set.options.Dir}
-	if p.log != nil {
+	if p.log != nil && !p.log.Closed() { // a hand-over that the deletion met may have closed it
 		if b.work = p.log.Drop(); b.work == nil {
 			p.set.later(t, p.buried) // its files are being swept
 			return
@@ -212,7 +212,7 @@ type burial struct {
 	shard.Letter
 	p    *Partition
 	dir  device.Dir
-	work *log.Work // nil if the log never opened
+	work *log.Work // nil if the log never opened, or is closed
 	err  error
 }
 

@@ -1,0 +1,89 @@
+package partition
+
+import (
+	"testing"
+
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// What ends a partition may come while something else is ending it already. The simulation found each of these waiting for ever.
+
+// leaving fills a partition, has it handed over, and holds the hand-over's sync at the gate.
+func (r *rig) leaving(index int32) {
+	r.t.Helper()
+	r.fill(index, 3)
+	r.dir.hold(only("sync", "orders-"))
+	r.move(index, home)
+	r.awaitHeld(1)
+}
+
+// A clean stop waits for the hand-over instead of closing the log a second time.
+func TestStopDuringAHandOver(t *testing.T) {
+	r := newRig(t)
+	r.leaving(0)
+	closed := make(chan struct{})
+	r.on(owner, func(t *shard.Turn) {
+		r.set.Close(t, func(*shard.Turn, []Closed) { close(closed) })
+	})
+	r.dir.open()
+	r.await(closed, "the stop")
+	if points, ok := r.folders.points.Load("orders-0"); !ok || points != model.Offset(3) {
+		t.Errorf("the hand-over left the recovery point %v", points)
+	}
+}
+
+// A clean stop waits for recoveries under way, whose helpers work in the folders.
+func TestStopDuringARecovery(t *testing.T) {
+	r := newRig(t)
+	r.dir.hold(only("list", "orders-0"))
+	a := r.newAppend(&trace{}, "a", 0, batchOf(1, -1, 0))
+	r.post(a)
+	r.awaitHeld(1)
+	closed := make(chan struct{})
+	r.on(owner, func(t *shard.Turn) {
+		r.set.Close(t, func(*shard.Turn, []Closed) { close(closed) })
+	})
+	r.on(owner, func(*shard.Turn) {})
+	select {
+	case <-closed:
+		t.Error("stopped while a helper recovers a partition")
+	default:
+	}
+	r.dir.open()
+	r.await(closed, "the stop")
+	r.await(a.done, "the append")
+}
+
+// A topic deleted while its partition is handed over gives its folder up all the same.
+func TestDropDuringAHandOver(t *testing.T) {
+	r := newRig(t)
+	r.leaving(0)
+	r.remove(topicID)
+	r.dir.open()
+	r.gone("orders")
+}
+
+// A replica that goes back before its old owner has given it up is forgotten where it never opened.
+func TestMovedThereAndBack(t *testing.T) {
+	r := newRig(t)
+	r.fill(0, 1)
+	name := dirName("orders", 0)
+	r.folders.free(name)
+	if !r.folders.claim(name, claimant{topicID, home}) { // as if the other shard still had it
+		t.Fatal("claim")
+	}
+	r.on(owner, func(t *shard.Turn) { r.set.forgetPartition(r.set.byName[at(0)]) })
+	a := r.newAppend(&trace{}, "a", 0, batchOf(1, -1, 0))
+	r.post(a)
+	r.until("the folder is waited for", func(t *shard.Turn) bool {
+		p := r.set.byName[at(0)]
+		return p != nil && p.state == opening
+	})
+	r.move(0, home)
+	r.await(a.done, "the append")
+	if a.ask.Code != Moved {
+		t.Errorf("append: code %d", a.ask.Code)
+	}
+	r.until("the partition is forgotten", func(t *shard.Turn) bool { return r.set.byName[at(0)] == nil && r.set.opening == 0 })
+}
