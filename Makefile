@@ -3,13 +3,14 @@
 
 GO       ?= go
 FUZZTIME ?= 1m
+SEEDS    ?= 2000
 ARGS     ?=
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz demo run clean
+.PHONY: help build check test test-tools clients race fuzz sim demo run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -73,6 +74,9 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	  done; \
 	done; \
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+sim: ## a whole node from seeds: crashes, power cuts, failing disks, clock steps; make sim SEEDS=200
+	$(GO) test -count=1 -timeout 3h -v ./engine/sim -run 'TestSeeds|TestSameSeedSameTrace' -args -seeds $(SEEDS)
 
 demo: build test-tools ## 1 GB of this machine's text through kcat and franz-go and back, sums compared; make demo ARGS='-bytes 100000000'
 	@$(GO) run ./bench/demo -pinion bin/pinion $(ARGS)

@@ -29,14 +29,15 @@ const (
 // Shard is one loop and what it owns. Only Post, Poke and Stats of its methods may be called from other threads.
 type Shard struct {
 	// Immutable after New.
-	id    model.ShardID
-	name  string
-	epfd  int
-	bell  int // eventfd, rung by whoever finds the shard sleeping
-	clock clock.Clock
-	peers []*Shard
-	help  *helpers
-	bulk  *helpers
+	id     model.ShardID
+	name   string
+	epfd   int
+	bell   int // eventfd, rung by whoever finds the shard sleeping
+	clock  clock.Clock
+	peers  []*Shard
+	help   *helpers
+	bulk   *helpers
+	manual *Manual // carries mail and jobs where there are no threads; else nil
 
 	// Written by any thread.
 	lanes    [laneCount]lane
@@ -103,6 +104,10 @@ func (s *Shard) AtEnd(e Ender) { s.enders = append(s.enders, e) }
 
 // Post gives mail to the shard from a thread that is not a shard.
 func (s *Shard) Post(m Mail) {
+	if s.manual != nil {
+		s.manual.post(Way{From: Outside, To: s.id}, m)
+		return
+	}
 	s.lanes[reply].push(m)
 	s.wake()
 }
@@ -172,6 +177,9 @@ func (s *Shard) pass(n int) {
 	}
 	s.settle(t)
 	s.ringPeers()
+	if s.manual != nil {
+		return
+	}
 	if len(s.errands) > 0 {
 		s.errands = s.help.offer(s.errands)
 	}

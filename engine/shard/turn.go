@@ -39,6 +39,10 @@ func (t *Turn) post(to model.ShardID, m Mail, l laneKind) {
 		s.local.push(m)
 		return
 	}
+	if s.manual != nil {
+		s.manual.post(Way{From: s.id, To: to, Bulk: l == bulk}, m)
+		return
+	}
 	s.peers[to].lanes[l].push(m)
 	s.mailed[to] = true
 }

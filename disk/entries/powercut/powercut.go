@@ -134,6 +134,14 @@ func (n *inode) tear(r *rand.Rand) []byte {
 func (c change) apply(names map[string]*inode) {
 	if c.from != "" {
 		delete(names, c.from)
+		if c.to != "" && c.node.dir {
+			for name, n := range names {
+				if rest, inside := strings.CutPrefix(name, c.from+"/"); inside {
+					delete(names, name)
+					names[c.to+"/"+rest] = n
+				}
+			}
+		}
 	}
 	if c.to != "" {
 		names[c.to] = c.node
@@ -360,7 +368,7 @@ func (f *file) Reserve(int64, int64) error                   { return nil }
 func (f *file) Trim(int64) error                             { return nil }
 func (f *file) Resident(int64, int64) bool                   { return true }
 func (f *file) Map(int64) ([]byte, error)                    { return nil, errors.ErrUnsupported }
-func (f *file) Unmap([]byte) error                           { return errors.ErrUnsupported }
+func (f *file) Unmap([]byte) error                           { return nil }
 func (f *file) Size() (int64, error)                         { return int64(len(f.node.mem)), nil }
 func (f *file) Fd() int                                      { return -1 }
 func (f *file) Close() error                                 { return nil }

@@ -1,0 +1,166 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"pinion/engine/catalog"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// change does something an administrator would.
+func (w *World) change() {
+	r := w.chance.changes
+	switch draw := r.IntN(10); {
+	case draw < 4:
+		w.move()
+	case draw < 6:
+		w.trim()
+	case draw < 7:
+		w.deleteTopic()
+	case draw < 9:
+		w.createTopic()
+	default:
+		w.configure()
+	}
+}
+
+// configs draws a topic's configuration. Segments roll by the age of their records, so that they do without many bytes.
+func (w *World) configs() map[string]string {
+	r := w.chance.changes
+	configs := map[string]string{
+		"segment.ms":   fmt.Sprint(between(r, 1, 60) * 1000),
+		"retention.ms": "-1",
+	}
+	if oneIn(r, 3) {
+		configs["retention.ms"] = fmt.Sprint(between(r, 10, 600) * 1000)
+	}
+	if oneIn(r, 4) {
+		configs["retention.bytes"] = fmt.Sprint(between(r, 1, 200) * 1000)
+	}
+	return configs
+}
+
+// createTopic makes a topic, under the name of a deleted one where it can, and clients for each partition.
+func (w *World) createTopic() {
+	r := w.chance.changes
+	count := int32(between(r, 1, 3))
+	if w.catalogue.Image().PartitionCount()+int(count) > partitionsMax {
+		return
+	}
+	name := fmt.Sprintf("t%d", r.IntN(5))
+	if slices.Contains(w.topics, name) {
+		return
+	}
+	w.made++
+	id := model.TopicID{0: 0x40, 14: byte(w.made >> 8), 15: byte(w.made)}
+	w.trace.add("create", int64(w.made), int64(count))
+	res := w.apply(catalog.CreateTopic(catalog.TopicSpec{Name: name, ID: id, Configs: w.configs(), Partitions: count, ReplicationFactor: 1}))
+	if res.Err != nil {
+		w.fail(fmt.Errorf("create topic: %w", res.Err))
+		return
+	}
+	w.topics = append(w.topics, name)
+	for i := range count {
+		b := newBook(model.Partition{Topic: id, Index: i}, name, false)
+		w.books = append(w.books, b)
+		w.addClients(b)
+	}
+}
+
+func (w *World) addClients(b *book) {
+	r := w.chance.load
+	for _, idempotent := range []bool{true, oneIn(r, 2)} {
+		w.numbers++
+		p := &producer{world: w, number: w.numbers, home: r.IntN(3), book: b, idempotent: idempotent,
+			acks: pick(r, []partition.Acks{partition.AcksAll, partition.AcksAll, partition.AcksLeader})}
+		if idempotent {
+			p.id = w.newProducerID()
+		}
+		w.producers = append(w.producers, p)
+	}
+	w.consumers = append(w.consumers, &consumer{world: w, home: r.IntN(3), book: b})
+}
+
+func (w *World) deleteTopic() {
+	if len(w.topics) < 2 {
+		return
+	}
+	i := w.chance.changes.IntN(len(w.topics))
+	name := w.topics[i]
+	w.topics = slices.Delete(w.topics, i, i+1)
+	w.trace.add("delete", int64(i), 0)
+	w.marks.hit("topic.deleted")
+	id := w.apply(catalog.DeleteTopic(name, model.TopicID{})).Topic.ID
+	for _, b := range w.books {
+		if b.name.Topic == id {
+			b.ended = true
+		}
+	}
+	w.producers = slices.DeleteFunc(w.producers, func(p *producer) bool { return p.book.ended && len(p.flying) == 0 })
+}
+
+// living are the books of topics that exist.
+func (w *World) living() []*book {
+	return slices.DeleteFunc(slices.Clone(w.books), func(b *book) bool { return b.ended })
+}
+
+// move gives a partition to another shard.
+func (w *World) move() {
+	r := w.chance.changes
+	b := pick(r, w.living())
+	to := model.ShardID(r.IntN(w.shards))
+	w.trace.add("move", int64(b.name.Index), int64(to))
+	if _, from, ok := w.node.owner(b.name); ok && from != to {
+		w.marks.hit("partition.moved")
+	}
+	w.apply(catalog.MoveReplica(b.name, self, to, oneIn(r, 2)))
+}
+
+func (w *World) configure() {
+	b := pick(w.chance.changes, w.living())
+	w.trace.add("configure", int64(b.name.Index), 0)
+	var changes []catalog.ConfigChange
+	for _, key := range []string{"retention.ms", "retention.bytes", "segment.ms"} {
+		value, set := w.configs()[key]
+		changes = append(changes, catalog.ConfigChange{Key: key, Value: value, Delete: !set})
+	}
+	w.apply(catalog.SetTopicConfigs(b.topic, changes, false))
+}
+
+// trimming is a deletion of records under way.
+type trimming struct {
+	world *World
+	book  *book
+	ask   partition.QueryAsk
+}
+
+// trim deletes the records below some offset.
+func (w *World) trim() {
+	r := w.chance.changes
+	b := pick(r, w.living())
+	before := partition.TrimToHigh
+	if oneIn(r, 2) && b.acked > 0 {
+		before = model.Offset(r.Int64N(int64(b.acked) + 1))
+	}
+	w.trace.add("trim", int64(b.name.Index), int64(before))
+	q := &trimming{world: w, book: b}
+	home := model.ShardID(r.IntN(w.shards))
+	q.ask = partition.QueryAsk{Home: home, Caller: q, Partition: b.name, Query: partition.QueryTrim, Epoch: model.NoEpoch, Before: before}
+	w.node.on(home, func(t *shard.Turn) {
+		if set, owner, ok := w.node.owner(b.name); ok {
+			q.ask.To = set
+			t.Ask(owner, &q.ask)
+		}
+	})
+}
+
+// Answered says that the deletion is durable, or why it is not done.
+func (q *trimming) Answered(_ *shard.Turn, ask *partition.QueryAsk) {
+	q.world.marks.hit("trim." + codeNames[ask.Code])
+	if ask.Code == partition.OK {
+		q.book.start = max(q.book.start, ask.Offset)
+	}
+}

@@ -1,0 +1,197 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"pinion/disk/batch"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// consumer reads one partition from its start on, over and over. It keeps what it is lent for a while and then looks again: the bytes
+// must not have changed.
+type consumer struct {
+	world *World
+	home  int
+	book  *book
+	at    model.Offset // next offset to read
+	state consumerState
+	ask   partition.FetchAsk
+	lent  []byte // what the span held when it came
+
+	start, high model.Offset           // as the owner said last
+	found       map[model.Offset]value // what was read, for an audit; else nil
+}
+
+type consumerState uint8
+
+const (
+	resting consumerState = iota
+	asking
+	enlisted // a waiter stays with the owner
+	cancelling
+	holding // a span
+	releasing
+)
+
+const outputMax = 1 << 20
+
+// act takes the consumer's next step.
+func (c *consumer) act(n *node) {
+	r := c.world.chance.load
+	switch c.state {
+	case resting:
+		if !c.book.ended {
+			c.poll(n, oneIn(r, 2), int32(between(r, 1, 100_000)))
+		}
+	case enlisted:
+		if oneIn(r, 4) {
+			c.state = cancelling
+			n.on(c.ask.Home, func(t *shard.Turn) { c.ask.Cancel(t) })
+		}
+	case holding:
+		c.giveBack(n)
+	}
+}
+
+func (c *consumer) poll(n *node, wait bool, bytesMax int32) {
+	home := model.ShardID(c.home % len(n.sets))
+	c.state = asking
+	c.ask = partition.FetchAsk{Home: home, Caller: c, BytesMax: 1 << 20, BytesMin: 1, Wait: wait, Parts: []partition.FetchPart{
+		{Partition: c.book.name, From: c.at, BytesMax: bytesMax, Epoch: model.NoEpoch, LastFetched: model.NoEpoch}}}
+	n.on(home, func(t *shard.Turn) {
+		set, owner, ok := n.owner(c.book.name)
+		if !ok {
+			c.state = resting
+			return
+		}
+		c.ask.To, c.ask.Owner = set, owner
+		t.Ask(owner, &c.ask)
+	})
+}
+
+// Fetched takes the owner's answer.
+func (c *consumer) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
+	w, part := c.world, &ask.Parts[0]
+	w.trace.add("fetched", int64(part.Code), int64(ask.Bytes))
+	w.marks.hit("fetch." + codeNames[part.Code])
+	if ask.Registered {
+		c.state = enlisted
+		return
+	}
+	c.state, c.start, c.high = resting, part.LogStart, part.High
+	switch part.Code {
+	case partition.OK:
+		c.book.seen = max(c.book.seen, part.LogStart)
+	case partition.OutOfRange:
+		switch {
+		case c.at < part.LogStart:
+			c.at = part.LogStart
+		case c.book.lost > 0:
+			c.at = part.High
+		default:
+			w.fail(c.book.broken("C5 poll", "offset %d was visible, and the high watermark is %d now", c.at-1, part.High))
+		}
+		return
+	default:
+		return
+	}
+	if !part.Leased {
+		return
+	}
+	c.state = holding
+	c.lent = make([]byte, part.Span.Len)
+	if _, err := part.Span.ReadCold(c.lent, 0); err != nil {
+		w.fail(c.book.broken("I17 bytes", "read of a span at %d: %v", part.Span.Pos, err))
+		return
+	}
+	w.fail(c.take(c.lent, part.High))
+}
+
+// take reads the batches of an answer, the last of which may be cut.
+func (c *consumer) take(b []byte, high model.Offset) error {
+	first := true
+	for len(b) >= batch.HeaderSize {
+		h, _ := batch.ReadHeader(b)
+		if h.Size() > len(b) {
+			if first {
+				return c.book.broken("I17 bytes", "the first batch is cut: %d of %d bytes", len(b), h.Size())
+			}
+			return nil
+		}
+		if !batch.CheckCRC(b[:h.Size()]) {
+			return c.book.broken("I17 bytes", "batch at offset %d does not pass its CRC", h.BaseOffset)
+		}
+		if h.LastOffset() < c.at {
+			return c.book.broken("I17 bytes", "asked for offset %d and got a batch that ends at %d", c.at, h.LastOffset())
+		}
+		if h.LastOffset() >= high {
+			return c.book.broken("R14 visibility", "offset %d is served, and the high watermark is %d", h.LastOffset(), high)
+		}
+		if err := c.takeBatch(b[:h.Size()]); err != nil {
+			return err
+		}
+		b, first = b[h.Size():], false
+	}
+	return nil
+}
+
+func (c *consumer) takeBatch(b []byte) error {
+	var it batch.Iterator
+	it.Reset(b, outputMax)
+	for it.Next() {
+		r := it.Record()
+		if r.Offset < c.at {
+			continue
+		}
+		if r.Offset != c.at && c.at >= c.book.seen {
+			return c.book.broken("C5 poll", "offset %d follows %d", r.Offset, c.at-1)
+		}
+		if err := c.book.note(r.Offset, valueOf(r.Value), c.book.durable); err != nil {
+			return err
+		}
+		if c.found != nil {
+			c.found[r.Offset] = valueOf(r.Value)
+		}
+		c.at = r.Offset + 1
+		c.world.polled++
+	}
+	return it.Err()
+}
+
+func valueOf(payload []byte) value {
+	if len(payload) < 8 {
+		return -1
+	}
+	return value(binary.BigEndian.Uint64(payload))
+}
+
+// giveBack looks at the span once more and ends the loan.
+func (c *consumer) giveBack(n *node) {
+	again := make([]byte, len(c.lent))
+	if _, err := c.ask.Parts[0].Span.ReadCold(again, 0); err != nil || !bytes.Equal(again, c.lent) {
+		c.world.fail(c.book.broken("I17 bytes", "%d bytes on loan changed (%v)", len(again), err))
+		return
+	}
+	c.state, c.lent = releasing, nil
+	n.on(c.ask.Home, func(t *shard.Turn) { t.Ask(c.ask.Owner, (*partition.Release)(&c.ask)) })
+}
+
+// Fired ends the waiting: there is something to read.
+func (c *consumer) Fired(_ *shard.Turn, _ *partition.FetchAsk) {
+	if c.state == enlisted || c.state == asking {
+		c.state = resting
+	}
+	c.world.marks.hit("fetch.woken")
+}
+
+// Cancelled ends the waiting too.
+func (c *consumer) Cancelled(_ *shard.Turn, _ *partition.FetchAsk) { c.state = resting }
+
+// Released says that the ask is free.
+func (c *consumer) Released(_ *shard.Turn, _ *partition.FetchAsk) { c.state = resting }
+
+// died tells that the node is gone with all that it lent.
+func (c *consumer) died() { c.state, c.lent = resting, nil }

@@ -1,0 +1,213 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"pinion/disk/entries/powercut"
+	"pinion/engine/broker"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// harm lets something fail.
+func (w *World) harm() {
+	r := w.chance.faults
+	switch draw := r.IntN(10); {
+	case draw < 3:
+		w.kill()
+	case draw < 6:
+		w.cutPower()
+	case draw < 8:
+		w.restart()
+	case draw < 9:
+		w.stepClock()
+	default:
+		w.broken = true
+	}
+}
+
+// die ends this life: what was in memory is gone.
+func (w *World) die() {
+	n := w.node
+	n.disk.Fail(func(string, string) error { return powercut.ErrCut })
+	n.abandon()
+	for _, p := range w.producers {
+		p.died()
+	}
+	for _, c := range w.consumers {
+		c.died()
+	}
+	w.broken = false
+	w.node = nil
+	if oneIn(w.chance.faults, 3) {
+		w.shards = between(w.chance.faults, 1, 3)
+	}
+}
+
+// kill is kill -9: everything that was written is there.
+func (w *World) kill() {
+	w.trace.add("kill", 0, 0)
+	w.marks.hit("life.killed")
+	disk := w.node.disk.Killed(w.nextDisk())
+	w.die()
+	w.node = w.boot(w.shards, disk)
+}
+
+// cutPower leaves what was synced, and of the rest whatever chance keeps.
+func (w *World) cutPower() {
+	w.trace.add("cut", 0, 0)
+	w.marks.hit("life.cut")
+	disk := w.node.disk.AfterCut(w.nextDisk())
+	w.die()
+	w.node = w.boot(w.shards, disk)
+	w.settle("recovery after a power cut", w.recovered)
+	if w.err != nil {
+		return
+	}
+	ends := map[model.Partition]model.Offset{}
+	w.node.look(func(_ *shard.Turn, p *partition.Partition) { ends[p.Name()] = p.Marks().End })
+	for _, b := range w.living() {
+		w.fail(b.cut(ends[b.name]))
+	}
+}
+
+// restart is a clean stop and a start.
+func (w *World) restart() {
+	w.trace.add("restart", 0, 0)
+	w.node.stop()
+	w.settle("clean stop", w.node.stopped)
+	if w.err != nil {
+		return
+	}
+	w.marks.hit("life.stopped")
+	if err := broker.WriteRecoveryPoints(w.node.disk, w.node.points); err != nil && !errors.Is(err, errBroken) {
+		w.fail(err)
+	}
+	disk := w.node.disk.Killed(w.nextDisk())
+	w.die()
+	w.node = w.boot(w.shards, disk)
+}
+
+func (w *World) nextDisk() uint64 {
+	w.disks++
+	return w.chance.disk + w.disks
+}
+
+// settle runs the node, and no client, until a condition holds.
+func (w *World) settle(what string, ok func() bool) {
+	for range 200_000 {
+		if ok() || w.err != nil {
+			return
+		}
+		w.proceed()
+	}
+	w.fail(&violation{"liveness", what + " does not end"})
+}
+
+// proceed lets the node do something, or time pass: always a little, because some work is tried again until a timer fires.
+func (w *World) proceed() {
+	n := w.node
+	if oneIn(w.chance.steps, 20) || !(oneIn(w.chance.steps, 2) && n.carry()) && !n.turn() && !n.work() && !n.carry() {
+		w.pass()
+	}
+}
+
+// recovered reports whether every partition of the catalogue is open.
+func (w *World) recovered() bool {
+	opening := 0
+	for i, set := range w.node.sets {
+		w.node.shards.Look(model.ShardID(i), func(t *shard.Turn) { opening += set.Stats(t).Opening })
+	}
+	return opening == 0 && w.node.idle()
+}
+
+// stepClock sets the wall clock, by an hour or a year.
+func (w *World) stepClock() {
+	r := w.chance.faults
+	by := clock.Wall(pick(r, []time.Duration{time.Hour, -time.Hour, 24 * 365 * time.Hour, -24 * 365 * time.Hour}).Milliseconds())
+	w.trace.add("clock", int64(by), 0)
+	w.marks.hit("clock.stepped")
+	w.stepped = true
+	w.clock.SetWall(w.clock.Now().Wall + by)
+}
+
+// heal ends all harm and demands that everything asked for is done, and that everything promised is there.
+func (w *World) heal() {
+	w.healing = true
+	w.broken = false
+	w.restartBroken()
+	w.settleClients()
+	for _, b := range w.living() {
+		if w.err == nil {
+			w.audit(b)
+		}
+	}
+}
+
+// restartBroken starts anew where an error of the disk has taken partitions offline.
+func (w *World) restartBroken() {
+	failed := false
+	w.settle("recovery", w.recovered)
+	w.node.look(func(t *shard.Turn, p *partition.Partition) { failed = failed || !p.Serves(t) })
+	if failed && w.err == nil {
+		w.marks.hit("partition.offline")
+		w.kill()
+		w.settle("recovery", w.recovered)
+	}
+}
+
+// settleClients goes on until every producer has its answers and every consumer rests.
+func (w *World) settleClients() {
+	for range 400_000 {
+		left := false
+		for _, p := range w.producers {
+			if p.waiting() {
+				left = true
+				if len(p.again) > 0 {
+					p.act(w.node)
+				}
+			}
+		}
+		for _, c := range w.consumers {
+			if c.state != resting {
+				left = true
+				if c.state != asking {
+					c.act(w.node)
+				}
+			}
+		}
+		if !left || w.err != nil {
+			return
+		}
+		w.proceed()
+		w.watch()
+	}
+	w.fail(&violation{"liveness", "clients wait for answers for ever"})
+}
+
+// audit reads a partition from end to end, as a consumer that begins now would.
+func (w *World) audit(b *book) {
+	c := &consumer{world: w, home: 0, book: b, at: 0}
+	log := map[model.Offset]value{}
+	c.found = log
+	var high model.Offset
+	for {
+		c.poll(w.node, false, 1<<20)
+		w.settle("a read", func() bool { return c.state == resting || c.state == holding })
+		if w.err != nil {
+			return
+		}
+		high = c.high
+		if c.state == holding {
+			c.giveBack(w.node)
+			w.settle("a loan", func() bool { return c.state == resting })
+		}
+		if c.at >= high && high >= 0 {
+			break
+		}
+	}
+	w.fail(b.compare(c.start, high, log))
+}

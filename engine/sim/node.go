@@ -1,0 +1,222 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+
+	"pinion/disk/entries/powercut"
+	"pinion/engine/broker"
+	"pinion/engine/catalog"
+	"pinion/engine/config"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/shard"
+)
+
+const self model.NodeID = 1
+
+// node is one life of the process: it ends with a clean stop, a kill or a power cut, and the next one starts from what the disk
+// holds.
+type node struct {
+	world   *World
+	disk    *powercut.Dir
+	shards  *shard.Manual
+	sets    []*partition.Set
+	folders partition.Folders
+	live    *config.Live
+	running []*running
+	current *running
+	ways    []shard.Way // scratch
+	storing bool        // recovery points are being written
+	closed  int         // shards that have closed their logs in a clean stop
+	points  map[string]model.Offset
+}
+
+// boot starts a life with so many shards. Recovery is under way when it returns.
+func (w *World) boot(shards int, disk *powercut.Dir) *node {
+	n := &node{world: w, disk: disk, points: map[string]model.Offset{}}
+	disk.Fail(n.fault)
+	logger := slog.New(slog.NewTextHandler(w.console(), nil))
+	points, err := broker.Prepare(disk, w.catalogue.Image(), logger)
+	if err != nil {
+		w.fail(err)
+	}
+	settings := config.Default()
+	settings.RetentionCheck = retentionCheck
+	n.live = config.NewLive(settings)
+	w.life++
+	incarnation := [16]byte{15: byte(w.life), 14: byte(w.life >> 8)}
+	w.apply(catalog.RegisterBroker(catalog.Registration{Node: self, Incarnation: incarnation, Shards: int32(shards),
+		Listeners: []placement.Listener{{Name: "PLAINTEXT", Host: "sim", Port: 9092}}}))
+	n.shards = shard.NewManual(shards, &w.clock)
+	options := partition.Options{
+		Node: self, Dir: disk, Broker: n.live, Image: w.catalogue.Image, Log: logger,
+		Recovery: points, Folders: &n.folders, Files: 8,
+	}
+	for i := range shards {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
+			n.sets = append(n.sets, partition.NewSet(t, options))
+		})
+	}
+	for i, set := range n.sets {
+		s := n.shards.Shards().Shard(model.ShardID(i))
+		s.AtEnd(set)
+		s.Visit(set.Open)
+	}
+	return n
+}
+
+// console is where the node's log goes.
+func (w *World) console() io.Writer {
+	if w.options.Console != nil {
+		return w.options.Console
+	}
+	return io.Discard
+}
+
+// owner is the set that the catalogue says has a partition.
+func (n *node) owner(p model.Partition) (*partition.Set, model.ShardID, bool) {
+	place := n.world.catalogue.Image().Partition(p)
+	if place == nil {
+		return nil, 0, false
+	}
+	id := place.ShardOn(self)
+	if id == model.NoShard || int(id) >= len(n.sets) {
+		return nil, 0, false
+	}
+	return n.sets[id], id, true
+}
+
+// on has a shard run f in one of its turns, as mail from outside would.
+func (n *node) on(id model.ShardID, f func(t *shard.Turn)) { n.shards.Shards().Shard(id).Visit(f) }
+
+// carry brings the oldest mail of some way to its shard.
+func (n *node) carry() bool {
+	n.ways = n.shards.Ways(n.ways[:0])
+	if len(n.ways) == 0 {
+		return false
+	}
+	way := pick(n.world.chance.steps, n.ways)
+	n.world.trace.add("carry", int64(way.From), int64(way.To))
+	n.shards.Carry(way)
+	return true
+}
+
+// turn runs a turn of some shard that has something to do.
+func (n *node) turn() bool {
+	var busy []model.ShardID
+	for i := range n.sets {
+		if n.shards.Busy(model.ShardID(i)) {
+			busy = append(busy, model.ShardID(i))
+		}
+	}
+	if len(busy) == 0 {
+		return false
+	}
+	id := pick(n.world.chance.steps, busy)
+	n.world.trace.add("turn", int64(id), 0)
+	n.shards.Turn(id)
+	return true
+}
+
+// work lets a helper take a job over, or go on with one. As many are under way as there are helpers.
+func (n *node) work() bool {
+	r := n.world.chance.steps
+	if waiting := n.shards.Jobs(); waiting > 0 && len(n.running) < helpers && (len(n.running) == 0 || oneIn(r, 2)) {
+		job, home := n.shards.Take(0)
+		n.running = append(n.running, begin(job.Run, home))
+	}
+	if len(n.running) == 0 {
+		return false
+	}
+	i := r.IntN(len(n.running))
+	n.world.trace.add("job", int64(i), int64(len(n.running)))
+	if n.advance(n.running[i]) {
+		n.running = slices.Delete(n.running, i, i+1)
+	}
+	return true
+}
+
+// idle reports whether nothing is left to do until time passes.
+func (n *node) idle() bool {
+	if len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
+		return false
+	}
+	for i := range n.sets {
+		if n.shards.Busy(model.ShardID(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// stop begins a clean stop.
+func (n *node) stop() {
+	for i, set := range n.sets {
+		n.on(model.ShardID(i), func(t *shard.Turn) {
+			set.Close(t, func(_ *shard.Turn, list []partition.Closed) {
+				n.closed++
+				for _, c := range list {
+					n.points[c.Dir] = c.Recovery
+				}
+			})
+		})
+	}
+}
+
+func (n *node) stopped() bool { return n.closed == len(n.sets) }
+
+// checkpoint has somebody store the recovery points, as the program does now and then.
+func (n *node) checkpoint() {
+	points := map[string]model.Offset{}
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
+			for _, c := range set.RecoveryPoints(t) {
+				points[c.Dir] = c.Recovery
+			}
+		})
+	}
+	if len(points) == 0 || n.storing {
+		return
+	}
+	n.storing = true
+	n.world.marks.hit("recovery-points.stored")
+	n.running = append(n.running, begin(func() { _ = broker.WriteRecoveryPoints(n.disk, points) }, func() { n.storing = false }))
+}
+
+// look calls f with every partition the node has in memory, in a fixed order.
+func (n *node) look(f func(t *shard.Turn, p *partition.Partition)) {
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
+			var all []*partition.Partition
+			set.Each(t, func(p *partition.Partition) { all = append(all, p) })
+			slices.SortFunc(all, func(a, b *partition.Partition) int { return comparePartitions(a.Name(), b.Name()) })
+			for _, p := range all {
+				f(t, p)
+			}
+		})
+	}
+}
+
+func comparePartitions(a, b model.Partition) int {
+	if c := a.Topic.Compare(b.Topic); c != 0 {
+		return c
+	}
+	return int(a.Index - b.Index)
+}
+
+// fault is asked by the disk before each change.
+func (n *node) fault(op, path string) error {
+	n.pause()
+	w := n.world
+	w.trace.add(op, int64(len(path)), 0)
+	if w.broken && (op == "write" || op == "sync") {
+		w.broken = false
+		w.marks.hit("disk.error." + op)
+		return fmt.Errorf("%s %s: %w", op, path, errBroken)
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package sim
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"pinion/disk/batch"
+	"pinion/disk/codec"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// producer writes to one partition, a few batches in flight. What is not acknowledged it sends again, as clients do: with its
+// sequence numbers when it is idempotent, as something new when it is not.
+type producer struct {
+	world      *World
+	number     int
+	home       int // which shard of those there are
+	book       *book
+	acks       partition.Acks
+	idempotent bool
+	id         int64
+	sequence   int32
+	count      value
+	flying     []*send
+	again      []*send // in order; sent when nothing is in flight any more
+	rounds     int     // sent again without one acknowledgement
+}
+
+const inFlightMax = 5 // of an idempotent producer: the window brokers keep
+
+// send is one batch under way, in one attempt.
+type send struct {
+	ask      partition.AppendAsk
+	producer *producer
+	id       int64 // of the producer, then
+	sequence int32
+	values   []value
+	pad      int
+	codec    codec.Codec
+	floor    model.Offset
+}
+
+// act sends a new batch, or again what has to be.
+func (p *producer) act(n *node) {
+	r := p.world.chance.load
+	if p.book.ended || len(p.flying) >= inFlightMax {
+		return
+	}
+	if len(p.again) > 0 {
+		if len(p.flying) > 0 {
+			return
+		}
+		again := p.again
+		p.again = nil
+		p.rounds++
+		for _, s := range again {
+			p.resend(n, s)
+		}
+		return
+	}
+	s := &send{sequence: p.sequence, pad: r.IntN(200), codec: pick(r, codecs)}
+	if oneIn(r, 20) {
+		s.pad = r.IntN(40_000)
+	}
+	for range between(r, 1, 4) {
+		p.count++
+		s.values = append(s.values, value(p.number)*valuesEach+p.count)
+	}
+	p.sequence = batch.AddSequence(p.sequence, int32(len(s.values)))
+	p.send(n, s)
+}
+
+var codecs = []codec.Codec{codec.None, codec.None, codec.LZ4, codec.Zstd}
+
+// resend is another attempt at a batch.
+func (p *producer) resend(n *node, s *send) {
+	next := &send{sequence: s.sequence, values: s.values, pad: s.pad, codec: s.codec}
+	if !p.idempotent {
+		next.values = nil
+		for range s.values {
+			p.count++
+			next.values = append(next.values, value(p.number)*valuesEach+p.count)
+		}
+	}
+	p.send(n, next)
+}
+
+// send has the home shard give the batch to the owner.
+func (p *producer) send(n *node, s *send) {
+	s.producer, s.id, s.floor = p, p.id, p.book.acked
+	if p.idempotent {
+		s.floor = 0 // a retry may find its first attempt
+	}
+	for _, v := range s.values {
+		p.book.sent[v] = true
+	}
+	b := batch.NewBuilder()
+	b.Codec = s.codec
+	if p.idempotent {
+		b.ProducerID, b.ProducerEpoch, b.BaseSequence = p.id, 0, s.sequence
+	}
+	now := int64(p.world.clock.Now().Wall)
+	for _, v := range s.values {
+		payload := binary.BigEndian.AppendUint64(nil, uint64(v))
+		b.Add(now, payload[4:], append(payload, make([]byte, s.pad)...))
+	}
+	raw := b.Bytes()
+	header, _ := batch.ReadHeader(raw)
+	home := model.ShardID(p.home % len(n.sets))
+	p.flying = append(p.flying, s)
+	s.ask = partition.AppendAsk{Home: home, Caller: s, Partition: p.book.name, Batch: raw, Header: header, Acks: p.acks,
+		Timeout: time.Second, AppendTime: -1}
+	n.on(home, func(t *shard.Turn) {
+		set, owner, ok := n.owner(p.book.name)
+		if !ok {
+			s.ask.Code = partition.UnknownPartition
+			s.Appended(t, &s.ask)
+			return
+		}
+		s.ask.To = set
+		t.Ask(owner, &s.ask)
+	})
+}
+
+// Stored says that the batch's bytes are free; the broker must not look at them any more.
+func (s *send) Stored(_ *shard.Turn, ask *partition.AppendAsk) { clear(ask.Batch) }
+
+// Appended takes the answer.
+func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
+	p, w := s.producer, s.producer.world
+	at := slices.Index(p.flying, s)
+	if at < 0 {
+		w.fail(p.book.broken("I asks", "an ask came home twice"))
+		return
+	}
+	p.flying = slices.Delete(p.flying, at, at+1)
+	w.trace.add("appended", int64(ask.Code), int64(ask.Base))
+	w.marks.hit("append." + codeNames[ask.Code])
+	switch ask.Code {
+	case partition.OK:
+		p.rounds = 0
+		w.acknowledged++
+		w.fail(p.book.acknowledged(ask.Base, s.values, ask.Acks == partition.AcksAll, s.floor))
+	case partition.UnknownPartition:
+		p.again = nil
+	case partition.DuplicateUnknown, partition.StaleProducer, partition.TooLarge:
+		w.fail(p.book.broken("C2 duplicate", "%s for sequence %d of producer %d", codeNames[ask.Code], s.sequence, p.number))
+	case partition.OutOfOrderSequence:
+		if p.rounds > hopeless {
+			p.startOver(s)
+			return
+		}
+		p.postpone(s)
+	default:
+		p.postpone(s)
+	}
+}
+
+// hopeless is after how many rounds of OutOfOrderSequence a producer believes that its past is gone.
+const hopeless = 10
+
+// startOver begins with a new producer id, as clients do; what was in flight may be in the log or not.
+func (p *producer) startOver(s *send) {
+	if p.book.lost == 0 && !p.world.stepped && p.acks == partition.AcksAll {
+		p.world.fail(p.book.broken("I12 sequence", "sequence %d of producer %d is refused for ever, and nothing of it was lost", s.sequence, p.number))
+		return
+	}
+	p.world.marks.hit("producer.starts-over")
+	p.id, p.sequence, p.again, p.rounds = p.world.newProducerID(), 0, nil, 0
+}
+
+// postpone keeps a batch for the next round, in order.
+func (p *producer) postpone(s *send) {
+	if s.id != p.id {
+		return // the producer has started over since
+	}
+	p.again = append(p.again, s)
+	slices.SortFunc(p.again, func(a, b *send) int { return int(a.values[0] - b.values[0]) })
+}
+
+// died tells that the node is gone with all that was in flight.
+func (p *producer) died() {
+	for _, s := range p.flying {
+		p.postpone(s)
+	}
+	p.flying = nil
+	p.rounds = 0
+	if !p.idempotent {
+		p.again = nil // whether they are in the log nobody knows; this client does not ask
+	}
+}
+
+// waiting reports whether anything is not acknowledged.
+func (p *producer) waiting() bool { return !p.book.ended && len(p.flying)+len(p.again) > 0 }

@@ -1,0 +1,53 @@
+package sim
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run this seed alone, with the node's log on standard error")
+	seedsFlag = flag.Int("seeds", 25, "how many seeds to run")
+	stepsFlag = flag.Int("steps", 6000, "steps of a run")
+)
+
+// TestSeeds runs the node under every kind of harm.
+func TestSeeds(t *testing.T) {
+	first, count := uint64(1), *seedsFlag
+	options := Options{Steps: *stepsFlag}
+	if *seedFlag != 0 {
+		first, count, options.Console = *seedFlag, 1, os.Stderr
+	}
+	total, sum := Marks{}, Result{}
+	for seed := first; seed < first+uint64(count); seed++ {
+		r, err := Run(seed, options)
+		if err != nil {
+			t.Fatalf("%v\nreplay: go test ./engine/sim -run TestSeeds -seed %d -steps %d", err, seed, *stepsFlag)
+		}
+		total.Add(r.Marks)
+		sum.Steps, sum.Lives, sum.Acknowledged = sum.Steps+r.Steps, sum.Lives+r.Lives, sum.Acknowledged+r.Acknowledged
+		sum.Polled, sum.Lost = sum.Polled+r.Polled, sum.Lost+r.Lost
+	}
+	t.Logf("%d seeds, %d steps, %d lives, %d batches acknowledged, %d records read, %d lost as memory topics may\n%v",
+		count, sum.Steps, sum.Lives, sum.Acknowledged, sum.Polled, sum.Lost, total)
+	if *seedFlag == 0 {
+		for _, mark := range total.Missing() {
+			t.Errorf("never hit: %s", mark)
+		}
+	}
+}
+
+// TestSameSeedSameTrace: nothing but the seed decides what a run does.
+func TestSameSeedSameTrace(t *testing.T) {
+	for seed := uint64(1000); seed < 1020; seed++ {
+		a, errA := Run(seed, Options{Steps: 2500})
+		b, errB := Run(seed, Options{Steps: 2500})
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if a.Trace != b.Trace || a.Steps != b.Steps {
+			t.Errorf("seed %d: trace %x of %d steps, then %x of %d", seed, a.Trace, a.Steps, b.Trace, b.Steps)
+		}
+	}
+}

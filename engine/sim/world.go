@@ -1,0 +1,214 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"pinion/disk/entries/powercut"
+	"pinion/engine/catalog"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// Options shape a run.
+type Options struct {
+	Steps   int       // of the part in which things fail; a few thousand
+	Console io.Writer // the node's log; nil: nowhere
+	Calm    bool      // nothing fails
+}
+
+// World is one run.
+type World struct {
+	options Options
+	seed    uint64
+	chance  streams
+	clock   clock.Hand
+	trace   trace
+	marks   Marks
+
+	catalogue *catalog.Machine
+	index     uint64 // of the catalogue's last command
+	life      int
+	shards    int
+	disks     uint64 // made so far
+	node      *node
+	broken    bool // the next write or sync of the disk fails
+	healing   bool // nothing fails any more
+	stepped   bool // the wall clock was set
+
+	books     []*book
+	producers []*producer
+	consumers []*consumer
+	topics    []string // those that exist
+	made      int      // topics so far
+	numbers   int      // producers so far
+	ids       int64    // producer ids so far
+
+	acknowledged, polled int
+	err                  error
+}
+
+const (
+	retentionCheck = 20 * time.Second
+	helpers        = 4 // jobs under way at once, as for two shards
+	partitionsMax  = 12
+	began          = 1_800_000_000_000 // wall clock, milliseconds
+)
+
+var errBroken = errors.New("input/output error")
+
+var codeNames = map[partition.Code]string{
+	partition.OK: "ok", partition.UnknownPartition: "unknown-partition", partition.NotLeader: "not-leader", partition.Moved: "moved",
+	partition.OutOfRange: "out-of-range", partition.StorageFailed: "storage-failed", partition.NoSpace: "no-space",
+	partition.OutOfOrderSequence: "out-of-order", partition.StaleProducer: "stale-producer", partition.TimedOut: "timed-out",
+	partition.DuplicateUnknown: "duplicate-unknown", partition.TooLarge: "too-large", partition.Undeletable: "undeletable",
+}
+
+// Result is what a run came to.
+type Result struct {
+	Seed         uint64
+	Trace        uint64 // digest of every step
+	Steps        int
+	Lives        int
+	Acknowledged int // batches
+	Polled       int // records
+	Lost         int // records of memory topics that power cuts took
+	Marks        Marks
+}
+
+// Run takes the steps of one seed. The error names the seed, the promise that was broken and the last steps.
+func Run(seed uint64, options Options) (Result, error) {
+	w := &World{options: options, seed: seed, chance: newStreams(seed), trace: newTrace(), marks: Marks{}, catalogue: catalog.New("sim")}
+	w.clock.Advance(time.Hour)
+	w.clock.SetWall(began)
+	w.shards = between(w.chance.faults, 1, 3)
+	w.node = w.boot(w.shards, w.newDisk())
+	for range 2 {
+		w.createTopic()
+	}
+	for w.trace.steps < options.Steps && w.err == nil {
+		w.step()
+	}
+	if w.err == nil {
+		w.heal()
+	}
+	r := Result{Seed: seed, Trace: w.trace.sum.Sum64(), Steps: w.trace.steps, Lives: w.life, Acknowledged: w.acknowledged, Polled: w.polled, Marks: w.marks}
+	for _, b := range w.books {
+		r.Lost += b.lost
+	}
+	w.node.disk.Fail(func(string, string) error { return powercut.ErrCut })
+	w.node.abandon()
+	if w.err != nil {
+		return r, fmt.Errorf("seed %d, step %d, life %d: %w%s", seed, w.trace.steps, w.life, w.err, w.trace.tail())
+	}
+	return r, nil
+}
+
+func (w *World) newDisk() *powercut.Dir { return powercut.New(w.nextDisk()) }
+
+// fail ends the run with the first promise that was broken.
+func (w *World) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+func (w *World) newProducerID() int64 {
+	w.ids++
+	return w.ids
+}
+
+// step takes one step.
+func (w *World) step() {
+	n := w.node
+	switch draw := w.chance.steps.IntN(100); {
+	case draw < 30:
+		_ = n.carry() || n.turn()
+	case draw < 60:
+		_ = n.turn() || n.work()
+	case draw < 80:
+		_ = n.work() || n.carry()
+	case draw < 97:
+		w.act()
+	default:
+		w.pass()
+	}
+	if n.idle() {
+		w.pass()
+	}
+	if !w.healing && oneIn(w.chance.changes, 150) {
+		w.change()
+	}
+	if oneIn(w.chance.changes, 300) {
+		n.checkpoint()
+	}
+	if !w.healing && !w.options.Calm && oneIn(w.chance.faults, 400) {
+		w.harm()
+	}
+	w.watch()
+}
+
+// act lets some client take its next step.
+func (w *World) act() {
+	r := w.chance.load
+	if i := r.IntN(len(w.producers) + len(w.consumers)); i < len(w.producers) {
+		w.trace.add("produce", int64(i), 0)
+		w.producers[i].act(w.node)
+	} else {
+		i -= len(w.producers)
+		w.trace.add("consume", int64(i), int64(w.consumers[i].state))
+		w.consumers[i].act(w.node)
+	}
+}
+
+// pass lets time go by, up to the next timer.
+func (w *World) pass() {
+	now := w.clock.Now().Mono
+	step := time.Duration(between(w.chance.steps, 1, 300)) * time.Millisecond
+	for i := range w.node.sets {
+		if when, ok := w.node.shards.Next(model.ShardID(i)); ok && when > now {
+			step = min(step, when.Sub(now))
+		}
+	}
+	w.trace.add("pass", int64(step), 0)
+	w.clock.Advance(step)
+}
+
+// apply has the catalogue take a command, which is durable at once, and tells the shards.
+func (w *World) apply(cmd catalog.Command) catalog.Result {
+	old := w.catalogue.Image()
+	w.index++
+	result, delta := w.catalogue.Apply(w.index, cmd.Bytes())
+	image := w.catalogue.Image()
+	delta.Settle(old, image)
+	if w.node != nil {
+		if topics := delta.Topics(); len(topics) > 0 {
+			for i, set := range w.node.sets {
+				w.node.shards.Shards().Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics})
+			}
+		}
+	}
+	return result
+}
+
+// watch looks at what must hold after every step.
+func (w *World) watch() {
+	owners := map[model.Partition]model.ShardID{}
+	w.node.look(func(t *shard.Turn, p *partition.Partition) {
+		if !p.Serves(t) {
+			return
+		}
+		m := p.Marks()
+		if m.Stable > m.High || m.High > m.End || m.Durable > m.End {
+			w.fail(&violation{"I10 marks", fmt.Sprintf("%s: %+v", p.Dir(), m)})
+		}
+		if other, twice := owners[p.Name()]; twice {
+			w.fail(&violation{"I18 owner", fmt.Sprintf("%s is open on shards %d and %d", p.Dir(), other, t.Shard())})
+		}
+		owners[p.Name()] = t.Shard()
+	})
+}
