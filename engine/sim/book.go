@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,19 @@ type value int64
 const valuesEach value = 1 << 32
 
 func (v value) producer() int { return int(v / valuesEach) }
+
+// payload is the value as a record carries it, with so many bytes behind.
+func (v value) payload(pad int) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(v)), make([]byte, pad)...)
+}
+
+// valueOf reads a record's payload; -1 is no value at all.
+func valueOf(payload []byte) value {
+	if len(payload) < 8 {
+		return -1
+	}
+	return value(binary.BigEndian.Uint64(payload))
+}
 
 // book is what the clients of one partition were promised and saw, over all lives of the node. Its methods return the promise that
 // was broken.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"pinion/disk/batch"
 	"pinion/engine/model"
@@ -159,13 +158,6 @@ func (c *consumer) takeBatch(b []byte) error {
 		c.world.polled++
 	}
 	return it.Err()
-}
-
-func valueOf(payload []byte) value {
-	if len(payload) < 8 {
-		return -1
-	}
-	return value(binary.BigEndian.Uint64(payload))
 }
 
 // giveBack looks at the span once more and ends the loan.

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -104,8 +103,8 @@ func (p *producer) send(n *node, s *send) {
 	}
 	now := int64(p.world.clock.Now().Wall)
 	for _, v := range s.values {
-		payload := binary.BigEndian.AppendUint64(nil, uint64(v))
-		b.Add(now, payload[4:], append(payload, make([]byte, s.pad)...))
+		payload := v.payload(s.pad)
+		b.Add(now, payload[4:8], payload)
 	}
 	raw := b.Bytes()
 	header, _ := batch.ReadHeader(raw)
