@@ -25,11 +25,13 @@ type Log struct {
 	start    model.Offset // first offset that can be read
 	written  model.Offset // behind the last offset in the file; invariant: start <= written <= end
 	end      model.Offset // behind the last offset staged
-	recovery model.Offset // all below is durable; invariant: recovery <= written
+	recovery model.Offset // all below is durable, with its indexes; invariant: recovery <= durable
+	durable  model.Offset // the records below are durable; invariant: durable <= written
 	stored   model.Offset // what startFile says, 0 without one
 
 	staged      [][]byte // batches for the next Write, lent by the caller
 	stagedBytes int64
+	stagedAt    int64 // position of the batch staged last
 	tail        tail
 
 	unsealed   []model.Offset // segments closed when they were sealed: their last time index entry is not in the file
@@ -97,6 +99,13 @@ func (l *Log) Written() model.Offset { return l.written }
 // the lower one.
 func (l *Log) RecoveryPoint() model.Offset { return l.recovery }
 
+// Durable is the offset below which the records themselves are durable in the segments. It runs ahead of the recovery point, because a
+// lost index is made again.
+func (l *Log) Durable() model.Offset { return l.durable }
+
+// Place is where the batch that was staged last lies: the base of its segment and the byte position in it.
+func (l *Log) Place() (segment model.Offset, pos int64) { return l.last().base, l.stagedAt }
+
 // Err is the error that made the log refuse appends, or nil.
 func (l *Log) Err() error { return l.err }
 
@@ -139,8 +148,8 @@ func (l *Log) check() {
 	if !must.Deep {
 		return
 	}
-	if l.start > l.written || l.written > l.end || l.recovery > l.written {
-		must.Failf("log %s: start %d, recovery %d, written %d, end %d", l.name, l.start, l.recovery, l.written, l.end)
+	if l.start > l.written || l.written > l.end || l.recovery > l.durable || l.durable > l.written {
+		must.Failf("log %s: start %d, recovery %d, durable %d, written %d, end %d", l.name, l.start, l.recovery, l.durable, l.written, l.end)
 	}
 	for i := 1; i < len(l.extents); i++ {
 		if l.extents[i].base <= l.extents[i-1].base && l.extents[i-1].size > 0 {

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -35,6 +36,20 @@ func appendMetadata(b []byte, id model.TopicID) []byte {
 	b = append(b, "version: 0\ntopic_id: "...)
 	b = append(b, id.String()...)
 	return append(b, '\n')
+}
+
+// tornMetadata reports whether text is what a power cut can leave of this topic's file: a part of it, zeros for the rest.
+func tornMetadata(text []byte, id model.TopicID) bool {
+	whole := appendMetadata(nil, id)
+	if id.IsZero() || len(text) > len(whole) || bytes.Equal(text, whole) {
+		return false
+	}
+	for i, b := range text {
+		if b != 0 && b != whole[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // parseMetadata reads what appendMetadata writes. ok is false when nothing stands there, as after a power cut (zeros included).

@@ -16,6 +16,19 @@ type OpenFrom struct {
 	RecoveryPoint model.Offset // all below was durable: trusted, not read
 	VisitFrom     model.Offset // visit gets every batch that ends behind it; may lie below the recovery point
 	Start         model.Offset // log start offset, where the caller knows one; StoreStart's own file counts as well
+
+	// Tail is what a journal holds of the log, ascending: what the segments lack of it is written behind what they have.
+	Tail []TailBatch
+	// Durable is an offset that the segments and Tail must reach together: ending before is damage.
+	Durable model.Offset
+}
+
+// TailBatch is a batch that was durable outside the segments, and where it belongs.
+type TailBatch struct {
+	Base, End model.Offset // [Base, End)
+	Segment   model.Offset // base of its segment
+	Pos       int64
+	Bytes     []byte
 }
 
 // Recovery is what Open found and did.
@@ -24,6 +37,7 @@ type Recovery struct {
 	Truncated int64        // bytes behind the last good batch that were cut off; index files do not count
 	Short     model.Offset // how many offsets the log ends below the recovery point: lost, or truncated without lowering it
 	Rebuilt   int          // segments whose index files were stale or missing
+	Refilled  int          // batches that only Tail had
 	Reason    string       // why something was cut or rebuilt; empty if nothing was
 }
 
@@ -59,9 +73,12 @@ type recovery struct {
 func (r *recovery) run() error {
 	l := r.l
 	entries, err := l.dir.List(l.name)
+	if isNotExist(err) && len(r.from.Tail) > 0 {
+		err = l.dir.Mkdir(l.name)
+	}
 	if isNotExist(err) {
 		l.start = max(r.from.Start, 0)
-		l.written, l.end, l.recovery = l.start, l.start, l.start
+		l.written, l.end, l.recovery, l.durable = l.start, l.start, l.start, l.start
 		r.report.Short = max(r.from.RecoveryPoint-l.end, 0)
 		return nil
 	}
@@ -91,6 +108,9 @@ func (r *recovery) run() error {
 			return err
 		}
 	}
+	if err := r.refill(); err != nil {
+		return err
+	}
 	return r.settle()
 }
 
@@ -113,6 +133,7 @@ func (r *recovery) settle() error {
 		l.start = min(max(r.from.Start, l.extents[0].base), r.end)
 	}
 	l.recovery = min(r.from.RecoveryPoint, r.end)
+	l.durable = l.recovery
 	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)
 	if r.noEpoch {
 		l.epochs = epochs{entries: r.seen.entries, dirty: len(r.seen.entries) > 0}
@@ -141,6 +162,11 @@ func (r *recovery) metadata() error {
 	}
 	if err != nil {
 		return err
+	}
+	if tornMetadata(text, l.id) {
+		// Its name was durable before its bytes were: nothing but this incarnation's first moments can have left it.
+		l.hasMetadata, l.namesDirty = true, true
+		return writeMetadata(l.dir, l.name, l.id)
 	}
 	id, ok, err := parseMetadata(text)
 	if err != nil || !ok {

@@ -99,5 +99,6 @@ func (t *expireTask) finish(l *Log, err error) error {
 	}
 	// Only now: had a crash brought the files back, they would have been trusted without ever having been synced.
 	l.recovery = max(l.recovery, min(l.extents[0].base, l.written))
+	l.durable = max(l.durable, l.recovery)
 	return nil
 }

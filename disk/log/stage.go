@@ -125,6 +125,7 @@ func (l *Log) Stage(b []byte, h batch.Header, now clock.Now) model.Offset {
 	}
 	e.touched = now.Wall
 	l.staged = append(l.staged, b)
+	l.stagedAt = pos
 	l.stagedBytes += int64(len(b))
 	l.end = h.LastOffset() + 1
 	return l.end

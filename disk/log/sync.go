@@ -15,6 +15,7 @@ type flushScope uint8
 
 const (
 	flushIndex  flushScope = iota // entries of the active segment to their files, nothing synced
+	flushData                     // records and names alone: what an acknowledgement waits for
 	flushSealed                   // everything before the active segment
 	flushAll
 	flushClose // all, and the active segment is made like a sealed one
@@ -23,6 +24,10 @@ const (
 // SyncWork returns the Work that makes everything written so far durable: segments, indexes, epochs, names. Its Finish moves the recovery
 // point. nil when nothing is dirty or a Work that excludes it is under way.
 func (l *Log) SyncWork() *Work { return l.flush(flushAll) }
+
+// SyncData is SyncWork without indexes and epochs, which recovery makes again: its Finish moves Durable, not the recovery point. One sync
+// where only the active segment has grown.
+func (l *Log) SyncData() *Work { return l.flush(flushData) }
 
 // SyncSealed is SyncWork for the segments before the active one, as Kafka flushes after a roll.
 func (l *Log) SyncSealed() *Work {
@@ -71,6 +76,12 @@ func (l *Log) prepareFlush(scope flushScope) *flushTask {
 		if (scope == flushIndex && i != active) || (scope == flushSealed && i == active) {
 			continue
 		}
+		if scope == flushData {
+			if l.extentEnd(i) > l.durable && e.synced < e.size {
+				t.parts = append(t.parts, l.dataPart(e))
+			}
+			continue
+		}
 		sealed := i != active || scope == flushClose
 		if !e.dirty() && !(scope == flushClose && i == active) {
 			continue
@@ -78,17 +89,31 @@ func (l *Log) prepareFlush(scope flushScope) *flushTask {
 		t.parts = append(t.parts, l.flushPart(e, sealed))
 	}
 	if scope != flushIndex {
-		if l.epochs.dirty {
+		if l.epochs.dirty && scope != flushData {
 			t.epochs = l.epochs.appendFile(nil)
 			l.epochs.dirty = false
 		}
 		t.names = l.namesDirty
 		l.namesDirty = false
 	}
-	if len(t.parts) == 0 && t.epochs == nil && !t.names && l.recovery >= t.upTo {
+	synced := l.recovery
+	if scope == flushData {
+		synced = l.durable
+	}
+	if len(t.parts) == 0 && t.epochs == nil && !t.names && synced >= t.upTo {
 		return nil
 	}
 	return t
+}
+
+// dataPart takes a segment whose records alone are to be synced.
+func (l *Log) dataPart(e *extent) flushPart {
+	p := flushPart{size: e.size}
+	p.write = indexWrite{folder: l.name, base: e.base}
+	if p.s = l.open(e); p.s != nil {
+		p.s.hold()
+	}
+	return p
 }
 
 // flushPart takes what one segment has to write. The entries are lent to the Work; new ones go to another slice meanwhile.
@@ -151,7 +176,7 @@ func (t *flushTask) do() error {
 			}
 			continue
 		}
-		if err := t.syncPart(p); err != nil {
+		if err := t.syncPart(p, t.scope != flushData); err != nil {
 			return err
 		}
 	}
@@ -168,8 +193,10 @@ func (t *flushTask) do() error {
 			return err
 		}
 	}
-	if err := t.dir.SyncDir(t.folder); err != nil {
-		return err
+	if t.names || t.scope != flushData {
+		if err := t.dir.SyncDir(t.folder); err != nil {
+			return err
+		}
 	}
 	if t.names {
 		return t.dir.SyncDir(".")
@@ -189,7 +216,7 @@ func syncMetadata(dir device.Dir, folder string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-func (t *flushTask) syncPart(p *flushPart) error {
+func (t *flushTask) syncPart(p *flushPart, indexes bool) error {
 	var file device.File
 	if p.s != nil {
 		file = p.s.file
@@ -213,6 +240,9 @@ func (t *flushTask) syncPart(p *flushPart) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
+	if !indexes {
+		return nil
+	}
 	return p.write.do(t.dir, true)
 }
 
@@ -227,6 +257,9 @@ func (t *flushTask) finish(l *Log, err error) error {
 		return l.fail(err)
 	}
 	if t.scope != flushIndex {
+		l.durable = max(l.durable, min(t.upTo, l.written))
+	}
+	if t.scope != flushIndex && t.scope != flushData {
 		l.recovery = max(l.recovery, min(t.upTo, l.written))
 	}
 	return nil
@@ -234,13 +267,7 @@ func (t *flushTask) finish(l *Log, err error) error {
 
 func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 	if p.s != nil {
-		if p.s.index == nil {
-			p.s.index = p.write.index[:0] // its memory serves again
-		}
-		if p.s.times == nil {
-			p.s.times = p.write.times[:0]
-		}
-		p.s.release()
+		p.takeBack()
 	}
 	i := l.extentAt(p.write.base)
 	if i < 0 || err != nil {
@@ -249,6 +276,9 @@ func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 	if p.gone {
 		*out = fmt.Errorf("sync segment %d: the file is gone", p.write.base)
 		return
+	}
+	if scope == flushData {
+		return // what the extent knows as synced includes its indexes
 	}
 	e := &l.extents[i]
 	e.indexed += int32(len(p.write.index))
@@ -264,4 +294,15 @@ func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 			s.reserved = min(s.reserved, e.size)
 		}
 	}
+}
+
+// takeBack ends the hold on a segment; the memory of entries that were lent serves again.
+func (p *flushPart) takeBack() {
+	if p.s.index == nil && p.write.index != nil {
+		p.s.index = p.write.index[:0]
+	}
+	if p.s.times == nil && p.write.times != nil {
+		p.s.times = p.write.times[:0]
+	}
+	p.s.release()
 }

@@ -280,7 +280,7 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	l.tail = t.tail
 	l.unsealed = l.unsealed[:0]
 	l.written, l.end = t.newEnd, t.newEnd
-	l.recovery = min(l.recovery, t.newEnd)
+	l.recovery, l.durable = min(l.recovery, t.newEnd), min(l.durable, t.newEnd)
 	l.start = min(l.start, t.newEnd)
 	l.stored = min(l.stored, t.newEnd)
 	l.epochs.truncateEnd(t.to)
@@ -336,7 +336,7 @@ func (t *resetTask) finish(l *Log, err error) error {
 	l.extents = append(l.extents[:0], extent{base: t.at, maxTime: -1, slot: noSlot, indexSynced: true})
 	l.tail = tail{firstTime: -1, timedTime: -1}
 	l.unsealed = l.unsealed[:0]
-	l.start, l.written, l.end, l.recovery = t.at, t.at, t.at, t.at
+	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
 	l.stored = min(l.stored, t.at)
 	l.epochs = epochs{}
 	l.hasFolder, l.namesDirty = true, true

@@ -1,0 +1,129 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+
+	"pinion/engine/model"
+)
+
+// refill writes what Tail has behind the end of the segments, and scans it as if it had been there. Nothing durable is changed: what lay
+// there was cut off as torn, and a run that is cut short is done again by the next one.
+func (r *recovery) refill() error {
+	for {
+		n, err := r.refillSegment()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		r.report.Refilled += n
+	}
+	if r.end < r.from.Durable {
+		return &Damage{Segment: r.l.name, Offset: r.end, Reason: fmt.Sprintf("it held everything below %d and ends here", r.from.Durable)}
+	}
+	return nil
+}
+
+// refillSegment writes the batches that come next, as far as they are one segment's, and says how many.
+func (r *recovery) refillSegment() (int, error) {
+	run := r.next()
+	if len(run) == 0 {
+		return 0, nil
+	}
+	l := r.l
+	first := run[0]
+	i := len(l.extents) - 1
+	switch {
+	case i >= 0 && l.extents[i].base == first.Segment && l.extents[i].size == first.Pos:
+	case first.Pos == 0 && first.Segment == first.Base && (i < 0 || l.extents[i].base < first.Segment):
+		if err := r.addSegment(first.Segment); err != nil {
+			return 0, err
+		}
+		i++
+	default:
+		return 0, &Damage{Segment: fileName(l.name, first.Segment, logSuffix), Pos: first.Pos, Offset: first.Base,
+			Reason: fmt.Sprintf("the journal goes on here, but the log ends with %d segments at offset %d", len(l.extents), r.end)}
+	}
+	e := &l.extents[i]
+	if err := r.writeRun(e, run); err != nil {
+		return 0, err
+	}
+	before := r.end
+	r.from.VisitFrom = max(r.from.VisitFrom, before)
+	r.end = e.base
+	r.seen.truncateEnd(e.base) // the scan below meets them again
+	if err := r.scan(i); err != nil {
+		return 0, err
+	}
+	if want := run[len(run)-1].End; r.end != want {
+		return 0, &Damage{Segment: fileName(l.name, e.base, logSuffix), Pos: e.size, Offset: r.end,
+			Reason: fmt.Sprintf("the journal's batches from %d to %d do not follow: %s", before, want, r.report.Reason)}
+	}
+	return len(run), nil
+}
+
+// next is the run of batches of one segment that continues the log. What ends below is there already; what begins behind a hole was
+// never acknowledged, because the hole was not.
+func (r *recovery) next() []TailBatch {
+	tail := r.from.Tail
+	for len(tail) > 0 && tail[0].End <= r.end {
+		tail = tail[1:]
+	}
+	r.from.Tail = tail
+	if len(tail) == 0 || (tail[0].Base != r.end && !r.gapAllowed(&tail[0])) {
+		return nil
+	}
+	n := 1
+	pos := tail[0].Pos + int64(len(tail[0].Bytes))
+	for n < len(tail) && tail[n].Segment == tail[0].Segment && tail[n].Base >= tail[n-1].End && tail[n].Pos == pos {
+		pos += int64(len(tail[n].Bytes))
+		n++
+	}
+	return tail[:n]
+}
+
+// gapAllowed reports whether a batch comes right behind the last byte although offsets are missing between: compaction removed them.
+func (r *recovery) gapAllowed(b *TailBatch) bool {
+	e := r.l.last()
+	return r.l.cfg.Compact && e != nil && e.base == b.Segment && e.size == b.Pos
+}
+
+// addSegment makes an empty segment at the end, and the folder's metadata if it got lost with the last one.
+func (r *recovery) addSegment(base model.Offset) error {
+	l := r.l
+	if len(l.extents) > 0 {
+		l.seal()
+	}
+	if !l.hasMetadata && !l.id.IsZero() {
+		if err := writeMetadata(l.dir, l.name, l.id); err != nil {
+			return err
+		}
+		l.hasMetadata = true
+	}
+	f, err := createEmpty(l.dir, fileName(l.name, base, logSuffix))
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	l.extents = append(l.extents, extent{base: base, maxTime: -1, slot: noSlot, indexSynced: true})
+	l.namesDirty = true
+	return nil
+}
+
+func (r *recovery) writeRun(e *extent, run []TailBatch) error {
+	f, err := r.l.dir.Open(fileName(r.l.name, e.base, logSuffix))
+	if err != nil {
+		return err
+	}
+	for i := range run {
+		if _, err = f.Pwritev([][]byte{run[i].Bytes}, run[i].Pos); err != nil {
+			break
+		}
+		e.size = run[i].Pos + int64(len(run[i].Bytes))
+	}
+	return errors.Join(err, f.Close())
+}

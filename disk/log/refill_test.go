@@ -1,0 +1,213 @@
+package log
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/disk/entries/powercut"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+)
+
+// journaled is a log whose appends are kept in a list as a journal would keep them: what is acknowledged is there.
+type journaled struct {
+	l       *Log
+	files   *Files
+	cfg     Config
+	now     clock.Now
+	rand    *rand.Rand
+	tail    []TailBatch
+	acked   model.Offset
+	content map[model.Offset][]byte
+	err     error
+}
+
+func (j *journaled) work(w *Work) {
+	if w != nil && j.err == nil {
+		w.Do()
+		j.err = j.l.Finish(w)
+	}
+}
+
+func (j *journaled) append() {
+	b := stamped(j.l.End(), model.Epoch(j.l.End()/20), int64(j.now.Wall), 1+j.rand.IntN(3), j.rand.IntN(900))
+	h, _ := batch.ReadHeader(b)
+	for j.err == nil {
+		need := j.l.NeedFor(h, j.now)
+		if need == NeedNone {
+			break
+		}
+		j.work(j.l.Prepare(need))
+	}
+	if j.err != nil {
+		return
+	}
+	j.l.Stage(b, h, j.now)
+	segment, pos := j.l.Place()
+	j.content[h.BaseOffset] = b
+	if j.err = j.l.Write(); j.err != nil {
+		return
+	}
+	j.tail = append(j.tail, TailBatch{Base: h.BaseOffset, End: h.LastOffset() + 1, Segment: segment, Pos: pos, Bytes: b})
+	j.acked = j.l.Written()
+	j.now.Wall++
+}
+
+// run lives until the power goes: appends, and syncs of either kind after which the journal forgets.
+func (j *journaled) run(dir device.Dir) {
+	j.l, _, j.err = Open(dir, "orders-0", testID, j.cfg, OpenFrom{}, nil)
+	if j.err != nil {
+		return
+	}
+	j.l.Attach(j.files)
+	for i := 0; i < 60 && j.err == nil; i++ {
+		j.append()
+		switch j.rand.IntN(12) {
+		case 0:
+			j.work(j.l.SyncWork())
+		case 1:
+			j.work(j.l.SyncData())
+		case 2:
+			j.work(j.l.SyncSealed())
+		case 3:
+			if w := j.files.Sweep(); w != nil {
+				w.Do()
+				_ = j.files.Finish(w)
+			}
+		case 4: // a checkpoint: what is synced is forgotten
+			for len(j.tail) > 0 && j.tail[0].End <= j.l.Durable() {
+				j.tail = j.tail[1:]
+			}
+		}
+	}
+}
+
+// TestRefillAfterPowerCut cuts the power at every change of the disk: what the segments kept and the journal together hold everything
+// that was acknowledged, as it was, and a second recovery finds nothing to do.
+func TestRefillAfterPowerCut(t *testing.T) {
+	cfg := testConfig()
+	cfg.SegmentBytes = 9 << 10
+	cfg.IndexIntervalBytes = 1000
+	refilled := 0
+	for n := 1; ; n++ {
+		dir := powercut.New(uint64(n))
+		dir.CutAt(n)
+		j := &journaled{files: NewFiles(2), cfg: cfg, now: clock.Now{Wall: 1_000_000}, rand: rand.New(rand.NewPCG(5, 5)), content: map[model.Offset][]byte{}}
+		j.run(dir)
+		recovery := model.Offset(0)
+		if j.l != nil {
+			recovery = j.l.RecoveryPoint()
+		}
+		cuts := []*powercut.Dir{dir.Killed(0)}
+		for seed := range uint64(5) {
+			cuts = append(cuts, dir.AfterCut(seed))
+		}
+		for i, cut := range cuts {
+			from := OpenFrom{RecoveryPoint: recovery, Tail: j.tail, Durable: j.acked}
+			if i%2 == 1 { // the next start is cut short as well
+				cut.CutAt(1 + n%17)
+				_, _, _ = Open(cut, "orders-0", testID, cfg, from, nil)
+				cut = cut.AfterCut(uint64(n))
+			}
+			refilled += j.check(t, n, i, cut, from)
+		}
+		if j.err == nil {
+			if n < 100 || refilled < 100 {
+				t.Fatalf("the script has %d operations, %d batches were refilled", n, refilled)
+			}
+			break
+		}
+	}
+}
+
+func (j *journaled) check(t *testing.T, n, i int, dir device.Dir, from OpenFrom) int {
+	t.Helper()
+	var seen []batch.Header
+	l, rec, err := Open(dir, "orders-0", testID, j.cfg, from, func(h batch.Header) { seen = append(seen, h) })
+	if err != nil {
+		t.Fatalf("operation %d, cut %d: %v", n, i, err)
+	}
+	if l.End() < j.acked {
+		t.Fatalf("operation %d, cut %d: ends at %d, acknowledged up to %d; %+v", n, i, l.End(), j.acked, rec)
+	}
+	l.Attach(NewFiles(8))
+	r := &rig{t: t, dir: dir, cfg: j.cfg, l: l}
+	at := model.Offset(0)
+	for k, h := range seen {
+		want := j.content[h.BaseOffset]
+		if h.BaseOffset != at || want == nil {
+			t.Fatalf("operation %d, cut %d: visit %d is of %d, expected %d", n, i, k, h.BaseOffset, at)
+		}
+		if got := r.bytesAt(h.BaseOffset); !bytes.Equal(got, want) {
+			t.Fatalf("operation %d, cut %d: batch at %d is not what was appended", n, i, at)
+		}
+		at = h.LastOffset() + 1
+	}
+	if at != l.End() {
+		t.Fatalf("operation %d, cut %d: visited up to %d, ends at %d", n, i, at, l.End())
+	}
+	again, second, err := Open(dir, "orders-0", testID, j.cfg, from, nil)
+	if err != nil || second.Refilled != 0 || second.Truncated != 0 || again.End() != l.End() {
+		t.Fatalf("operation %d, cut %d: second recovery: %v, %+v, ends at %d, first at %d", n, i, err, second, again.End(), l.End())
+	}
+	return rec.Refilled
+}
+
+// bytesAt reads the batch at an offset.
+func (r *rig) bytesAt(at model.Offset) []byte {
+	s, state := r.read(at, r.l.Written(), 0, true)
+	if state != ReadOK {
+		r.t.Fatalf("read at %d: %d", at, state)
+	}
+	b := make([]byte, s.First)
+	if _, err := s.ReadCold(b, 0); err != nil {
+		r.t.Fatal(err)
+	}
+	r.l.Release(s)
+	return b
+}
+
+// TestShortOfWhatWasDurable: a log that ends before what it is known to have held is damaged, not short.
+func TestShortOfWhatWasDurable(t *testing.T) {
+	r := newRig(t, testConfig())
+	r.append(3, 100)
+	r.close()
+	err := r.tryOpen(OpenFrom{Durable: 4})
+	if err == nil {
+		t.Fatal("a log that lost durable offsets opens")
+	}
+}
+
+// TestSyncData moves the durable end by one sync where only the active segment has grown, and leaves the recovery point.
+func TestSyncData(t *testing.T) {
+	dir := powercut.New(1)
+	l, _, err := Open(dir, "orders-0", testID, testConfig(), OpenFrom{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, dir: dir, cfg: testConfig(), l: l, files: NewFiles(8), now: clock.Now{Wall: 1_000_000}}
+	l.Attach(r.files)
+	r.append(1, 100)
+	r.run(l.SyncData())
+	if l.Durable() != 1 || l.RecoveryPoint() != 0 {
+		t.Fatalf("durable %d, recovery point %d", l.Durable(), l.RecoveryPoint())
+	}
+	r.append(1, 100)
+	syncs := 0
+	dir.Fail(func(op, _ string) error {
+		if op == "sync" || op == "syncdir" || op == "write" {
+			syncs++
+		}
+		return nil
+	})
+	w := l.SyncData()
+	r.append(1, 100) // written after the work was prepared: not covered
+	syncs = 0
+	r.run(w)
+	if l.Durable() != 2 || syncs != 1 {
+		t.Fatalf("durable %d after %d operations", l.Durable(), syncs)
+	}
+}
