@@ -164,9 +164,7 @@ func (r *recovery) metadata() error {
 		return err
 	}
 	if tornMetadata(text, l.id) {
-		// Its name was durable before its bytes were: nothing but this incarnation's first moments can have left it.
-		l.hasMetadata, l.namesDirty = true, true
-		return writeMetadata(l.dir, l.name, l.id)
+		return nil // its name was durable before its bytes were
 	}
 	id, ok, err := parseMetadata(text)
 	if err != nil || !ok {

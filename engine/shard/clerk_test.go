@@ -1,0 +1,67 @@
+package shard
+
+import (
+	"testing"
+
+	"pinion/engine/model"
+)
+
+// form is a paper of these tests.
+type form struct {
+	Letter
+	home model.ShardID
+	back chan *form
+}
+
+func (f *form) Home() model.ShardID { return f.home }
+func (f *form) Deliver(t *Turn) {
+	if t.Shard() != f.home {
+		panic("a paper came home to another shard")
+	}
+	f.back <- f
+}
+
+// TestClerkGathers: what arrives while the clerk is at work is its next batch, in order, and everything comes home to its shard.
+func TestClerkGathers(t *testing.T) {
+	r := startSet(t, 2)
+	const papers = 40
+	entered, leave := make(chan int, papers), make(chan struct{})
+	ended := false
+	var order []*form
+	clerk := r.NewClerk(func(batch []Paper) []Paper {
+		entered <- len(batch)
+		<-leave
+		for _, p := range batch {
+			order = append(order, p.(*form))
+		}
+		return batch
+	}, func() { ended = true })
+	back := make(chan *form, papers)
+	first := &form{home: 0, back: back}
+	<-r.Shard(0).Visit(func(turn *Turn) { turn.Hand(clerk, first) })
+	if n := <-entered; n != 1 {
+		t.Fatalf("first batch of %d", n)
+	}
+	var sent []*form
+	for i := range papers - 1 {
+		f := &form{home: model.ShardID(i % 2), back: back}
+		sent = append(sent, f)
+		<-r.Shard(f.home).Visit(func(turn *Turn) { turn.Hand(clerk, f) })
+	}
+	close(leave)
+	for range papers {
+		<-back
+	}
+	clerk.Stop()
+	if !ended || len(order) != papers || order[0] != first {
+		t.Fatalf("ended %v, %d papers", ended, len(order))
+	}
+	for i, f := range sent {
+		if order[i+1] != f {
+			t.Fatalf("paper %d out of order", i)
+		}
+	}
+	if n := <-entered; n != papers-1 {
+		t.Fatalf("second batch of %d, want %d", n, papers-1)
+	}
+}
