@@ -1,0 +1,216 @@
+package commit
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"pinion/disk/device"
+	"pinion/disk/journal"
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// Commit is mail to the journal and back: the entries of one shard's turns. It belongs to the shard except while it is away.
+type Commit struct {
+	shard.Letter
+	home   model.ShardID
+	on     Committed
+	Buffer *journal.Buffer
+	Ticket uint64
+	Err    error // final for the directory
+}
+
+// Committed is told, on its shard, that a commit is durable or that it failed.
+type Committed interface {
+	Committed(t *shard.Turn, c *Commit)
+}
+
+// NewCommit makes an empty one for the shard of this turn.
+func NewCommit(t *shard.Turn, on Committed) *Commit {
+	return &Commit{home: t.Shard(), on: on, Buffer: journal.NewBuffer()}
+}
+
+// Home is the shard it belongs to.
+func (c *Commit) Home() model.ShardID { return c.home }
+
+// Deliver tells the shard.
+func (c *Commit) Deliver(t *shard.Turn) { c.on.Committed(t, c) }
+
+// Journal writes the commits of all shards of a node.
+type Journal struct {
+	// Immutable after New.
+	dir     device.Dir
+	options journal.Options
+	clerk   *shard.Clerk
+	needed  []neededGauge // by shard
+
+	// Written by the clerk, read anywhere.
+	generation atomic.Uint64 // of the file that is written to; orders nothing: an older one is only more cautious
+	stats      stats
+
+	// Owned by the clerk.
+	found   *journal.Contents
+	writer  *journal.Writer
+	waiting []*Commit
+	buffers []*journal.Buffer
+	home    []shard.Paper
+	err     error
+}
+
+// neededGauge is written by one shard. Its store comes before the commit it is about is handed in, so that the clerk, who loads it
+// after it took that commit, sees it.
+type neededGauge struct {
+	atomic.Uint64
+	_ [56]byte // a cache line each
+}
+
+// stats are counted by the clerk.
+type stats struct {
+	writes, commits, bytes, waits atomic.Uint64
+	files, used                   atomic.Int64
+}
+
+// Stats are counters of a journal.
+type Stats struct {
+	Writes  uint64 // durable writes
+	Commits uint64 // of shards' turns; more than writes where they were gathered
+	Bytes   uint64
+	Waits   uint64 // times that all files were needed and producers had to wait
+	Files   int64
+	Used    int64 // of them, needed
+}
+
+// New makes the journal of a directory, of which Read found this. Nothing is made on disk until the first commit, or Settle.
+func New(dir device.Dir, options journal.Options, found *journal.Contents, shards *shard.Set) *Journal {
+	j := &Journal{dir: dir, options: options, found: found, needed: make([]neededGauge, shards.Len())}
+	j.generation.Store(found.Generation + 1)
+	for i := range j.needed {
+		j.needed[i].Store(Nothing)
+	}
+	j.clerk = shards.NewClerk(j.together, func() {})
+	return j
+}
+
+// Settle declares everything the journal held unneeded: it is in the segments, and they are synced. It comes before the first commit.
+func (j *Journal) Settle() error {
+	if j.found.Records == 0 && j.found.Torn == "" {
+		return nil
+	}
+	return j.begin()
+}
+
+// begin opens the writer behind what was found.
+func (j *Journal) begin() error {
+	w, err := journal.Open(j.dir, j.options, j.found)
+	if err != nil {
+		return err
+	}
+	j.writer, j.found = w, nil
+	j.generation.Store(w.Generation())
+	return nil
+}
+
+// Generation is at most that of the file the next commit goes to.
+func (j *Journal) Generation() uint64 { return j.generation.Load() }
+
+// CheckpointAfter is how many generations may pass before a partition's segments are synced for the journal's sake: half of what it holds.
+func (j *Journal) CheckpointAfter() uint64 { return uint64(max(1, j.options.FilesMax/2)) }
+
+// Need publishes the first generation this shard needs. It is called before the commit it is about is handed in.
+func (j *Journal) Need(t *shard.Turn, oldest uint64) {
+	gauge := &j.needed[t.Shard()]
+	if was := gauge.Swap(oldest); was < oldest {
+		j.clerk.Ring() // it may wait for a file
+	}
+}
+
+// Hand gives a commit away until it comes home.
+func (j *Journal) Hand(t *shard.Turn, c *Commit) { t.Hand(j.clerk, c) }
+
+// Stats copies the counters. Any thread may call it.
+func (j *Journal) Stats() Stats {
+	s := &j.stats
+	return Stats{
+		Writes: s.writes.Load(), Commits: s.commits.Load(), Bytes: s.bytes.Load(), Waits: s.waits.Load(), Files: s.files.Load(), Used: s.used.Load(),
+	}
+}
+
+// Stop ends the clerk. clean says that every log was closed with everything synced, so that a start need not look into the journal.
+func (j *Journal) Stop(clean bool) error {
+	j.clerk.Stop()
+	if j.writer == nil {
+		return nil
+	}
+	if clean && j.err == nil {
+		return j.writer.Finish()
+	}
+	return j.writer.Close()
+}
+
+// oldest is the first generation that any shard needs.
+func (j *Journal) oldest() uint64 {
+	oldest := Nothing
+	for i := range j.needed {
+		oldest = min(oldest, j.needed[i].Load())
+	}
+	return oldest
+}
+
+// together runs on the clerk: what has gathered is one write.
+func (j *Journal) together(papers []shard.Paper) []shard.Paper {
+	for _, p := range papers {
+		j.waiting = append(j.waiting, p.(*Commit))
+	}
+	j.home = j.home[:0]
+	if j.err == nil && len(j.waiting) > 0 {
+		j.err = j.write()
+	}
+	if j.err != nil {
+		for _, c := range j.waiting {
+			c.Err = j.err
+			j.home = append(j.home, c)
+		}
+		j.waiting = j.waiting[:0]
+	}
+	return j.home
+}
+
+// write makes as much durable as fits into the file. Without a free one it waits: who needs the oldest is syncing it, and rings.
+func (j *Journal) write() error {
+	if j.writer == nil {
+		if err := j.begin(); err != nil {
+			return err
+		}
+	}
+	j.buffers = j.buffers[:0]
+	bytes := uint64(0)
+	for _, c := range j.waiting {
+		j.buffers = append(j.buffers, c.Buffer)
+		bytes += uint64(c.Buffer.Bytes())
+	}
+	oldest := j.oldest()
+	n, err := j.writer.Write(j.buffers, oldest)
+	j.generation.Store(j.writer.Generation())
+	switch {
+	case errors.Is(err, journal.ErrFull):
+		j.stats.waits.Add(1)
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, c := range j.waiting[:n] {
+		j.home = append(j.home, c)
+	}
+	j.waiting = append(j.waiting[:0], j.waiting[n:]...)
+	j.stats.writes.Add(1)
+	j.stats.commits.Add(uint64(n))
+	j.stats.bytes.Add(bytes)
+	j.stats.files.Store(int64(j.writer.Files()))
+	j.stats.used.Store(int64(j.writer.Used(oldest)))
+	if len(j.waiting) > 0 {
+		j.clerk.Ring()
+		return nil
+	}
+	_, err = j.writer.Prepare(oldest)
+	return err
+}
