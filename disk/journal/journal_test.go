@@ -330,3 +330,42 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Fatalf("%v allocations a write", best)
 	}
 }
+
+// TestKept: what a partition that cannot be opened has in the journal outlives the journal's files.
+func TestKept(t *testing.T) {
+	dir := powercut.New(1)
+	l := &life{dir: dir, rand: rand.New(rand.NewPCG(3, 2))}
+	l.run(20)
+	before, err := Read(dir, small)
+	if err != nil || before.Tail(part(2)) == nil {
+		t.Fatal(err)
+	}
+	want := *before.Tail(part(2))
+	if err := before.Keep(dir, part(2)); err != nil {
+		t.Fatal(err)
+	}
+	next := &life{dir: dir, rand: rand.New(rand.NewPCG(3, 3)), next: l.next, acked: l.next, synced: l.next}
+	next.run(200)
+	if next.err != nil {
+		t.Fatal(next.err)
+	}
+	after, err := Read(dir.AfterCut(3), small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := after.Tail(part(2)).Appends
+	if len(got) < len(want.Appends) {
+		t.Fatalf("%d entries, %d were kept", len(got), len(want.Appends))
+	}
+	for i, e := range want.Appends {
+		if got[i].Base != e.Base || !bytes.Equal(got[i].Bytes, e.Bytes) {
+			t.Fatalf("entry %d: [%d, %d), want [%d, %d)", i, got[i].Base, got[i].End, e.Base, e.End)
+		}
+	}
+	if err := after.Release(dir, part(2)); err != nil {
+		t.Fatal(err)
+	}
+	if names, _ := dir.List(folder); len(names) != next.w.Files() {
+		t.Fatalf("%d files in the folder", len(names))
+	}
+}

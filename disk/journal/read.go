@@ -25,6 +25,7 @@ type Contents struct {
 
 	files []foundFile
 	tails map[model.Partition]*Tail
+	kept  map[model.Partition]bool // from files of their own
 }
 
 type foundFile struct {
@@ -76,7 +77,7 @@ type found struct {
 
 // Read reads a journal; where there is none, or an empty one, nothing is in it. A *Damage is not to be passed over. It blocks.
 func Read(dir device.Dir, options Options) (*Contents, error) {
-	c := &Contents{tails: map[model.Partition]*Tail{}}
+	c := &Contents{tails: map[model.Partition]*Tail{}, kept: map[model.Partition]bool{}}
 	entries, err := dir.List(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
@@ -86,10 +87,15 @@ func Read(dir device.Dir, options Options) (*Contents, error) {
 	}
 	var all []found
 	for _, e := range entries {
+		name := path.Join(folder, e.Name)
+		if !e.IsDir && strings.HasSuffix(e.Name, keptSuffix) {
+			if err := c.readKept(dir, name, e.Size); err != nil {
+				return nil, fmt.Errorf("read journal: %w", err)
+			}
+		}
 		if e.IsDir || !strings.HasSuffix(e.Name, nameSuffix) {
 			continue
 		}
-		name := path.Join(folder, e.Name)
 		records, generation, err := readFile(dir, name, max(options.FileBytes, e.Size))
 		if err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
@@ -170,17 +176,21 @@ func (c *Contents) apply(r *found) error {
 	c.Records++
 	c.Bytes += int64(recordHeader + len(r.entries))
 	err := readEntries(r.entries, r.count, func(e *Entry) {
-		tail := c.tails[e.Partition]
-		if tail == nil {
-			tail = &Tail{}
-			c.tails[e.Partition] = tail
-		}
-		tail.add(e)
+		c.tail(e.Partition).add(e)
 	})
 	if err != nil {
 		return &Damage{File: r.file, Pos: r.pos, Reason: err.Error()}
 	}
 	return nil
+}
+
+func (c *Contents) tail(p model.Partition) *Tail {
+	tail := c.tails[p]
+	if tail == nil {
+		tail = &Tail{}
+		c.tails[p] = tail
+	}
+	return tail
 }
 
 func (t *Tail) add(e *Entry) {

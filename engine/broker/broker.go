@@ -14,8 +14,10 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/identity"
+	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
+	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/control"
 	"pinion/engine/model"
@@ -37,6 +39,9 @@ type Broker struct {
 	dir      device.Dir
 	log      *slog.Logger
 	recovery map[string]model.Offset
+	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
+	journal  *commit.Journal   // nil until Start
+	fence    partition.Fence
 	ran      atomic.Bool // the controller's loop was started
 	watch    atomic.Pointer[func(*config.Broker)]
 }
@@ -60,7 +65,11 @@ func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
 }
 
 func (b *Broker) open() error {
-	var err error
+	contents, err := ReadJournal(b.dir, b.log)
+	if err != nil {
+		return err
+	}
+	b.contents = contents
 	b.Control, err = control.Open(control.Options{
 		Node: b.Config.NodeID, Dir: b.dir, Clock: clock.Real{}, Cluster: b.Claim.Cluster, OnImage: b.published, Log: b.log,
 	})
@@ -110,9 +119,11 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	if err := b.Propose(ctx, catalog.RegisterBroker(reg)); err != nil {
 		return fmt.Errorf("register broker: %w", err)
 	}
+	b.journal = commit.New(b.dir, journal.DefaultOptions(), b.contents, b.Shards)
 	options := partition.Options{
 		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
 		Files: b.filesPerShard(), Folders: &partition.Folders{},
+		Journal: b.journal, Tail: b.contents.Tail, Fence: &b.fence,
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)
@@ -127,7 +138,10 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	for i := range sets {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].Open)
 	}
-	return b.awaitRecovery(ctx)
+	if err := b.awaitRecovery(ctx); err != nil {
+		return err
+	}
+	return b.settleJournal()
 }
 
 // awaitRecovery waits until every partition of the image is open.
@@ -153,6 +167,9 @@ func (b *Broker) Abandon() error {
 	var err error
 	if !b.ran.Load() {
 		err = b.stopControl()
+	}
+	if b.journal != nil {
+		err = errors.Join(err, b.journal.Stop())
 	}
 	if b.Sets != nil {
 		b.Shards.Stop()
@@ -220,6 +237,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 		}
 	}
 	err := errors.Join(WriteRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
+	if b.journal != nil {
+		err = errors.Join(err, b.journal.Stop(), b.fence.Err())
+	}
 	if b.Sets != nil {
 		b.Shards.Stop()
 	}

@@ -135,13 +135,13 @@ func (j *Journal) Stats() Stats {
 	}
 }
 
-// Stop ends the clerk. clean says that every log was closed with everything synced, so that a start need not look into the journal.
-func (j *Journal) Stop(clean bool) error {
+// Stop ends the clerk. Where every log was closed with everything synced nothing is needed any more, and the next start is told so.
+func (j *Journal) Stop() error {
 	j.clerk.Stop()
-	if j.writer == nil {
+	switch {
+	case j.writer == nil:
 		return nil
-	}
-	if clean && j.err == nil {
+	case j.err == nil && j.oldest() == Nothing:
 		return j.writer.Finish()
 	}
 	return j.writer.Close()

@@ -132,9 +132,6 @@ func (g *gatherer) pinion() Pinion {
 	if p.Advertise == "core" {
 		g.conflict("pinion.advertise", "pinion.advertise = core is not available yet; use node")
 	}
-	if g.text("pinion.durability") == "fsync" {
-		g.conflict("pinion.durability", "pinion.durability = fsync is not available yet; only memory is, which acknowledges from the page cache")
-	}
 	if p.Admin != "" && !validAddress(p.Admin) {
 		g.conflict("pinion.admin", fmt.Sprintf("pinion.admin = %q: want host:port, or nothing to turn it off; default 127.0.0.1:9644", p.Admin))
 	}

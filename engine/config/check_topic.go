@@ -34,8 +34,6 @@ func checkTopicValue(name, raw string) (string, error) {
 		value = strings.ToLower(value)
 	}
 	switch {
-	case name == "pinion.durability" && value == "fsync":
-		return "", &InvalidTopic{name, "Invalid value fsync for configuration pinion.durability: it is not available yet; only memory is"}
 	case name == "remote.storage.enable" && value == "true":
 		return "", &InvalidTopic{name, "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."}
 	}

@@ -89,7 +89,7 @@ type Durability uint8
 const (
 	// DurabilityMemory acknowledges what is in the page cache of the in-sync replicas, as Kafka does by default.
 	DurabilityMemory Durability = iota
-	// DurabilityFsync acknowledges what is fdatasynced on min.insync.replicas replicas. It is refused for now.
+	// DurabilityFsync acknowledges what is fdatasynced on min.insync.replicas replicas.
 	DurabilityFsync
 )
 

@@ -58,6 +58,10 @@ func (p *Partition) stage(t *shard.Turn, ask *AppendAsk) bool {
 		ask.reply(t, TooLarge)
 		return true
 	}
+	if !p.journalRoom(t, len(ask.Batch)) {
+		p.set.delayed = append(p.set.delayed, p) // a commit that comes home drains again
+		return false
+	}
 	if need := p.log.Need(len(ask.Batch), now, maxTimestamp); need != log.NeedNone {
 		// What is staged must be written first: a roll seals the segment behind it.
 		if p.staged.first == nil {
@@ -75,6 +79,7 @@ func (p *Partition) stage(t *shard.Turn, ask *AppendAsk) bool {
 	h.BaseOffset, h.Epoch = base, p.epoch
 	p.log.Stage(ask.Batch, *h, now)
 	ask.Base, ask.Epoch, ask.target = base, p.epoch, h.LastOffset()+1
+	p.secure(ask)
 	if h.HasProducer() {
 		p.producers.Add(producer.Batch{
 			ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, First: h.BaseSequence, Last: h.LastSequence(),
@@ -123,10 +128,14 @@ func (p *Partition) flush(t *shard.Turn) {
 	if p.staged.first != nil {
 		before := p.log.Size()
 		if err := p.log.Write(); err != nil {
-			p.fail(t, err)
+			p.failDirectory(t, err)
 			return
 		}
-		p.marks.Written(p.log.End())
+		if p.fsync() {
+			p.marks.Appended(p.log.End())
+		} else {
+			p.marks.Written(p.log.End())
+		}
 		grown := p.log.Size() - before
 		p.set.stats.BytesIn += uint64(grown)
 		for a := p.staged.pop(); a != nil; a = p.staged.pop() {
@@ -138,7 +147,7 @@ func (p *Partition) flush(t *shard.Turn) {
 			}
 			p.acknowledge(t, a)
 		}
-		p.advanced(t, grown)
+		p.wrote(t, grown)
 	}
 	if !p.ahead && !p.preparing {
 		if need := p.log.Ahead(); need != log.NeedNone {
@@ -152,6 +161,10 @@ func (p *Partition) flush(t *shard.Turn) {
 }
 
 func (p *Partition) acknowledge(t *shard.Turn, ask *AppendAsk) {
+	if p.set.options.Fence.Err() != nil {
+		ask.reply(t, StorageFailed)
+		return
+	}
 	ask.LogStart = p.log.Start()
 	ask.reply(t, OK)
 }
@@ -178,7 +191,7 @@ func (p *Partition) advanced(t *shard.Turn, bytes int64) {
 // prepare sends the log's work to a helper; appends wait until it is home.
 func (p *Partition) prepare(t *shard.Turn, need log.Need) {
 	if need == log.NeedFailed {
-		p.fail(t, p.log.Err())
+		p.failDirectory(t, p.log.Err())
 		return
 	}
 	work := p.log.Prepare(need)
@@ -200,7 +213,7 @@ func (p *Partition) prepared(t *shard.Turn, err error) {
 	switch {
 	case err == nil:
 	case p.log.Err() != nil:
-		p.fail(t, err)
+		p.failDirectory(t, err)
 		return
 	case errors.Is(err, device.ErrNoSpace):
 		p.turnAway(t, NoSpace)

@@ -59,7 +59,7 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 		done(t, log.ErrClosed)
 		return
 	}
-	if p.caring > 0 || p.staged.first != nil {
+	if p.caring > 0 || p.staged.first != nil || p.awaitsJournal() {
 		p.set.later(t, func(t *shard.Turn) { p.close(t, done) })
 		return
 	}
@@ -74,7 +74,17 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 		p.set.later(t, func(t *shard.Turn) { p.close(t, done) })
 		return
 	}
-	p.helpBulk(t, work, done)
+	p.helpBulk(t, work, func(t *shard.Turn, err error) {
+		if err == nil {
+			p.set.scribe.forget(t, p)
+		}
+		done(t, err)
+	})
+}
+
+// awaitsJournal reports whether acknowledgements are about to be sent: who closes waits for them, so that no producer has to ask again.
+func (p *Partition) awaitsJournal() bool {
+	return p.fsync() && p.state == open && p.acks.count > 0 && p.set.options.Fence.Err() == nil
 }
 
 // RecoveryPoints lists what need not be read again at the next start.

@@ -219,7 +219,7 @@ func (w *readWork) Deliver(t *shard.Turn) {
 	case err == nil:
 		p.read(t, part)
 	case p.log.Err() != nil:
-		p.fail(t, err)
+		p.failDirectory(t, err)
 		part.refuse(StorageFailed)
 	default:
 		p.set.options.Log.Warn("read", "partition", p.dir, "offset", part.From, "err", err)

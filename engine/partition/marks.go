@@ -23,6 +23,24 @@ func (m *Marks) Written(end model.Offset) {
 	m.check()
 }
 
+// Appended tells that the log holds everything below end, and that it is neither durable nor visible yet.
+func (m *Marks) Appended(end model.Offset) {
+	if end < m.End {
+		must.Failf("log end moved back from %d to %d without a truncation", m.End, end)
+	}
+	m.End = end
+	m.check()
+}
+
+// Persisted tells that everything below durable survives a power cut. The only replica decides its high watermark alone; where a topic
+// became durable later than something was seen, High is ahead and waits.
+func (m *Marks) Persisted(durable model.Offset) {
+	m.Durable = max(m.Durable, durable)
+	m.High = max(m.High, m.Durable)
+	m.Stable = m.High
+	m.check()
+}
+
 // Truncated tells that the log was cut to end.
 func (m *Marks) Truncated(end model.Offset) {
 	m.End = min(m.End, end)

@@ -11,8 +11,10 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/disk/journal"
 	"pinion/disk/log"
 	"pinion/engine/clock"
+	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/producer"
@@ -36,7 +38,11 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 	if s.starting {
 		// Only now: a topic created later may have the name of one the points were stored for.
 		job.from = s.options.Recovery[p.dir]
+		if s.options.Tail != nil {
+			job.tail = s.options.Tail(name)
+		}
 	}
+	job.sync = c.Durability == config.DurabilityFsync || job.tail != nil
 	t.Help(job)
 	return p
 }
@@ -52,7 +58,9 @@ type openJob struct {
 	topic   model.TopicID
 	config  log.Config
 	now     clock.Wall
-	from    model.Offset // recovery point: everything below was synced
+	from    model.Offset  // recovery point: everything below was synced
+	tail    *journal.Tail // what the journal holds of it; nil: nothing
+	sync    bool          // what was recovered must be durable before anybody sees it
 
 	log       *log.Log
 	recovery  log.Recovery
@@ -90,12 +98,26 @@ func (j *openJob) Run() {
 	}
 	visit := func(h batch.Header) { j.replay(&h) }
 	from := log.OpenFrom{RecoveryPoint: j.folders.point(j.name, j.from), VisitFrom: visitFrom}
+	if j.tail != nil {
+		from.Durable = j.tail.Synced
+		for i := range j.tail.Appends {
+			e := &j.tail.Appends[i]
+			from.Tail = append(from.Tail, log.TailBatch{Base: e.Base, End: e.End, Segment: e.Segment, Pos: e.Pos, Bytes: e.Bytes})
+		}
+	}
 	j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
 	if j.err == nil && visitFrom > j.log.End() {
 		// A snapshot from beyond the end describes batches that are gone: start over without it.
 		j.producers = producer.NewTable()
 		from.VisitFrom = 0
 		j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	}
+	if j.err == nil && j.sync {
+		// A kill leaves in the page cache what was never acknowledged, and a refill what only the journal has.
+		if work := j.log.SyncWork(); work != nil {
+			work.Do()
+			j.err = j.log.Finish(work)
+		}
 	}
 }
 
@@ -133,9 +155,18 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		}
 		return
 	}
+	if err := s.options.Fence.Err(); err != nil && j.err == nil {
+		j.err = err
+	}
 	if j.err != nil {
 		p.fail(t, fmt.Errorf("open %s: %w", p.dir, j.err))
+		if j.log != nil && j.log.Err() != nil {
+			s.options.Fence.trip(t, j.err)
+		}
 		return
+	}
+	if j.recovery.Refilled > 0 {
+		s.options.Log.Info("log refilled from the journal", "partition", p.dir, "batches", j.recovery.Refilled)
 	}
 	if j.recovery.Truncated > 0 {
 		s.options.Log.Warn("log cut at its torn tail", "partition", p.dir, "bytes", j.recovery.Truncated, "why", j.recovery.Reason)
@@ -146,6 +177,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p.producers, p.snapshots, p.state = j.producers, j.snapshots, open
 	p.log.SetConfig(logConfig(&p.config))
 	p.marks.Written(p.log.End())
+	p.setDurability(t, p.config.Durability)
 	p.resumeFetches(t)
 	asked := p.asked
 	p.asked = nil

@@ -38,6 +38,7 @@ type Partition struct {
 	epoch     model.Epoch // leader epoch of this leadership; stamped into every batch
 	config    config.Topic
 	failure   error
+	durable   *durability // nil while the topic has never been fsync
 
 	held    asks   // appends that wait for the log to be ready, in arrival order
 	staged  asks   // appends in this turn's write
@@ -49,6 +50,7 @@ type Partition struct {
 
 	trimming  bool // a log start is being stored
 	preparing bool // appends wait for a log.Work or for the log to be free
+	forbidden bool // the journal knows what a truncation is about to take
 	ahead     bool // a log.Work nobody waits for yet is away
 	caring    int  // works away, of any kind
 	snapshots []model.Offset
@@ -104,11 +106,11 @@ func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placeme
 		return
 	}
 	p.epoch = max(p.epoch, place.LeaderEpoch)
-	p.configure(topic)
+	p.configure(t, topic)
 }
 
 // configure takes over what the topic's configuration has come to.
-func (p *Partition) configure(topic *placement.Topic) {
+func (p *Partition) configure(t *shard.Turn, topic *placement.Topic) {
 	c, err := p.set.options.Broker.Now().Topic(topic.Configs)
 	if err != nil {
 		p.set.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
@@ -117,7 +119,14 @@ func (p *Partition) configure(topic *placement.Topic) {
 	p.config = c
 	if p.state == open {
 		p.log.SetConfig(logConfig(&c))
+		p.setDurability(t, c.Durability)
 	}
+}
+
+// failDirectory fences the whole log directory: bytes that were accepted could not be written or synced.
+func (p *Partition) failDirectory(t *shard.Turn, err error) {
+	p.fail(t, err)
+	p.set.options.Fence.trip(t, err)
 }
 
 // fail fences the partition: nothing that was accepted may be answered as stored any more.

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"pinion/disk/device"
+	"pinion/disk/journal"
 	"pinion/disk/log"
+	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -23,7 +25,12 @@ type Options struct {
 	// Recovery is the recovery points stored at the last stop or checkpoint, by directory name.
 	Recovery map[string]model.Offset
 	Folders  *Folders
-	Files    int // open segment files allowed per shard
+	// Journal makes small appends durable; nil: their segments are synced one by one.
+	Journal *commit.Journal
+	// Tail is what the journal held of a partition when the node started, or nil.
+	Tail  func(p model.Partition) *journal.Tail
+	Fence *Fence
+	Files int // open segment files allowed per shard
 }
 
 // Set is the partitions one shard owns.
@@ -40,6 +47,8 @@ type Set struct {
 	all       []*Partition // those of byName, in an order that chance has no part in
 	dirty     []*Partition // staged bytes this turn
 	delayed   []*Partition // appends wait for some work to come home
+	unsynced  []*Partition // a sync that acknowledgements wait for does
+	scribe    scribe
 	sweeping  bool
 	ackTimer  shard.Timer // deadlines of parked acknowledgements
 	careTimer shard.Timer // retention, expiry
@@ -62,6 +71,11 @@ type Stats struct {
 func NewSet(t *shard.Turn, options Options) *Set {
 	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), byName: make(map[model.Partition]*Partition)}
 	s.files = log.NewFiles(options.Files)
+	if s.options.Fence == nil {
+		s.options.Fence = &Fence{}
+	}
+	s.options.Fence.sets.Store(s.id, s)
+	s.scribe = scribe{set: s, journal: options.Journal, told: commit.Nothing}
 	t.Arm(&s.careTimer, options.Broker.Now().RetentionCheck, s)
 	return s
 }
@@ -154,7 +168,7 @@ func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
 	s.own.Check(t)
 	for _, p := range s.all {
 		if topic := image.TopicByID(p.name.Topic); topic != nil {
-			p.configure(topic)
+			p.configure(t, topic)
 		}
 	}
 }
@@ -173,6 +187,7 @@ func (s *Set) EndTurn(t *shard.Turn) bool {
 		s.sweep(t)
 	}
 	if len(s.dirty) == 0 {
+		s.scribe.send(t)
 		return false
 	}
 	for i := 0; i < len(s.dirty); i++ {
@@ -208,6 +223,13 @@ func (s *Set) expireAcks(t *shard.Turn) {
 	if waiting {
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
+}
+
+// Serves reports whether a partition is open for business here.
+func (s *Set) Serves(t *shard.Turn, name model.Partition) bool {
+	s.own.Check(t)
+	p := s.byName[name]
+	return p != nil && p.Serves(t)
 }
 
 // Each calls f with every partition of the set.

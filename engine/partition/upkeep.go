@@ -18,6 +18,7 @@ const (
 	workPrepare workKind = iota // held appends
 	workAhead                   // nobody yet: space reserved before it is needed
 	workCare                    // retention, truncation, sync
+	workSync                    // acknowledgements
 )
 
 // logWork carries a log's blocking work to a helper and its result home.
@@ -45,12 +46,16 @@ func (w *logWork) Deliver(t *shard.Turn) {
 	case workAhead:
 		p.ahead = false
 		p.checkFailure(t, err)
+	case workSync:
+		p.durable.syncing = false
+		p.checkFailure(t, err)
 	case workCare:
 		p.checkFailure(t, err)
 		if w.then != nil {
 			w.then(t, err)
 		}
 	}
+	p.persist(t)
 	p.drain(t)
 	p.set.resume(t)
 	p.buried(t)
@@ -61,7 +66,7 @@ func (p *Partition) checkFailure(t *shard.Turn, err error) {
 	switch {
 	case err == nil:
 	case p.log.Err() != nil:
-		p.fail(t, err)
+		p.failDirectory(t, err)
 	case !errors.Is(err, device.ErrNoSpace):
 		p.set.options.Log.Warn("upkeep", "partition", p.dir, "err", err)
 	}
@@ -74,6 +79,12 @@ func (s *Set) resume(t *shard.Turn) {
 	for _, p := range delayed {
 		p.drain(t)
 	}
+	unsynced := s.unsynced
+	s.unsynced = nil
+	for _, p := range unsynced {
+		p.persist(t)
+	}
+	s.scribe.resume(t)
 }
 
 // sweepWork closes segment files beyond the set's bound.
@@ -152,6 +163,17 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		done(t, log.ErrClosed)
 		return
 	}
+	if p.durable != nil && p.durable.item.Needs() && !p.forbidden {
+		if p.state == open && p.staged.first == nil && !p.preparing {
+			p.preparing = true // no append may come between
+			if p.forbid(t, to, func(t *shard.Turn) { p.forbidden = true; p.Truncate(t, to, done) }) {
+				return
+			}
+			p.preparing = false
+		}
+		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
+		return
+	}
 	var work *log.Work
 	if p.state == open && p.staged.first == nil { // else what this turn took in is written first
 		work = p.log.Truncate(to)
@@ -160,11 +182,14 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
 		return
 	}
-	p.preparing = true
+	p.preparing, p.forbidden = true, false
 	p.helpBulk(t, work, func(t *shard.Turn, err error) {
 		p.preparing = false
 		if err == nil {
 			p.marks.Truncated(p.log.End())
+			if p.durable != nil {
+				p.durable.prefix.Truncated(p.log.End())
+			}
 			p.producers.TruncateTo(p.log.End())
 			p.acks.refuseFrom(t, p.log.End(), NotLeader)
 		}
@@ -183,6 +208,7 @@ func (p *Partition) drop(t *shard.Turn) {
 	p.closing = true
 	p.refuse(t, UnknownPartition)
 	p.set.forgetPartition(p)
+	p.set.scribe.forget(t, p)
 	if was == failed {
 		p.set.failures--
 	}

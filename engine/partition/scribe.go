@@ -1,0 +1,189 @@
+package partition
+
+import (
+	"pinion/disk/journal"
+	"pinion/engine/commit"
+	"pinion/engine/shard"
+)
+
+// journalBatchMax is the largest batch that goes by the journal. A batch that goes there is written twice; from here on a sync of its
+// segment costs less than the second copy.
+const journalBatchMax = 64 << 10
+
+// quiresMax is how many commits a shard has: one is filled while one is written and one waits for that. With all of them away appends
+// wait, which is how a slow disk slows producers.
+const quiresMax = 3
+
+// scribe is a shard's side of the journal: it copies small appends of fsync partitions into what is handed in at the end of the turn.
+type scribe struct {
+	set     *Set
+	journal *commit.Journal // nil: every append waits for a sync of its segment
+	filling *quire          // nil while all are away
+	spare   []*quire
+	made    int
+	away    int
+	ticket  uint64 // of the last quire that was begun
+	urgent  bool   // somebody waits for what is in filling
+	needed  commit.Needed[*Partition]
+	told    uint64 // what the journal was last told to keep
+}
+
+// quire is one commit and who waits for it.
+type quire struct {
+	commit *commit.Commit
+	scribe *scribe
+	parts  []*Partition
+	after  []func(t *shard.Turn)
+}
+
+// room reports whether an entry can be added now.
+func (s *scribe) room(t *shard.Turn) bool {
+	if s.filling == nil {
+		s.begin(t)
+	}
+	return s.filling != nil && !s.filling.commit.Buffer.Full()
+}
+
+// begin takes an empty quire, if there is one.
+func (s *scribe) begin(t *shard.Turn) {
+	if s.filling != nil {
+		return
+	}
+	if n := len(s.spare); n > 0 {
+		s.filling = s.spare[n-1]
+		s.spare = s.spare[:n-1]
+	} else if s.made < quiresMax {
+		s.made++
+		s.filling = &quire{scribe: s}
+		s.filling.commit = commit.NewCommit(t, s.filling)
+	} else {
+		return
+	}
+	s.ticket++
+	s.filling.commit.Ticket = s.ticket
+}
+
+// add puts an entry of a partition into what goes next; it requires room. The partition is told when it is durable.
+func (s *scribe) add(p *Partition, e *journal.Entry) {
+	q := s.filling
+	q.commit.Buffer.Add(e)
+	s.urgent = true
+	s.needed.Touch(&p.durable.item, s.journal.Generation())
+	if p.durable.ticket != q.commit.Ticket {
+		p.durable.ticket = q.commit.Ticket
+		q.parts = append(q.parts, p)
+	}
+}
+
+// mention adds an entry that nobody waits for: it goes with the next that somebody does.
+func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
+	if s.journal != nil && s.room(t) {
+		s.filling.commit.Buffer.Add(e)
+	}
+}
+
+// send hands in what the turn has gathered. While two are away the third goes on gathering.
+func (s *scribe) send(t *shard.Turn) {
+	if !s.urgent || s.away == quiresMax-1 || s.set.options.Fence.Err() != nil {
+		return
+	}
+	s.tell(t)
+	q := s.filling
+	s.filling, s.urgent = nil, false
+	s.away++
+	s.journal.Hand(t, q.commit)
+	s.begin(t)
+}
+
+// tell lets the journal know what this shard needs of it.
+func (s *scribe) tell(t *shard.Turn) {
+	if oldest := s.needed.Oldest(); s.journal != nil && oldest != s.told {
+		s.told = oldest
+		s.journal.Need(t, oldest)
+	}
+}
+
+// Committed takes a commit home: what it holds is durable.
+func (q *quire) Committed(t *shard.Turn, c *commit.Commit) {
+	s := q.scribe
+	s.away--
+	if c.Err != nil {
+		s.set.options.Fence.trip(t, c.Err)
+		return
+	}
+	for i, p := range q.parts {
+		q.parts[i] = nil
+		p.committed(t, c.Ticket)
+	}
+	q.parts = q.parts[:0]
+	for i, f := range q.after {
+		q.after[i] = nil
+		f(t)
+	}
+	q.after = q.after[:0]
+	c.Buffer.Reset()
+	s.spare = append(s.spare, q)
+	s.begin(t)
+	s.checkpoint(t)
+	s.set.resume(t)
+}
+
+// checkpointsMax is how many logs a shard syncs at a time for the journal's sake; producers' own syncs have the other helper.
+const checkpointsMax = 2
+
+// checkpoint syncs the segments of those whose entries are the oldest, so that journal files can be used again.
+func (s *scribe) checkpoint(t *shard.Turn) {
+	for s.needed.Saving() < checkpointsMax {
+		item, since := s.needed.First()
+		if item == nil || s.journal.Generation() < since+s.journal.CheckpointAfter() {
+			break
+		}
+		if !s.save(t, item) {
+			break // some work of this log is under way; when it is home we come by again
+		}
+	}
+	s.tell(t)
+}
+
+// resume goes on with checkpoints that had to wait for some work to come home.
+func (s *scribe) resume(t *shard.Turn) {
+	if s.journal != nil && s.needed.Saving() < checkpointsMax {
+		s.checkpoint(t)
+	}
+}
+
+// save starts the sync of one log. It is false when that has to wait.
+func (s *scribe) save(t *shard.Turn, item *commit.Item[*Partition]) bool {
+	p := item.Owner
+	if p.state != open || item.Busy() || p.closing {
+		return false
+	}
+	work := p.log.SyncWork()
+	if work == nil {
+		if p.log.Dirty() || p.log.Busy() || p.staged.first != nil {
+			return false
+		}
+		s.needed.Drop(item) // something else has synced it
+		return true
+	}
+	s.needed.Begin(item)
+	if p.staged.first != nil {
+		s.needed.Touch(item, s.journal.Generation()) // not in the file yet, so not in this sync
+	}
+	p.helpBulk(t, work, func(t *shard.Turn, err error) {
+		s.needed.Done(item, err == nil)
+		if err == nil && p.state == open {
+			s.mention(t, &journal.Entry{Kind: journal.Synced, Partition: p.name, End: p.log.Durable()})
+		}
+		s.checkpoint(t)
+	})
+	return true
+}
+
+// forget drops a partition from what the journal has to keep.
+func (s *scribe) forget(t *shard.Turn, p *Partition) {
+	if p.durable != nil {
+		s.needed.Drop(&p.durable.item)
+		s.tell(t)
+	}
+}
