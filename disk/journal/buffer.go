@@ -6,9 +6,6 @@ type Buffer struct {
 	count int
 }
 
-// BufferBytes is how much a Buffer takes before it is Full. One entry may reach beyond, so that the largest record is this and one entry.
-const BufferBytes = 1 << 20
-
 // NewBuffer returns an empty one. It grows with what is put into it and keeps its memory.
 func NewBuffer() *Buffer { return &Buffer{raw: make([]byte, recordHeader, 16<<10)} }
 
@@ -23,9 +20,6 @@ func (b *Buffer) Empty() bool { return b.count == 0 }
 
 // Count is how many entries were added.
 func (b *Buffer) Count() int { return b.count }
-
-// Full reports whether no more should be added.
-func (b *Buffer) Full() bool { return len(b.raw) >= BufferBytes }
 
 // Bytes is what it takes in the file.
 func (b *Buffer) Bytes() int64 { return padded(len(b.raw)) }

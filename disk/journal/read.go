@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -54,9 +55,12 @@ func (d *Damage) Error() string {
 // Tail is what the journal says of a partition, or nil.
 func (c *Contents) Tail(p model.Partition) *Tail { return c.tails[p] }
 
-// Partitions yields every partition the journal has something of.
+// Partitions yields every partition the journal has something of, in order.
 func (c *Contents) Partitions(yield func(model.Partition) bool) {
-	for p := range c.tails {
+	all := slices.SortedFunc(maps.Keys(c.tails), func(a, b model.Partition) int {
+		return cmp.Or(a.Topic.Compare(b.Topic), cmp.Compare(a.Index, b.Index))
+	})
+	for _, p := range all {
 		if !yield(p) {
 			return
 		}

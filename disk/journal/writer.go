@@ -12,11 +12,19 @@ import (
 // Options size a journal.
 type Options struct {
 	FileBytes int64
-	FilesMax  int // what all partitions may have in the journal, and what a start may have to read
+	FilesMax  int // times FileBytes is what all partitions may have in the journal, and what a start may have to read
+
+	// BufferBytes is how much a shard gathers before appends wait; a buffer and one batch more fit into a file.
+	BufferBytes int64
+	// BatchMax is the largest batch that goes by the journal. What goes there is written twice; from here on a sync of its segment costs
+	// less than the second copy.
+	BatchMax int
 }
 
 // DefaultOptions bound a replay to 128 MiB: a quarter of a second of reading on a slow disk.
-func DefaultOptions() Options { return Options{FileBytes: 8 << 20, FilesMax: 16} }
+func DefaultOptions() Options {
+	return Options{FileBytes: 8 << 20, FilesMax: 16, BufferBytes: 1 << 20, BatchMax: 64 << 10}
+}
 
 // ErrFull says that every file holds something that is needed. It is not a failure: release some, then write again.
 var ErrFull = errors.New("journal is full")

@@ -9,6 +9,7 @@ import (
 	"pinion/disk/journal"
 	"pinion/engine/commit"
 	"pinion/engine/model"
+	"pinion/engine/placement"
 	"pinion/engine/shard"
 )
 
@@ -29,51 +30,49 @@ func ReadJournal(dir device.Dir, log *slog.Logger) (*journal.Contents, error) {
 	return contents, nil
 }
 
-// settleJournal declares what the journal held unneeded, once it is in the segments and those are synced. What belongs to a partition that
-// could not be opened is kept in a file of its own.
+// settleJournal settles the journal once every partition has been recovered.
 func (b *Broker) settleJournal() error {
 	image := b.Control.Image()
-	var all, unknown []model.Partition
-	for p := range b.contents.Partitions {
-		if topic := image.TopicByID(p.Topic); topic == nil || p.Index >= topic.Partitions() {
-			unknown = append(unknown, p)
-			continue
-		}
-		all = append(all, p)
-	}
-	if len(unknown) > 0 {
-		b.log.Warn("the journal holds records of partitions that are deleted", "partitions", len(unknown), "first", unknown[0])
-	}
 	opened := make(map[model.Partition]bool)
 	for i, set := range b.Sets {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
-			for _, p := range all {
+			for p := range b.contents.Partitions {
 				if set.Serves(t, p) {
 					opened[p] = true
 				}
 			}
 		})
 	}
-	for _, p := range all {
-		if opened[p] {
-			continue
-		}
-		b.log.Error("partition not opened: what the journal holds of it is kept", "partition", p)
-		if err := b.contents.Keep(b.dir, p); err != nil {
-			return err
-		}
-	}
-	if err := b.journal.Settle(); err != nil {
-		return err
-	}
-	for _, p := range all {
-		if opened[p] {
-			if err := b.contents.Release(b.dir, p); err != nil {
+	return SettleJournal(b.dir, image, b.contents, b.journal, func(p model.Partition) bool { return opened[p] }, b.log)
+}
+
+// SettleJournal declares what the journal held unneeded, once it is in the segments and those are synced. What belongs to a partition that
+// could not be opened is kept in a file of its own.
+func SettleJournal(dir device.Dir, image *placement.Image, contents *journal.Contents, j *commit.Journal, opened func(model.Partition) bool, log *slog.Logger) error {
+	var good []model.Partition
+	for p := range contents.Partitions {
+		topic := image.TopicByID(p.Topic)
+		switch {
+		case topic == nil || p.Index >= topic.Partitions():
+			log.Warn("the journal holds records of a partition that is deleted", "partition", p)
+		case opened(p):
+			good = append(good, p)
+		default:
+			log.Error("partition not opened: what the journal holds of it is kept", "partition", p)
+			if err := contents.Keep(dir, p); err != nil {
 				return err
 			}
 		}
 	}
-	b.contents.Forget()
+	if err := j.Settle(); err != nil {
+		return err
+	}
+	for _, p := range good {
+		if err := contents.Release(dir, p); err != nil {
+			return err
+		}
+	}
+	contents.Forget()
 	return nil
 }
 

@@ -45,6 +45,7 @@ type Journal struct {
 	needed  []neededGauge // by shard
 
 	// Written by the clerk, read anywhere.
+	settled    atomic.Bool   // what was found is in the segments: commits may be written; orders with found
 	generation atomic.Uint64 // of the file that is written to; orders nothing: an older one is only more cautious
 	stats      stats
 
@@ -80,7 +81,7 @@ type Stats struct {
 	Used    int64 // of them, needed
 }
 
-// New makes the journal of a directory, of which Read found this. Nothing is made on disk until the first commit, or Settle.
+// New makes the journal of a directory, of which Read found this. Nothing is written before Settle.
 func New(dir device.Dir, options journal.Options, found *journal.Contents, shards *shard.Set) *Journal {
 	j := &Journal{dir: dir, options: options, found: found, needed: make([]neededGauge, shards.Len())}
 	j.generation.Store(found.Generation + 1)
@@ -91,13 +92,21 @@ func New(dir device.Dir, options journal.Options, found *journal.Contents, shard
 	return j
 }
 
-// Settle declares everything the journal held unneeded: it is in the segments, and they are synced. It comes before the first commit.
+// Settle declares everything the journal held unneeded: it is in the segments, and they are synced. Commits wait until then, because
+// the first one takes the place of what was found.
 func (j *Journal) Settle() error {
-	if j.found.Records == 0 && j.found.Torn == "" {
-		return nil
+	if j.found.Records > 0 || j.found.Torn != "" {
+		if err := j.begin(); err != nil {
+			return err
+		}
 	}
-	return j.begin()
+	j.settled.Store(true)
+	j.clerk.Ring()
+	return nil
 }
+
+// Options are the sizes.
+func (j *Journal) Options() *journal.Options { return &j.options }
 
 // begin opens the writer behind what was found.
 func (j *Journal) begin() error {
@@ -162,6 +171,9 @@ func (j *Journal) together(papers []shard.Paper) []shard.Paper {
 		j.waiting = append(j.waiting, p.(*Commit))
 	}
 	j.home = j.home[:0]
+	if !j.settled.Load() {
+		return nil
+	}
 	if j.err == nil && len(j.waiting) > 0 {
 		j.err = j.write()
 	}

@@ -60,7 +60,7 @@ func (p *Partition) setDurability(t *shard.Turn, want config.Durability) {
 // journalRoom reports whether a batch may be staged now as far as the journal is concerned.
 func (p *Partition) journalRoom(t *shard.Turn, bytes int) bool {
 	s := &p.set.scribe
-	return !p.fsync() || bytes > journalBatchMax || s.journal == nil || s.room(t)
+	return !p.fsync() || !s.takes(bytes) || s.room(t)
 }
 
 // secure starts a staged batch on its way to being durable. The segment gets it at the end of the turn, before the journal is handed in.
@@ -69,7 +69,7 @@ func (p *Partition) secure(ask *AppendAsk) {
 		return
 	}
 	d, s := p.durable, &p.set.scribe
-	if len(ask.Batch) > journalBatchMax || s.journal == nil {
+	if !s.takes(len(ask.Batch)) {
 		d.prefix.Unjournaled(ask.target)
 		return
 	}

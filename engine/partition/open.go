@@ -166,6 +166,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		return
 	}
 	if j.recovery.Refilled > 0 {
+		s.stats.Refilled += uint64(j.recovery.Refilled)
 		s.options.Log.Info("log refilled from the journal", "partition", p.dir, "batches", j.recovery.Refilled)
 	}
 	if j.recovery.Truncated > 0 {

@@ -6,10 +6,6 @@ import (
 	"pinion/engine/shard"
 )
 
-// journalBatchMax is the largest batch that goes by the journal. A batch that goes there is written twice; from here on a sync of its
-// segment costs less than the second copy.
-const journalBatchMax = 64 << 10
-
 // quiresMax is how many commits a shard has: one is filled while one is written and one waits for that. With all of them away appends
 // wait, which is how a slow disk slows producers.
 const quiresMax = 3
@@ -41,7 +37,12 @@ func (s *scribe) room(t *shard.Turn) bool {
 	if s.filling == nil {
 		s.begin(t)
 	}
-	return s.filling != nil && !s.filling.commit.Buffer.Full()
+	return s.filling != nil && s.filling.commit.Buffer.Bytes() < s.journal.Options().BufferBytes
+}
+
+// takes reports whether a batch goes by the journal.
+func (s *scribe) takes(bytes int) bool {
+	return s.journal != nil && bytes <= s.journal.Options().BatchMax
 }
 
 // begin takes an empty quire, if there is one.

@@ -65,6 +65,7 @@ type Stats struct {
 	Batches, Records, BytesIn uint64
 	Partitions, Failed        int
 	Opening                   int
+	Refilled                  uint64 // batches that recovery found in the journal alone
 }
 
 // NewSet makes the empty set of the shard that runs the turn.

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"pinion/engine/model"
+	"pinion/engine/must"
 )
 
 // Paper is mail that goes to a Clerk first and comes home when the clerk is done with it. While it is away the shard must not touch it.
@@ -19,13 +20,22 @@ type Clerk struct {
 	bell chan struct{} // holds one ring: whoever finds one there need not ring again
 	end  chan struct{}
 	done chan struct{}
+
+	// In a Manual set, in place of the goroutine.
+	manual   *Manual
+	together func(papers []Paper) (home []Paper)
+	papers   []Paper
+	away     bool // a round is under way or waits to be taken
+	again    bool // the bell rang meanwhile
 }
 
 // NewClerk starts a helper that calls together with what has gathered, at least once for every paper handed in or Ring. What together
 // does not return stays with it; what it returns goes home. last is called when the clerk is stopped.
 func (set *Set) NewClerk(together func(papers []Paper) (home []Paper), last func()) *Clerk {
-	c := &Clerk{set: set, bell: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{})}
-	go c.run(together, last)
+	c := &Clerk{set: set, bell: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{}), together: together}
+	if c.manual = set.shards[0].manual; c.manual == nil {
+		go c.run(last)
+	}
 	return c
 }
 
@@ -37,6 +47,13 @@ func (t *Turn) Hand(c *Clerk, p Paper) {
 
 // Ring has the clerk look again. Any thread may call it.
 func (c *Clerk) Ring() {
+	if c.manual != nil {
+		if c.again = c.away; !c.away {
+			c.away = true
+			c.manual.jobs = append(c.manual.jobs, errand{job: &round{clerk: c}})
+		}
+		return
+	}
 	select {
 	case c.bell <- struct{}{}:
 	default:
@@ -45,29 +62,64 @@ func (c *Clerk) Ring() {
 
 // Stop ends the clerk after what it is at and waits for it. Papers that are still in its inbox stay there.
 func (c *Clerk) Stop() {
+	if c.manual != nil {
+		return
+	}
 	close(c.end)
 	<-c.done
 }
 
-func (c *Clerk) run(together func([]Paper) []Paper, last func()) {
+func (c *Clerk) run(last func()) {
 	defer close(c.done)
-	var papers []Paper
 	for {
 		select {
 		case <-c.bell:
+			c.goHome(c.together(c.gather()))
 		case <-c.end:
 			last()
 			return
 		}
-		papers = papers[:0]
-		for l := c.lane.take(); l != nil; {
-			next, body := l.next, l.body
-			l.next, l.body = nil, nil
-			papers = append(papers, body.(Paper))
-			l = next
-		}
-		for _, p := range together(papers) {
-			c.set.shards[p.Home()].Post(p)
-		}
+	}
+}
+
+// gather empties the inbox.
+func (c *Clerk) gather() []Paper {
+	c.papers = c.papers[:0]
+	for l := c.lane.take(); l != nil; {
+		next, body := l.next, l.body
+		l.next, l.body = nil, nil
+		c.papers = append(c.papers, body.(Paper))
+		l = next
+	}
+	return c.papers
+}
+
+func (c *Clerk) goHome(papers []Paper) {
+	for _, p := range papers {
+		c.set.shards[p.Home()].Post(p)
+	}
+}
+
+// round is a clerk's turn in a Manual set: a job like any other, one at a time.
+type round struct {
+	Letter
+	clerk *Clerk
+	home  []Paper
+}
+
+// Run does what has gathered.
+func (r *round) Run() { r.home = r.clerk.together(r.clerk.gather()) }
+
+// Deliver is never called: a round has no home, its papers do.
+func (r *round) Deliver(*Turn) { must.Failf("a clerk's round was delivered") }
+
+// end brings the papers on their way and begins the next round if the bell has rung.
+func (r *round) end() {
+	c := r.clerk
+	c.goHome(r.home)
+	c.away = false
+	if c.again {
+		c.again = false
+		c.Ring()
 	}
 }

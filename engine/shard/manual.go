@@ -114,5 +114,8 @@ func (m *Manual) Jobs() int { return len(m.jobs) }
 func (m *Manual) Take(i int) (job Job, home func()) {
 	e := m.jobs[i]
 	m.jobs = append(m.jobs[:i], m.jobs[i+1:]...)
+	if r, ok := e.job.(*round); ok {
+		return e.job, r.end
+	}
 	return e.job, func() { e.home.Post(e.job) }
 }

@@ -57,14 +57,19 @@ func (w *World) createTopic() {
 	w.made++
 	id := model.TopicID{0: 0x40, 14: byte(w.made >> 8), 15: byte(w.made)}
 	w.trace.add("create", int64(w.made), int64(count))
-	res := w.apply(catalog.CreateTopic(catalog.TopicSpec{Name: name, ID: id, Configs: w.configs(), Partitions: count, ReplicationFactor: 1}))
+	configs := w.configs()
+	durable := oneIn(r, 2)
+	if durable {
+		configs["pinion.durability"] = "fsync"
+	}
+	res := w.apply(catalog.CreateTopic(catalog.TopicSpec{Name: name, ID: id, Configs: configs, Partitions: count, ReplicationFactor: 1}))
 	if res.Err != nil {
 		w.fail(fmt.Errorf("create topic: %w", res.Err))
 		return
 	}
 	w.topics = append(w.topics, name)
 	for i := range count {
-		b := newBook(model.Partition{Topic: id, Index: i}, name, false)
+		b := newBook(model.Partition{Topic: id, Index: i}, name, durable)
 		w.books = append(w.books, b)
 		w.addClients(b)
 	}

@@ -32,6 +32,15 @@ func (w *World) harm() {
 // die ends this life: what was in memory is gone.
 func (w *World) die() {
 	n := w.node
+	if stats := n.journal.Stats(); stats.Writes > 0 {
+		w.marks.hit("journal.written")
+		if n.journal.Generation() > uint64(2*journalOptions.FilesMax) {
+			w.marks.hit("journal.reused")
+		}
+		if stats.Waits > 0 {
+			w.marks.hit("journal.full")
+		}
+	}
 	n.disk.Fail(func(string, string) error { return powercut.ErrCut })
 	n.abandon()
 	for _, p := range w.producers {
@@ -117,11 +126,7 @@ func (w *World) proceed() {
 
 // recovered reports whether every partition of the catalogue is open.
 func (w *World) recovered() bool {
-	opening := 0
-	for i, set := range w.node.sets {
-		w.node.shards.Look(model.ShardID(i), func(t *shard.Turn) { opening += set.Stats(t).Opening })
-	}
-	return opening == 0 && w.node.idle()
+	return w.node.opening() == 0 && w.node.idle()
 }
 
 // stepClock sets the wall clock, by an hour or a year.

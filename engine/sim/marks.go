@@ -43,5 +43,6 @@ var Expected = []string{
 	"append.ok", "append.moved", "append.storage-failed", "append.unknown-partition", "append.out-of-order",
 	"fetch.ok", "fetch.moved", "fetch.out-of-range", "fetch.woken",
 	"life.killed", "life.cut", "life.stopped", "clock.stepped", "disk.error.write", "disk.error.sync",
+	"journal.written", "journal.reused", "journal.refilled",
 	"partition.moved", "partition.offline", "topic.deleted", "trim.ok",
 }

@@ -7,8 +7,10 @@ import (
 	"slices"
 
 	"pinion/disk/entries/powercut"
+	"pinion/disk/journal"
 	"pinion/engine/broker"
 	"pinion/engine/catalog"
+	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/partition"
@@ -21,18 +23,21 @@ const self model.NodeID = 1
 // node is one life of the process: it ends with a clean stop, a kill or a power cut, and the next one starts from what the disk
 // holds.
 type node struct {
-	world   *World
-	disk    *powercut.Dir
-	shards  *shard.Manual
-	sets    []*partition.Set
-	folders partition.Folders
-	live    *config.Live
-	running []*running
-	current *running
-	ways    []shard.Way // scratch
-	storing bool        // recovery points are being written
-	closed  int         // shards that have closed their logs in a clean stop
-	points  map[string]model.Offset
+	world    *World
+	disk     *powercut.Dir
+	shards   *shard.Manual
+	sets     []*partition.Set
+	folders  partition.Folders
+	live     *config.Live
+	running  []*running
+	current  *running
+	ways     []shard.Way // scratch
+	storing  bool        // recovery points are being written
+	contents *journal.Contents
+	journal  *commit.Journal
+	settling bool // the journal's contents are in the segments, or about to be declared so
+	closed   int  // shards that have closed their logs in a clean stop
+	points   map[string]model.Offset
 }
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
@@ -44,6 +49,10 @@ func (w *World) boot(shards int, disk *powercut.Dir) *node {
 	if err != nil {
 		w.fail(err)
 	}
+	if n.contents, err = broker.ReadJournal(disk, logger); err != nil {
+		w.fail(err)
+		n.contents = &journal.Contents{}
+	}
 	settings := config.Default()
 	settings.RetentionCheck = retentionCheck
 	n.live = config.NewLive(settings)
@@ -52,9 +61,11 @@ func (w *World) boot(shards int, disk *powercut.Dir) *node {
 	w.apply(catalog.RegisterBroker(catalog.Registration{Node: self, Incarnation: incarnation, Shards: int32(shards),
 		Listeners: []placement.Listener{{Name: "PLAINTEXT", Host: "sim", Port: 9092}}}))
 	n.shards = shard.NewManual(shards, &w.clock)
+	n.journal = commit.New(disk, journalOptions, n.contents, n.shards.Shards())
 	options := partition.Options{
 		Node: self, Dir: disk, Broker: n.live, Image: w.catalogue.Image, Log: logger,
 		Recovery: points, Folders: &n.folders, Files: 8,
+		Journal: n.journal, Tail: n.contents.Tail, Fence: &partition.Fence{},
 	}
 	for i := range shards {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
@@ -125,6 +136,9 @@ func (n *node) turn() bool {
 // work lets a helper take a job over, or go on with one. As many are under way as there are helpers.
 func (n *node) work() bool {
 	r := n.world.chance.steps
+	if !n.settling && n.opening() == 0 {
+		n.settle()
+	}
 	if waiting := n.shards.Jobs(); waiting > 0 && len(n.running) < helpers && (len(n.running) == 0 || oneIn(r, 2)) {
 		job, home := n.shards.Take(0)
 		n.running = append(n.running, begin(job.Run, home))
@@ -140,9 +154,43 @@ func (n *node) work() bool {
 	return true
 }
 
+// opening is how many partitions are being recovered.
+func (n *node) opening() (count int) {
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { count += set.Stats(t).Opening })
+	}
+	return count
+}
+
+// settle begins to declare unneeded what the journal held. A failure of the disk leaves everything as it is: nothing is acknowledged by the
+// journal in this life.
+func (n *node) settle() {
+	n.settling = true
+	opened := map[model.Partition]bool{}
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
+			if set.Stats(t).Refilled > 0 {
+				n.world.marks.hit("journal.refilled")
+			}
+			for p := range n.contents.Partitions {
+				if set.Serves(t, p) {
+					opened[p] = true
+				}
+			}
+		})
+	}
+	if n.contents.Torn != "" {
+		n.world.marks.hit("journal.torn")
+	}
+	image := n.world.catalogue.Image()
+	n.running = append(n.running, begin(func() {
+		_ = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+	}, func() {}))
+}
+
 // idle reports whether nothing is left to do until time passes.
 func (n *node) idle() bool {
-	if len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
+	if !n.settling || len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
 		return false
 	}
 	for i := range n.sets {

@@ -26,6 +26,7 @@ type producer struct {
 	flying     []*send
 	again      []*send // in order; sent when nothing is in flight any more
 	rounds     int     // sent again without one acknowledgement
+	overtaken  bool    // the first batch of this id was turned away with others behind it: a broker takes an unknown producer at any sequence
 }
 
 const inFlightMax = 5 // of an idempotent producer: the window brokers keep
@@ -154,6 +155,7 @@ func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
 		}
 		p.postpone(s)
 	default:
+		p.overtaken = p.overtaken || len(p.flying) > 0
 		p.postpone(s)
 	}
 }
@@ -163,12 +165,13 @@ const hopeless = 10
 
 // startOver begins with a new producer id, as clients do; what was in flight may be in the log or not.
 func (p *producer) startOver(s *send) {
-	if p.book.lost == 0 && !p.world.stepped && p.acks == partition.AcksAll {
+	if p.book.lost == 0 && !p.world.stepped && !p.overtaken && p.acks == partition.AcksAll {
 		p.world.fail(p.book.broken("I12 sequence", "sequence %d of producer %d is refused for ever, and nothing of it was lost", s.sequence, p.number))
 		return
 	}
 	p.world.marks.hit("producer.starts-over")
 	p.id, p.sequence, p.again, p.rounds = p.world.newProducerID(), 0, nil, 0
+	p.overtaken = false
 }
 
 // postpone keeps a batch for the next round, in order.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pinion/disk/entries/powercut"
+	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
 	"pinion/engine/model"
@@ -51,6 +52,9 @@ type World struct {
 	acknowledged, polled int
 	err                  error
 }
+
+// journalOptions make a journal so small that its files are used again and again.
+var journalOptions = journal.Options{FileBytes: 64 << 10, FilesMax: 4, BufferBytes: 8 << 10, BatchMax: 8 << 10}
 
 const (
 	retentionCheck = 20 * time.Second
