@@ -54,7 +54,7 @@ type World struct {
 }
 
 // journalOptions make a journal so small that its files are used again and again.
-var journalOptions = journal.Options{FileBytes: 64 << 10, FilesMax: 4, BufferBytes: 8 << 10, BatchMax: 8 << 10}
+var journalOptions = journal.Options{FileBytes: 24 << 10, FilesMax: 3, BufferBytes: 8 << 10, BatchMax: 8 << 10}
 
 const (
 	retentionCheck = 20 * time.Second
