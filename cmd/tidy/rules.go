@@ -11,7 +11,7 @@ import (
 // Where the exceptions to the rules below live.
 var (
 	goFolders    = []string{"engine/shard", "disk/device", "net/admin", "net/listen", "cmd", "bench"}
-	mutexFolders = []string{"net/admin", "net/listen", "cmd", "bench"}
+	mutexFolders = []string{"net/admin", "net/listen", "disk/faulty", "cmd", "bench"}
 	clockFolders = []string{"engine/clock", "cmd", "bench"}
 )
 

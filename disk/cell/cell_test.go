@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pinion/disk/cell"
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 )
 
 // TestOldOrNew cuts the power at every change of a replacement: the old or the new value is there, whole.
@@ -16,12 +16,12 @@ func TestOldOrNew(t *testing.T) {
 	seen := map[string]int{}
 	for at := 1; at <= 5; at++ {
 		for tear := range uint64(20) {
-			d := powercut.New(tear)
+			d := faulty.New(tear)
 			if err := cell.Write(d, "value", 1, old); err != nil {
 				t.Fatal(err)
 			}
 			d.CutAt(at)
-			if err := cell.Write(d, "value", 2, next); !errors.Is(err, powercut.ErrCut) {
+			if err := cell.Write(d, "value", 2, next); !errors.Is(err, faulty.ErrCut) {
 				t.Fatalf("cut at %d: %v", at, err)
 			}
 			version, got, err := cell.Read(d.AfterCut(tear), "value")
@@ -43,7 +43,7 @@ func TestOldOrNew(t *testing.T) {
 }
 
 func TestDamageIsSeen(t *testing.T) {
-	d := powercut.New(0)
+	d := faulty.New(0)
 	if err := cell.Write(d, "value", 7, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}

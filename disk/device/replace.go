@@ -13,27 +13,33 @@ import (
 // tempSuffix ends the name of a file that Replace has not finished. Kafka's checkpoint files use the same.
 const tempSuffix = ".tmp"
 
-// Replace writes path+".tmp", syncs it, renames it over path and syncs the folder. A leftover of an earlier cut is overwritten
-// by a new inode. One replacement of a path at a time.
-func (r *root) Replace(name string, data []byte) error {
+// Replace implements Dir.
+func (r *root) Replace(name string, data []byte) error { return ReplaceIn(r, name, data) }
+
+// ReadFile implements Dir.
+func (r *root) ReadFile(name string, max int64) ([]byte, error) { return ReadFileIn(r, name, max) }
+
+// ReplaceIn is Dir.Replace by the other calls of a Dir, for those who implement one. It writes path+".tmp", syncs it, renames it over
+// path and syncs the folder. A leftover of an earlier cut is overwritten by a new inode. One replacement of a path at a time.
+func ReplaceIn(dir Dir, name string, data []byte) error {
 	temp := name + tempSuffix
-	if err := r.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := dir.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := r.writeSynced(temp, data); err != nil {
+	if err := writeSynced(dir, temp, data); err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := r.Rename(temp, name); err != nil {
+	if err := dir.Rename(temp, name); err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := r.SyncDir(path.Dir(name)); err != nil {
+	if err := dir.SyncDir(path.Dir(name)); err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
 	return nil
 }
 
-func (r *root) writeSynced(name string, data []byte) error {
-	f, err := r.Create(name)
+func writeSynced(dir Dir, name string, data []byte) error {
+	f, err := dir.Create(name)
 	if err != nil {
 		return err
 	}
@@ -44,9 +50,9 @@ func (r *root) writeSynced(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// ReadFile returns a whole file of at most max bytes.
-func (r *root) ReadFile(name string, max int64) ([]byte, error) {
-	f, err := r.Open(name)
+// ReadFileIn is Dir.ReadFile by the other calls of a Dir.
+func ReadFileIn(dir Dir, name string, max int64) ([]byte, error) {
+	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pinion/disk/entries"
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 )
 
 // picture is what a log holds, to compare before and after a cut.
@@ -104,7 +104,7 @@ var (
 
 // run founds or opens a log and does ops until one fails. It returns what the log held before and after the op that failed;
 // acked is false when even founding did not come to its end.
-func run(d *powercut.Dir, ops []op) (before, after picture, acked bool, err error) {
+func run(d *faulty.Dir, ops []op) (before, after picture, acked bool, err error) {
 	if err = entries.Found(d, folder, firstSnapshot); err != nil {
 		return
 	}
@@ -127,7 +127,7 @@ func run(d *powercut.Dir, ops []op) (before, after picture, acked bool, err erro
 	return
 }
 
-func look(d *powercut.Dir) (picture, error) {
+func look(d *faulty.Dir) (picture, error) {
 	l, err := entries.Open(d, folder, small)
 	if err != nil {
 		return picture{}, err
@@ -174,16 +174,16 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 	torn := 0
 	for seed := range uint64(40) {
 		ops := randomOps(rand.New(rand.NewPCG(seed, 0)), 14)
-		d := powercut.New(seed)
+		d := faulty.New(seed)
 		if _, _, _, err := run(d, ops); err != nil {
 			t.Fatalf("seed %d without a cut: %v", seed, err)
 		}
 		for at := 1; at <= d.Steps(); at++ {
 			for tear := range uint64(3) {
-				cut := powercut.New(seed)
+				cut := faulty.New(seed)
 				cut.CutAt(at)
 				before, after, acked, err := run(cut, ops)
-				if !errors.Is(err, powercut.ErrCut) {
+				if !errors.Is(err, faulty.ErrCut) {
 					t.Fatalf("seed %d cut at %d: %v", seed, at, err)
 				}
 				left := cut.AfterCut(seed*1000 + tear)
@@ -226,16 +226,16 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 func TestSecondCutDuringRecovery(t *testing.T) {
 	for seed := range uint64(20) {
 		ops := randomOps(rand.New(rand.NewPCG(seed, 9)), 10)
-		d := powercut.New(seed)
+		d := faulty.New(seed)
 		d.CutAt(25 + int(seed))
 		before, after, acked, err := run(d, ops)
-		if !errors.Is(err, powercut.ErrCut) || !acked {
+		if !errors.Is(err, faulty.ErrCut) || !acked {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		left := d.AfterCut(seed)
 		for at := 1; at < 5; at++ {
 			left.CutAt(at)
-			if _, err := look(left); err != nil && !errors.Is(err, powercut.ErrCut) {
+			if _, err := look(left); err != nil && !errors.Is(err, faulty.ErrCut) {
 				t.Fatalf("seed %d, second cut at %d: %v", seed, at, err)
 			}
 			left = left.AfterCut(seed + uint64(at))

@@ -9,13 +9,13 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/entries"
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 )
 
 // filled makes a log with a few batches of data without long runs of zeros.
-func filled(t *testing.T) *powercut.Dir {
+func filled(t *testing.T) *faulty.Dir {
 	t.Helper()
-	d := powercut.New(1)
+	d := faulty.New(1)
 	must(t, entries.Found(d, folder, firstSnapshot))
 	l, err := entries.Open(d, folder, small)
 	must(t, err)
@@ -101,12 +101,12 @@ func TestZeroTailIsTorn(t *testing.T) {
 
 // TestFailedSyncIsFinal: after an error no later append may succeed (fsyncgate).
 func TestFailedSyncIsFinal(t *testing.T) {
-	for _, op := range []string{"write", "sync", "rename", "syncdir", "create"} {
+	for _, op := range []faulty.Op{faulty.Write, faulty.Sync, faulty.Rename, faulty.SyncDir, faulty.Create} {
 		d := filled(t)
 		l, err := entries.Open(d, folder, entries.Config{SegmentBytes: 1})
 		must(t, err)
 		broken := errors.New("input/output error")
-		d.Fail(func(o, _ string) error {
+		d.Fail(func(o faulty.Op, _ string) error {
 			if o == op {
 				return broken
 			}
@@ -132,8 +132,8 @@ func TestOneSyncPerAppend(t *testing.T) {
 	l, err := entries.Open(d, folder, entries.Config{})
 	must(t, err)
 	syncs := 0
-	d.Fail(func(o, _ string) error {
-		if o == "sync" {
+	d.Fail(func(o faulty.Op, _ string) error {
+		if o == faulty.Sync {
 			syncs++
 		}
 		return nil
@@ -190,7 +190,7 @@ func TestEntriesAreCutBySize(t *testing.T) {
 
 // FuzzOpen feeds arbitrary segments and snapshots: an error or a log, never a panic.
 func FuzzOpen(f *testing.F) {
-	d := powercut.New(1)
+	d := faulty.New(1)
 	_ = entries.Found(d, folder, firstSnapshot)
 	seg, _ := d.ReadFile(folder+"/00000000000000000001.entries", 1<<20)
 	snap, _ := d.ReadFile(folder+"/00000000000000000001.snapshot", 1<<20)
@@ -198,7 +198,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seg[:len(seg)-1], snap)
 	f.Add([]byte{}, snap)
 	f.Fuzz(func(t *testing.T, seg, snap []byte) {
-		d := powercut.New(1)
+		d := faulty.New(1)
 		must(t, entries.Found(d, folder, firstSnapshot))
 		d.Damage(folder+"/00000000000000000001.entries", func([]byte) []byte { return seg })
 		d.Damage(folder+"/00000000000000000001.snapshot", func([]byte) []byte { return snap })
@@ -211,7 +211,7 @@ func FuzzOpen(f *testing.F) {
 // TestLostSectorBelowTheEndIsDamage zeroes each sector of a segment in turn, as a device that forgot a write would: what lies
 // behind proves that it had been synced.
 func TestLostSectorBelowTheEndIsDamage(t *testing.T) {
-	d := powercut.New(1)
+	d := faulty.New(1)
 	must(t, entries.Found(d, folder, firstSnapshot))
 	l, err := entries.Open(d, folder, entries.Config{})
 	must(t, err)

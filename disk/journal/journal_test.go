@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"pinion/disk/device"
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/engine/model"
 )
 
@@ -140,14 +140,14 @@ func (l *life) check(dir device.Dir) error {
 // TestPowerCutAtEveryOperation cuts the power at every call that changes the disk: all unsynced lost, all kept, and random parts of it.
 func TestPowerCutAtEveryOperation(t *testing.T) {
 	for n := 1; ; n++ {
-		dir := powercut.New(uint64(n))
+		dir := faulty.New(uint64(n))
 		dir.CutAt(n)
 		l := &life{dir: dir, rand: rand.New(rand.NewPCG(7, 7))}
 		l.run(150)
-		if l.err != nil && !errors.Is(l.err, powercut.ErrCut) {
+		if l.err != nil && !errors.Is(l.err, faulty.ErrCut) {
 			t.Fatalf("operation %d: %v", n, l.err)
 		}
-		cuts := []*powercut.Dir{dir.Killed(0)}
+		cuts := []*faulty.Dir{dir.Killed(0)}
 		for seed := range uint64(6) {
 			cuts = append(cuts, dir.AfterCut(seed))
 		}
@@ -176,7 +176,7 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 
 // TestSecondReadChangesNothing: reading is not writing.
 func TestSecondReadChangesNothing(t *testing.T) {
-	dir := powercut.New(1)
+	dir := faulty.New(1)
 	l := &life{dir: dir, rand: rand.New(rand.NewPCG(1, 2))}
 	l.run(60)
 	first, err := Read(dir, small)
@@ -191,8 +191,8 @@ func TestSecondReadChangesNothing(t *testing.T) {
 
 // TestDamageIsNotTheEnd: a record that was durable, because later writes follow it, must not be taken for a torn one.
 func TestDamageIsNotTheEnd(t *testing.T) {
-	build := func() *powercut.Dir {
-		dir := powercut.New(1)
+	build := func() *faulty.Dir {
+		dir := faulty.New(1)
 		w, err := Open(dir, small, &Contents{})
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +224,7 @@ func TestDamageIsNotTheEnd(t *testing.T) {
 
 // TestOldBytesNeverCount: what an earlier use of a file left behind the new records is no record.
 func TestOldBytesNeverCount(t *testing.T) {
-	dir := powercut.New(1)
+	dir := faulty.New(1)
 	l := &life{dir: dir, rand: rand.New(rand.NewPCG(3, 2))}
 	l.run(400)
 	if l.err != nil || l.w.Generation() < 6 || l.w.Files() > small.FilesMax {
@@ -237,7 +237,7 @@ func TestOldBytesNeverCount(t *testing.T) {
 
 // TestTruncation: what was cut off does not come back, what was written in its place does.
 func TestTruncation(t *testing.T) {
-	dir := powercut.New(1)
+	dir := faulty.New(1)
 	w, err := Open(dir, small, &Contents{})
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +264,7 @@ func TestTruncation(t *testing.T) {
 
 // TestFinishEmpties: after a clean stop nothing is read again, and generations go on.
 func TestFinishEmpties(t *testing.T) {
-	dir := powercut.New(1)
+	dir := faulty.New(1)
 	l := &life{dir: dir, rand: rand.New(rand.NewPCG(3, 2))}
 	l.run(100)
 	was := l.w.Generation()
@@ -279,14 +279,14 @@ func TestFinishEmpties(t *testing.T) {
 
 // TestFailureIsFinal: after a failed write or sync nothing is accepted any more, even if the device has recovered.
 func TestFailureIsFinal(t *testing.T) {
-	for _, op := range []string{"write", "sync"} {
-		dir := powercut.New(1)
+	for _, op := range []faulty.Op{"write", "sync"} {
+		dir := faulty.New(1)
 		w, err := Open(dir, small, &Contents{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		broken := errors.New("bad sector")
-		dir.Fail(func(o, _ string) error {
+		dir.Fail(func(o faulty.Op, _ string) error {
 			if o == op {
 				return broken
 			}
@@ -333,7 +333,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 
 // TestKept: what a partition that cannot be opened has in the journal outlives the journal's files.
 func TestKept(t *testing.T) {
-	dir := powercut.New(1)
+	dir := faulty.New(1)
 	l := &life{dir: dir, rand: rand.New(rand.NewPCG(3, 2))}
 	l.run(20)
 	before, err := Read(dir, small)

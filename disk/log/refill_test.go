@@ -7,7 +7,7 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/engine/clock"
 	"pinion/engine/model"
 )
@@ -93,7 +93,7 @@ func TestRefillAfterPowerCut(t *testing.T) {
 	cfg.IndexIntervalBytes = 1000
 	refilled := 0
 	for n := 1; ; n++ {
-		dir := powercut.New(uint64(n))
+		dir := faulty.New(uint64(n))
 		dir.CutAt(n)
 		j := &journaled{files: NewFiles(2), cfg: cfg, now: clock.Now{Wall: 1_000_000}, rand: rand.New(rand.NewPCG(5, 5)), content: map[model.Offset][]byte{}}
 		j.run(dir)
@@ -101,7 +101,7 @@ func TestRefillAfterPowerCut(t *testing.T) {
 		if j.l != nil {
 			recovery = j.l.RecoveryPoint()
 		}
-		cuts := []*powercut.Dir{dir.Killed(0)}
+		cuts := []*faulty.Dir{dir.Killed(0)}
 		for seed := range uint64(5) {
 			cuts = append(cuts, dir.AfterCut(seed))
 		}
@@ -183,7 +183,7 @@ func TestShortOfWhatWasDurable(t *testing.T) {
 
 // TestSyncData moves the durable end by one sync where only the active segment has grown, and leaves the recovery point.
 func TestSyncData(t *testing.T) {
-	dir := powercut.New(1)
+	dir := faulty.New(1)
 	l, _, err := Open(dir, "orders-0", testID, testConfig(), OpenFrom{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestSyncData(t *testing.T) {
 	}
 	r.append(1, 100)
 	syncs := 0
-	dir.Fail(func(op, _ string) error {
+	dir.Fail(func(op faulty.Op, _ string) error {
 		if op == "sync" || op == "syncdir" || op == "write" {
 			syncs++
 		}

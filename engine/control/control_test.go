@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"pinion/disk/device"
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/engine/catalog"
 	"pinion/engine/control"
 	"pinion/engine/model"
@@ -124,7 +124,7 @@ func TestRestartEquality(t *testing.T) {
 }
 
 // workload proposes one command after the other until the power goes. It returns how many were acknowledged.
-func workload(dir *powercut.Dir, n int) (acked int, err error) {
+func workload(dir *faulty.Dir, n int) (acked int, err error) {
 	c, err := open(dir, nil)
 	if err != nil {
 		return -1, err
@@ -147,16 +147,16 @@ func workload(dir *powercut.Dir, n int) (acked int, err error) {
 // way; the state is that of the commands in order, and the node goes on from it.
 func TestPowerCutAtEveryChange(t *testing.T) {
 	const commands = 18
-	whole := powercut.New(0)
+	whole := faulty.New(0)
 	if _, err := workload(whole, commands); err != nil {
 		t.Fatal(err)
 	}
 	for at := 1; at <= whole.Steps(); at++ {
 		for tear := range uint64(3) {
-			dir := powercut.New(tear)
+			dir := faulty.New(tear)
 			dir.CutAt(at)
 			acked, err := workload(dir, commands)
-			if !errors.Is(err, powercut.ErrCut) {
+			if !errors.Is(err, faulty.ErrCut) {
 				t.Fatalf("cut at %d: %v", at, err)
 			}
 			left := dir.AfterCut(tear + uint64(at)*7)
@@ -193,14 +193,14 @@ func TestPowerCutAtEveryChange(t *testing.T) {
 
 // TestGroupCommit: proposals that wait together cost one sync.
 func TestGroupCommit(t *testing.T) {
-	dir := powercut.New(0)
+	dir := faulty.New(0)
 	c, err := open(dir, func(o *control.Options) { o.SnapshotEntries = 1 << 20 })
 	if err != nil {
 		t.Fatal(err)
 	}
 	syncs := 0
-	dir.Fail(func(op, _ string) error {
-		if op == "sync" {
+	dir.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.Sync {
 			syncs++
 		}
 		return nil
@@ -238,7 +238,7 @@ func TestGroupCommit(t *testing.T) {
 // TestImageBeforeDone: OnImage runs, and Image shows the effect, before the proposal's done; the delta names it.
 func TestImageBeforeDone(t *testing.T) {
 	var deltas []catalog.Delta
-	s := start(t, powercut.New(0), func(o *control.Options) {
+	s := start(t, faulty.New(0), func(o *control.Options) {
 		o.OnImage = func(old, new *placement.Image, d catalog.Delta) {
 			if new.Revision() <= old.Revision() {
 				t.Errorf("revision %d after %d", new.Revision(), old.Revision())
@@ -264,7 +264,7 @@ func TestImageBeforeDone(t *testing.T) {
 
 // TestProducerIDs: never the same twice, over restarts, and not one durable write each.
 func TestProducerIDs(t *testing.T) {
-	dir := powercut.New(0)
+	dir := faulty.New(0)
 	seen := map[int64]bool{}
 	for range 3 {
 		s := start(t, dir, nil)
@@ -297,7 +297,7 @@ func TestProducerIDs(t *testing.T) {
 }
 
 func TestStopAnswersEveryone(t *testing.T) {
-	c, err := open(powercut.New(0), nil)
+	c, err := open(faulty.New(0), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,12 +327,12 @@ func TestStopAnswersEveryone(t *testing.T) {
 
 // TestDiskErrorIsFinal: after a failed sync nothing is acknowledged any more and Run says why.
 func TestDiskErrorIsFinal(t *testing.T) {
-	dir := powercut.New(0)
+	dir := faulty.New(0)
 	s := start(t, dir, nil)
 	s.do(register(1))
 	broken := errors.New("input/output error")
-	dir.Fail(func(op, _ string) error {
-		if op == "sync" {
+	dir.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.Sync {
 			return broken
 		}
 		return nil
@@ -354,7 +354,7 @@ func TestDiskErrorIsFinal(t *testing.T) {
 }
 
 func TestWrongCluster(t *testing.T) {
-	dir := powercut.New(0)
+	dir := faulty.New(0)
 	if err := start(t, dir, nil).close(); err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +380,7 @@ func TestNewTopicID(t *testing.T) {
 // TestProposeWhileStopping: whoever is told that a proposal was taken gets an answer, also in the moment of the end.
 func TestProposeWhileStopping(t *testing.T) {
 	for range 20 {
-		s := start(t, powercut.New(0), nil)
+		s := start(t, faulty.New(0), nil)
 		var taken, answered atomic.Int64
 		var wait sync.WaitGroup
 		for g := range 4 {

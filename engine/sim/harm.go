@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/engine/broker"
 	"pinion/engine/clock"
 	"pinion/engine/model"
@@ -41,7 +41,7 @@ func (w *World) die() {
 			w.marks.hit("journal.full")
 		}
 	}
-	n.disk.Fail(func(string, string) error { return powercut.ErrCut })
+	n.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
 	n.abandon()
 	for _, p := range w.producers {
 		p.died()

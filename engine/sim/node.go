@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/disk/journal"
 	"pinion/engine/broker"
 	"pinion/engine/catalog"
@@ -24,7 +24,7 @@ const self model.NodeID = 1
 // holds.
 type node struct {
 	world    *World
-	disk     *powercut.Dir
+	disk     *faulty.Dir
 	shards   *shard.Manual
 	sets     []*partition.Set
 	folders  partition.Folders
@@ -41,7 +41,7 @@ type node struct {
 }
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
-func (w *World) boot(shards int, disk *powercut.Dir) *node {
+func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	n := &node{world: w, disk: disk, points: map[string]model.Offset{}}
 	disk.Fail(n.fault)
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
@@ -257,13 +257,13 @@ func comparePartitions(a, b model.Partition) int {
 }
 
 // fault is asked by the disk before each change.
-func (n *node) fault(op, path string) error {
+func (n *node) fault(op faulty.Op, path string) error {
 	n.pause()
 	w := n.world
-	w.trace.add(op, int64(len(path)), 0)
-	if w.broken && (op == "write" || op == "sync") {
+	w.trace.add(string(op), int64(len(path)), 0)
+	if w.broken && (op == faulty.Write || op == faulty.Sync) {
 		w.broken = false
-		w.marks.hit("disk.error." + op)
+		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
@@ -104,7 +104,7 @@ func Run(seed uint64, options Options) (Result, error) {
 	for _, b := range w.books {
 		r.Lost += b.lost
 	}
-	w.node.disk.Fail(func(string, string) error { return powercut.ErrCut })
+	w.node.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
 	w.node.abandon()
 	if w.err != nil {
 		return r, fmt.Errorf("seed %d, step %d, life %d: %w%s", seed, w.trace.steps, w.life, w.err, w.trace.tail())
@@ -112,7 +112,7 @@ func Run(seed uint64, options Options) (Result, error) {
 	return r, nil
 }
 
-func (w *World) newDisk() *powercut.Dir { return powercut.New(w.nextDisk()) }
+func (w *World) newDisk() *faulty.Dir { return faulty.New(w.nextDisk()) }
 
 // fail ends the run with the first promise that was broken.
 func (w *World) fail(err error) {
