@@ -38,7 +38,7 @@ type Broker struct {
 
 	dir      device.Dir
 	log      *slog.Logger
-	recovery map[string]model.Offset
+	recovery map[model.Partition]model.Offset
 	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
 	journal  *commit.Journal   // nil until Start
 	fence    partition.Fence
@@ -218,7 +218,7 @@ func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 // Stop closes every log, stores the recovery points, stops the shards and gives the directory up. Nobody may ask anything of
 // the shards any more; the controller's loop has ended or ends with its context.
 func (b *Broker) Stop(ctx context.Context) error {
-	points, starts := make(map[string]model.Offset), make(map[string]model.Offset)
+	var all []partition.Closed
 	for i, set := range b.Sets {
 		closed := make(chan []partition.Closed, 1)
 		b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
@@ -226,17 +226,12 @@ func (b *Broker) Stop(ctx context.Context) error {
 		})
 		select {
 		case list := <-closed:
-			for _, c := range list {
-				points[c.Dir] = c.Recovery
-				if c.Start > 0 {
-					starts[c.Dir] = c.Start
-				}
-			}
+			all = append(all, list...)
 		case <-ctx.Done():
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
 		}
 	}
-	err := errors.Join(WriteRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
+	err := errors.Join(WriteRecoveryPoints(b.dir, partition.Points(all)), leaveToKafka(b.dir, all))
 	if b.journal != nil {
 		err = errors.Join(err, b.journal.Stop(), b.fence.Err())
 	}
@@ -248,13 +243,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 
 // Checkpoint stores the recovery points of all open logs, so that a start after a crash reads less.
 func (b *Broker) Checkpoint() error {
-	points := make(map[string]model.Offset)
+	var all []partition.Closed
 	for i, set := range b.Sets {
-		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
-			for _, c := range set.RecoveryPoints(t) {
-				points[c.Dir] = c.Recovery
-			}
-		})
+		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { all = append(all, set.RecoveryPoints(t)...) })
 	}
-	return WriteRecoveryPoints(b.dir, points)
+	return WriteRecoveryPoints(b.dir, partition.Points(all))
 }

@@ -15,71 +15,106 @@ import (
 	"pinion/disk/device"
 	"pinion/disk/log"
 	"pinion/engine/model"
+	"pinion/engine/partition"
 	"pinion/engine/placement"
 )
 
-// recoveryFile is Kafka's: a version, a count, then "topic partition offset" a line. Below the offset a log is synced.
-const recoveryFile = "recovery-point-offset-checkpoint"
+// pointsFile says below which offset each log is synced: a version, then "topic-id partition offset" a line. Kafka's file of the same purpose
+// goes by names, and would say of a topic that was deleted and created again what was true of its predecessor.
+const pointsFile = "pinion-recovery-points"
 
-const recoveryBytesMax = 64 << 20
+// The files a clean stop leaves for a Kafka broker that takes the directory over: a version, a count, then "topic partition offset" a line.
+// The first is what pointsFile is, the second where DeleteRecords moved a log's start; our own logs have each theirs. A start removes
+// them, because they would be wrong after a crash.
+const (
+	recoveryFile = "recovery-point-offset-checkpoint"
+	startFile    = "log-start-offset-checkpoint"
+)
+
+const pointsBytesMax = 64 << 20
 
 // Prepare makes a log directory ready for its partitions to be opened: deletions that were cut short are finished, and folders of topics that
-// the image does not have are set aside. It returns the recovery points stored last, by folder.
-func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (map[string]model.Offset, error) {
+// the image does not have are set aside. It returns the recovery points stored last.
+func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (map[model.Partition]model.Offset, error) {
 	if _, err := log.RemoveDropped(dir); err != nil {
 		return nil, fmt.Errorf("finish deletions: %w", err)
-	}
-	if err := removeStarts(dir); err != nil {
-		return nil, err
 	}
 	if err := setStraysAside(dir, image, logger); err != nil {
 		return nil, err
 	}
-	return readRecoveryPoints(dir)
-}
-
-func readRecoveryPoints(dir device.Dir) (map[string]model.Offset, error) {
-	text, err := dir.ReadFile(recoveryFile, recoveryBytesMax)
+	points, err := readPoints(dir, pointsFile, func(id, index string) (p model.Partition, ok bool) {
+		n, err := strconv.ParseInt(index, 10, 32)
+		p.Index = int32(n)
+		if err == nil {
+			p.Topic, err = model.ParseTopicID(id)
+		}
+		return p, err == nil
+	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]model.Offset{}, nil
+		points, err = readPoints(dir, recoveryFile, func(name, index string) (p model.Partition, ok bool) {
+			n, err := strconv.ParseInt(index, 10, 32)
+			topic := image.TopicCalled(name)
+			if err != nil || topic == nil {
+				return p, false
+			}
+			return model.Partition{Topic: topic.ID, Index: int32(n)}, true
+		})
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", recoveryFile, err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	points := make(map[string]model.Offset)
-	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	for i, line := range lines {
-		if i < 2 {
-			continue
+	for _, file := range []string{recoveryFile, startFile} {
+		if err := dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove %s: %w", file, err)
 		}
-		fields := strings.Fields(line)
-		if len(fields) != 3 {
-			return map[string]model.Offset{}, nil // a damaged checkpoint costs time, not data: everything is read
-		}
-		offset, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil || offset < 0 {
-			return map[string]model.Offset{}, nil
-		}
-		points[fields[0]+"-"+fields[1]] = model.Offset(offset)
 	}
 	return points, nil
 }
 
-// WriteRecoveryPoints stores recovery points, by folder, for the next Prepare.
-func WriteRecoveryPoints(dir device.Dir, points map[string]model.Offset) error {
-	return writeCheckpoint(dir, recoveryFile, points)
+// readPoints reads a file of recovery points, whose lines begin with what partition makes one of. What is damaged costs time, not data:
+// logs without a point are read from their start.
+func readPoints(dir device.Dir, file string, partition func(topic, index string) (model.Partition, bool)) (map[model.Partition]model.Offset, error) {
+	text, err := dir.ReadFile(file, pointsBytesMax)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	points := make(map[model.Partition]model.Offset)
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			continue // version and count
+		}
+		p, ok := partition(fields[0], fields[1])
+		offset, err := strconv.ParseInt(fields[2], 10, 64)
+		if ok && err == nil && offset > 0 {
+			points[p] = model.Offset(offset)
+		}
+	}
+	return points, nil
 }
 
-// startFile is Kafka's: the log starts that DeleteRecords moved, in the same form. It is written by a clean stop for a Kafka broker that takes
-// the directory over; our own logs have each theirs. A start removes it, because what it says would be wrong after a crash: a topic that is
-// deleted and created again would begin at an offset of its predecessor.
-const startFile = "log-start-offset-checkpoint"
-
-func removeStarts(dir device.Dir) error {
-	if err := dir.Remove(startFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s: %w", startFile, err)
+// WriteRecoveryPoints stores recovery points for the next Prepare.
+func WriteRecoveryPoints(dir device.Dir, points map[model.Partition]model.Offset) error {
+	b := []byte("1\n")
+	for _, p := range slices.SortedFunc(maps.Keys(points), model.Partition.Compare) {
+		b = fmt.Appendf(b, "%s %d %d\n", p.Topic, p.Index, points[p])
+	}
+	if err := dir.Replace(pointsFile, b); err != nil {
+		return fmt.Errorf("write %s: %w", pointsFile, err)
 	}
 	return nil
+}
+
+// leaveToKafka writes what a Kafka broker would look for after a clean stop.
+func leaveToKafka(dir device.Dir, closed []partition.Closed) error {
+	points, starts := make(map[string]model.Offset), make(map[string]model.Offset)
+	for _, c := range closed {
+		points[c.Dir] = c.Recovery
+		if c.Start > 0 {
+			starts[c.Dir] = c.Start
+		}
+	}
+	return errors.Join(writeCheckpoint(dir, recoveryFile, points), writeCheckpoint(dir, startFile, starts))
 }
 
 func writeCheckpoint(dir device.Dir, file string, points map[string]model.Offset) error {

@@ -53,17 +53,10 @@ func (d *Delta) Settle(old, new *placement.Image) {
 	})
 	lives := func(id model.TopicID) bool { return old.TopicByID(id) != nil && new.TopicByID(id) != nil }
 	d.Configured = settle(d.Configured, model.TopicID.Compare, lives)
-	d.Partitions = settle(d.Partitions, comparePartitions, func(p model.Partition) bool { return lives(p.Topic) })
+	d.Partitions = settle(d.Partitions, model.Partition.Compare, func(p model.Partition) bool { return lives(p.Topic) })
 	always := func(model.NodeID) bool { return true }
 	d.Brokers = settle(d.Brokers, cmp.Compare[model.NodeID], always)
 	d.BrokerConfigs = settle(d.BrokerConfigs, cmp.Compare[model.NodeID], always)
-}
-
-func comparePartitions(a, b model.Partition) int {
-	if c := a.Topic.Compare(b.Topic); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.Index, b.Index)
 }
 
 func settle[T comparable](list []T, compare func(a, b T) int, keep func(T) bool) []T {

@@ -4,6 +4,7 @@ package model
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -60,6 +61,14 @@ var errTopicIDLength = errors.New("want 16 bytes in base64")
 type Partition struct {
 	Topic TopicID
 	Index int32
+}
+
+// Compare orders partitions by topic, then by index.
+func (p Partition) Compare(other Partition) int {
+	if c := p.Topic.Compare(other.Topic); c != 0 {
+		return c
+	}
+	return cmp.Compare(p.Index, other.Index)
 }
 
 func (p Partition) String() string { return fmt.Sprintf("%s-%d", p.Topic, p.Index) }

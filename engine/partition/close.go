@@ -8,9 +8,19 @@ import (
 
 // Closed is what a clean stop leaves of one partition.
 type Closed struct {
+	Name     model.Partition
 	Dir      string
 	Recovery model.Offset // everything below is synced and indexed
 	Start    model.Offset // where DeleteRecords moved the log's start; 0: nowhere
+}
+
+// Points are the recovery points of what was closed.
+func Points(closed []Closed) map[model.Partition]model.Offset {
+	points := make(map[model.Partition]model.Offset, len(closed))
+	for _, c := range closed {
+		points[c.Name] = c.Recovery
+	}
+	return points
 }
 
 // Close stops taking appends, writes producers and indexes, syncs every log, and calls done on the shard with what is now
@@ -45,7 +55,7 @@ func (s *Set) closeAll(t *shard.Turn, done func(t *shard.Turn, closed []Closed))
 		left++
 		p.close(t, func(t *shard.Turn, err error) {
 			if err == nil {
-				closed = append(closed, Closed{Dir: p.dir, Recovery: p.log.RecoveryPoint(), Start: p.log.StoredStart()})
+				closed = append(closed, Closed{Name: p.name, Dir: p.dir, Recovery: p.log.RecoveryPoint(), Start: p.log.StoredStart()})
 			}
 			finish(t)
 		})
@@ -93,7 +103,7 @@ func (s *Set) RecoveryPoints(t *shard.Turn) []Closed {
 	var points []Closed
 	for _, p := range s.all {
 		if p.state == open && p.log.RecoveryPoint() > 0 {
-			points = append(points, Closed{Dir: p.dir, Recovery: p.log.RecoveryPoint()})
+			points = append(points, Closed{Name: p.name, Dir: p.dir, Recovery: p.log.RecoveryPoint()})
 		}
 	}
 	return points

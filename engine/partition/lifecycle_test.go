@@ -223,14 +223,11 @@ func TestCloseInTheTurnOfAnAppend(t *testing.T) {
 	r.await(c.done, "append")
 	r.dir.open()
 	r.await(waiting.done, "the waiting append")
-	points := map[string]model.Offset{}
-	for _, c := range <-closed {
-		points[c.Dir] = c.Recovery
+	points := Points(<-closed)
+	if c.ask.Code == OK && points[at(0)] != 4 || c.ask.Code != OK && points[at(0)] != 3 {
+		t.Errorf("code %d, closed at %d", c.ask.Code, points[at(0)])
 	}
-	if c.ask.Code == OK && points["orders-0"] != 4 || c.ask.Code != OK && points["orders-0"] != 3 {
-		t.Errorf("code %d, closed at %d", c.ask.Code, points["orders-0"])
-	}
-	if points["orders-1"] != 1 || waiting.ask.Code != NotLeader && waiting.ask.Code != OK {
+	if points[at(1)] != 1 || waiting.ask.Code != NotLeader && waiting.ask.Code != OK {
 		t.Errorf("%v, waiting: code %d", points, waiting.ask.Code)
 	}
 	late := r.newAppend(&trace{}, "late", 0, batchOf(1, -1, 0))
@@ -254,10 +251,7 @@ func TestReopenedSetKnowsItsProducers(t *testing.T) {
 	r.on(owner, func(t *shard.Turn) {
 		r.set.Close(t, func(_ *shard.Turn, list []Closed) { closed <- list })
 	})
-	r.options.Recovery = map[string]model.Offset{}
-	for _, c := range <-closed {
-		r.options.Recovery[c.Dir] = c.Recovery
-	}
+	r.options.Recovery = Points(<-closed)
 	r.options.Folders = &Folders{}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)

@@ -36,8 +36,8 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 	p.config = c
 	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall}
 	if s.starting {
-		// Only now: a topic created later may have the name of one the points were stored for.
-		job.from = s.options.Recovery[p.dir]
+		// Only now: what was true at the start need not be after a hand-over.
+		job.from = s.options.Recovery[name]
 		if s.options.Tail != nil {
 			job.tail = s.options.Tail(name)
 		}

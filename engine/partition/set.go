@@ -22,8 +22,8 @@ type Options struct {
 	Broker *config.Live
 	Image  func() *placement.Image // the latest published image, from any thread
 	Log    *slog.Logger
-	// Recovery is the recovery points stored at the last stop or checkpoint, by directory name.
-	Recovery map[string]model.Offset
+	// Recovery is the recovery points stored at the last stop or checkpoint.
+	Recovery map[model.Partition]model.Offset
 	Folders  *Folders
 	// Journal makes small appends durable; nil: their segments are synced one by one.
 	Journal *commit.Journal

@@ -37,12 +37,12 @@ type node struct {
 	journal  *commit.Journal
 	settling bool // the journal's contents are in the segments, or about to be declared so
 	closed   int  // shards that have closed their logs in a clean stop
-	points   map[string]model.Offset
+	points   map[model.Partition]model.Offset
 }
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
 func (w *World) boot(shards int, disk *faulty.Dir) *node {
-	n := &node{world: w, disk: disk, points: map[string]model.Offset{}}
+	n := &node{world: w, disk: disk, points: map[model.Partition]model.Offset{}}
 	disk.Fail(n.fault)
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
 	points, err := broker.Prepare(disk, w.catalogue.Image(), logger)
@@ -208,7 +208,7 @@ func (n *node) stop() {
 			set.Close(t, func(_ *shard.Turn, list []partition.Closed) {
 				n.closed++
 				for _, c := range list {
-					n.points[c.Dir] = c.Recovery
+					n.points[c.Name] = c.Recovery
 				}
 			})
 		})
@@ -219,11 +219,11 @@ func (n *node) stopped() bool { return n.closed == len(n.sets) }
 
 // checkpoint has somebody store the recovery points, as the program does now and then.
 func (n *node) checkpoint() {
-	points := map[string]model.Offset{}
+	points := map[model.Partition]model.Offset{}
 	for i, set := range n.sets {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
 			for _, c := range set.RecoveryPoints(t) {
-				points[c.Dir] = c.Recovery
+				points[c.Name] = c.Recovery
 			}
 		})
 	}
@@ -241,19 +241,12 @@ func (n *node) look(f func(t *shard.Turn, p *partition.Partition)) {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
 			var all []*partition.Partition
 			set.Each(t, func(p *partition.Partition) { all = append(all, p) })
-			slices.SortFunc(all, func(a, b *partition.Partition) int { return comparePartitions(a.Name(), b.Name()) })
+			slices.SortFunc(all, func(a, b *partition.Partition) int { return a.Name().Compare(b.Name()) })
 			for _, p := range all {
 				f(t, p)
 			}
 		})
 	}
-}
-
-func comparePartitions(a, b model.Partition) int {
-	if c := a.Topic.Compare(b.Topic); c != 0 {
-		return c
-	}
-	return int(a.Index - b.Index)
 }
 
 // fault is asked by the disk before each change.
