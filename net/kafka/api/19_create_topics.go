@@ -137,7 +137,7 @@ func (d *Desk) assignment(in []kmsg.CreateTopicsRequestTopicReplicaAssignment) (
 			return nil, &catalog.Error{Code: catalog.InvalidAssignment, Message: "partitions must be consecutive, from 0"}
 		}
 		var err *catalog.Error
-		if out[a.Partition], err = d.replicas(a.Replicas); err != nil {
+		if out[a.Partition], err = d.placed(a.Replicas); err != nil {
 			return nil, err
 		}
 	}

@@ -88,7 +88,7 @@ func (d *Desk) configEntries(r *conn.Request, in *kmsg.DescribeConfigsRequestRes
 		if err != nil {
 			return nil, &configRefusal{wire.CodeInvalidRequest, "Broker id must be an integer, but it is: " + in.ResourceName}
 		}
-		if _, ours := d.ours(id); !ours {
+		if !d.isOurs(id) {
 			return nil, &configRefusal{wire.CodeInvalidRequest,
 				fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", d.self(), in.ResourceName)}
 		}

@@ -64,7 +64,7 @@ var controllerBusy = &catalog.Error{Code: catalog.NotLeader, Message: "the contr
 func (d *Desk) growth(in *kmsg.CreatePartitionsRequestTopic) (catalog.Assignment, *catalog.Error) {
 	var assignment catalog.Assignment
 	for _, a := range in.Assignment {
-		replicas, err := d.replicas(a.Replicas)
+		replicas, err := d.placed(a.Replicas)
 		if err != nil {
 			return nil, err
 		}

@@ -141,7 +141,7 @@ func (d *Desk) judgeBroker(r *conn.Request, a *alteration) (*catalog.Command, *c
 		if err != nil {
 			return nil, &configRefusal{wire.CodeInvalidRequest, "Node id must be an integer, but it is: " + a.name}
 		}
-		if _, ours := d.ours(id); !ours {
+		if !d.isOurs(id) {
 			return nil, &configRefusal{wire.CodeInvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d, but received %s", d.self(), a.name)}
 		}
 		node = d.node.ID // cores share the settings of their node
