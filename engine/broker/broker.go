@@ -38,6 +38,7 @@ type Broker struct {
 	dir      device.Dir
 	log      *slog.Logger
 	recovery map[string]model.Offset
+	folders  *partition.Folders
 	ran      atomic.Bool // the controller's loop was started
 	watch    atomic.Pointer[func(*config.Broker)]
 }
@@ -45,7 +46,7 @@ type Broker struct {
 // Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
 // help.
 func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
-	b := &Broker{Config: cfg, Live: config.NewLive(cfg), log: logger}
+	b := &Broker{Config: cfg, Live: config.NewLive(cfg), folders: &partition.Folders{}, log: logger}
 	dir, err := device.OpenDir(cfg.LogDirs[0])
 	if err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
@@ -123,7 +124,7 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	}
 	options := partition.Options{
 		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
-		Files: b.filesPerShard(), Folders: &partition.Folders{},
+		Files: b.filesPerShard(), Folders: b.folders,
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)
@@ -194,6 +195,7 @@ type changed struct {
 	set          *partition.Set
 	image        *placement.Image
 	topics       []model.TopicID
+	moved        []model.Partition
 	reconfigured bool
 }
 
@@ -203,10 +205,11 @@ func (c *changed) Deliver(t *shard.Turn) {
 		c.set.Reconfigured(t, c.image)
 	}
 	c.set.Changed(t, c.image, c.topics)
+	c.set.Arrived(t, c.moved)
 }
 
 // published sends every shard what an image changed. It runs on the control goroutine.
-func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
+func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 	reconfigured := false
 	for _, node := range d.BrokerConfigs {
 		reconfigured = reconfigured || node == clusterDefault || node == b.Config.NodeID
@@ -218,21 +221,26 @@ func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 		return
 	}
 	topics := append(append([]model.TopicID{}, d.Deleted...), d.Configured...)
+	var moved []model.Partition
 	for _, p := range d.Partitions {
 		topics = append(topics, p.Topic)
+		if was := old.Partition(p); was != nil && was.ShardOn(b.Config.NodeID) != image.Partition(p).ShardOn(b.Config.NodeID) {
+			moved = append(moved, p)
+		}
 	}
 	if len(topics) == 0 && !reconfigured {
 		return
 	}
 	for i, set := range b.Sets {
-		b.Shards.Shard(model.ShardID(i)).Post(&changed{set: set, image: image, topics: topics, reconfigured: reconfigured})
+		b.Shards.Shard(model.ShardID(i)).Post(&changed{set: set, image: image, topics: topics, moved: moved, reconfigured: reconfigured})
 	}
 }
 
 // Stop closes every log, stores the recovery points, stops the shards and gives the directory up. Nobody may ask anything of
 // the shards any more; the controller's loop has ended or ends with its context.
 func (b *Broker) Stop(ctx context.Context) error {
-	points, starts := make(map[string]model.Offset), make(map[string]model.Offset)
+	starts := make(map[string]model.Offset)
+	var all []partition.Closed
 	for i, set := range b.Sets {
 		closed := make(chan []partition.Closed, 1)
 		b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
@@ -240,14 +248,16 @@ func (b *Broker) Stop(ctx context.Context) error {
 		})
 		select {
 		case list := <-closed:
-			for _, c := range list {
-				points[c.Dir] = c.Recovery
-				if c.Start > 0 {
-					starts[c.Dir] = c.Start
-				}
-			}
+			all = append(all, list...)
 		case <-ctx.Done():
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
+		}
+	}
+	points := b.handedOver()
+	for _, c := range all {
+		points[c.Dir] = c.Recovery
+		if c.Start > 0 {
+			starts[c.Dir] = c.Start
 		}
 	}
 	err := errors.Join(writeRecoveryPoints(b.dir, points), writeCheckpoint(b.dir, startFile, starts))
@@ -257,9 +267,18 @@ func (b *Broker) Stop(ctx context.Context) error {
 	return errors.Join(err, b.Shards.Close(), b.Claim.Close())
 }
 
+// handedOver is the recovery points of logs between two owners.
+func (b *Broker) handedOver() map[string]model.Offset {
+	points := make(map[string]model.Offset)
+	for name, synced := range b.folders.Points {
+		points[name] = synced
+	}
+	return points
+}
+
 // Checkpoint stores the recovery points of all open logs, so that a start after a crash reads less.
 func (b *Broker) Checkpoint() error {
-	points := make(map[string]model.Offset)
+	points := b.handedOver()
 	for i, set := range b.Sets {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
 			for _, c := range set.RecoveryPoints(t) {

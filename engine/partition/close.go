@@ -29,6 +29,11 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 		if p.state != open {
 			continue
 		}
+		if p.leaving {
+			left++
+			s.awaitLeft(t, p, finish)
+			continue
+		}
 		p.closing = true
 		left++
 		p.close(t, func(t *shard.Turn, err error) {
@@ -39,6 +44,15 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 		})
 	}
 	finish(t)
+}
+
+// awaitLeft waits until a partition that is being handed over has closed its log; where it goes on is with Folders then.
+func (s *Set) awaitLeft(t *shard.Turn, p *Partition, done func(t *shard.Turn)) {
+	if s.byName[p.name] != p || p.state != open {
+		done(t)
+		return
+	}
+	s.later(t, func(t *shard.Turn) { s.awaitLeft(t, p, done) })
 }
 
 // close waits for work that is away and for this turn's write, then syncs.

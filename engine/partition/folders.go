@@ -34,6 +34,11 @@ func (f *Folders) handOn(name string, synced model.Offset) {
 	f.free(name)
 }
 
+// Points tells from where on the logs have to be read that were handed over and that nobody has opened since.
+func (f *Folders) Points(yield func(name string, synced model.Offset) bool) {
+	f.points.Range(func(name, synced any) bool { return yield(name.(string), synced.(model.Offset)) })
+}
+
 // point takes what the last owner said, or the point stored at the last stop.
 func (f *Folders) point(name string, stored model.Offset) model.Offset {
 	if synced, ok := f.points.LoadAndDelete(name); ok {

@@ -22,7 +22,8 @@ import (
 // open makes the partition and sends its recovery to a helper. A partition that never got a record has no directory and opens
 // without touching the disk.
 func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
-	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch}
+	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch,
+		since: s.options.Image().Moves()}
 	s.byName[name] = p
 	s.opening++
 	broker := s.options.Broker.Now()
@@ -115,11 +116,15 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p := j.p
 	p.own.Check(t)
 	s := p.set
-	if j.taken && p.state == opening {
+	if j.taken && p.state == opening && !p.leaving {
 		t.Arm(&j.wait, folderRetry, j)
 		return
 	}
 	s.opening--
+	if j.taken && p.leaving && p.state == opening {
+		p.forgotten(t) // the folder was never ours
+		return
+	}
 	if p.log = j.log; p.log != nil {
 		p.log.Attach(s.files)
 	}
@@ -131,6 +136,9 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	}
 	if j.err != nil {
 		p.fail(t, fmt.Errorf("open %s: %w", p.dir, j.err))
+		if p.leaving {
+			p.leave(t)
+		}
 		return
 	}
 	if j.recovery.Truncated > 0 {
@@ -149,6 +157,9 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		p.answer(t, a)
 	}
 	p.drain(t)
+	if p.leaving {
+		p.leave(t)
+	}
 }
 
 const (

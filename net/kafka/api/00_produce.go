@@ -264,11 +264,12 @@ func (c *produceCall) lend(p *producePart) {
 	c.loans++
 }
 
-// post sends a part's ask to the shard that owns the partition by the newest image. At a core's port this may be another core for an
+// post sends a part's ask to the shard that owns the partition by the connection's image. At a core's port this may be another core for an
 // ask that a moving partition turned away: to pass it on keeps it in its place, and the client hears of the move with its next request.
 func (c *produceCall) post(t *shard.Turn, p *producePart) {
 	d := c.desk
-	topic := d.image().TopicByID(p.ask.Partition.Topic)
+	image := c.client().routing(d.image(), p.ask.Partition)
+	topic := image.TopicByID(p.ask.Partition.Topic)
 	code := partition.UnknownPartition
 	if topic != nil {
 		var set *partition.Set
@@ -276,7 +277,7 @@ func (c *produceCall) post(t *shard.Turn, p *producePart) {
 		if set, owner, code = d.locate(topic, p.index); code == partition.OK {
 			c.client().out++
 			t.Expect(1)
-			p.ask.To = set
+			p.ask.To, p.ask.Moves = set, image.Moves()
 			t.Ask(owner, &p.ask)
 			return
 		}
