@@ -5,6 +5,7 @@ GO       ?= go
 FUZZTIME ?= 1m
 SEEDS    ?= 2000
 ARGS     ?=
+ADVERTISE ?= node
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
 export CGO_ENABLED ?= 0
@@ -51,9 +52,9 @@ test-tools:
 	$$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
 	echo "could not install$$missing; the tests that use them will be skipped"
 
-clients: ## every client family against a broker, long form: Python, Java, JavaScript, Go; installs their packages
+clients: ## every client family against a broker, long form: Python, Java, JavaScript, Go; make clients ADVERTISE=core
 	@mkdir -p bin
-	@CLIENTS_INSTALL=1 CLIENTS_LONG=1 $(GO) test -count=1 -timeout 30m -v ./bench/families >bin/clients.log 2>&1; code=$$?; \
+	@CLIENTS_INSTALL=1 CLIENTS_LONG=1 CLIENTS_ADVERTISE=$(ADVERTISE) $(GO) test -count=1 -timeout 30m -v ./bench/families >bin/clients.log 2>&1; code=$$?; \
 	sed -nE 's/^ +records_test.go:[0-9]+: (tested: )/\1/p' bin/clients.log; \
 	if [ $$code -ne 0 ]; then grep -vE '^(=== |--- PASS|PASS| +--- PASS)' bin/clients.log; fi; \
 	grep -E '^families: ' bin/clients.log; \

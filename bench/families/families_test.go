@@ -23,6 +23,9 @@ import (
 // long makes the tests send more, and read with every client instead of with two.
 var long = os.Getenv("CLIENTS_LONG") == "1"
 
+// cores makes the broker show its shards as brokers. A short test of that is always part of the others, see TestFamiliesMeetCores.
+var cores = os.Getenv("CLIENTS_ADVERTISE") == "core"
+
 // family is one client library.
 type family struct {
 	name   string
@@ -81,8 +84,8 @@ var roster = []*family{
 // broker is shared by all tests of this package: what clients do to each other's broker is part of the test.
 var broker *harness.Broker
 
-// node is the id of the broker.
-const node = 1
+// brokerShards is how many shards the broker has, and how many brokers where those are brokers.
+const brokerShards = 2
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -94,16 +97,12 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(scratch)
 	work.scratch = scratch
-	if broker, err = harness.Start(harness.Config{Dir: filepath.Join(scratch, "log"), Shards: 2}); err != nil {
+	if broker, err = harness.Start(harness.Config{Dir: filepath.Join(scratch, "log"), Shards: brokerShards, Cores: cores}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	code := m.Run()
-	for _, a := range work.agents {
-		if a.agent != nil {
-			a.agent.Close()
-		}
-	}
+	dismiss()
 	exit, err := broker.Stop()
 	if err != nil || exit != 0 {
 		fmt.Fprintf(os.Stderr, "the broker ended with %d, %v\n%s\n", exit, err, broker.Log())
@@ -121,11 +120,21 @@ func run(m *testing.M) int {
 var tally struct{ sent, read, places, steps, refusals atomic.Int64 }
 
 // work is what tests share.
-var work struct {
+var work = struct {
 	scratch string
 	files   int
 	kits    map[*Kit]*prepared
 	agents  map[*family]*started
+}{kits: map[*Kit]*prepared{}, agents: map[*family]*started{}}
+
+// dismiss ends all agents.
+func dismiss() {
+	for _, a := range work.agents {
+		if a.agent != nil {
+			a.agent.Close()
+		}
+	}
+	work.agents = map[*family]*started{}
 }
 
 type prepared struct {
@@ -140,9 +149,6 @@ type started struct {
 
 // agentOf starts a family's agent at the first call. A family whose packages cannot be had gives a *Missing.
 func agentOf(f *family) (*Agent, error) {
-	if work.agents == nil {
-		work.kits, work.agents = map[*Kit]*prepared{}, map[*family]*started{}
-	}
 	if a := work.agents[f]; a != nil {
 		return a.agent, a.err
 	}

@@ -158,13 +158,38 @@ func (f *family) wantPartitions(t *testing.T, topic string, n int) {
 	t.Helper()
 	list := f.do(t, Command{Op: "describe", Topic: topic}).Partitions
 	slices.SortFunc(list, func(a, b Partition) int { return int(a.ID - b.ID) })
+	leaders := leadersOf(t, topic)
 	want := make([]Partition, n)
 	for i := range want {
-		want[i] = Partition{ID: int32(i), Leader: node, Replicas: []int32{node}}
+		want[i] = Partition{ID: int32(i), Leader: leaders[i%len(leaders)], Replicas: []int32{leaders[i%len(leaders)]}}
 	}
 	if fmt.Sprint(list) != fmt.Sprint(want) {
 		t.Fatalf("described as %v, want %v", list, want)
 	}
+}
+
+// leadersOf is who leads each partition: the one broker, or one of the cores, of which each leads something where there is enough.
+func leadersOf(t *testing.T, topic string) []int32 {
+	t.Helper()
+	if !broker.Cores() {
+		return []int32{1}
+	}
+	topics, err := kadm.NewClient(newClient(t)).ListTopics(testContext(t), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var leaders []int32
+	leading := map[int32]bool{}
+	for _, p := range topics[topic].Partitions.Sorted() {
+		if p.Leader < 1000 || p.Leader >= 1000+brokerShards {
+			t.Fatalf("partition %d is led by %d, which is no core", p.Partition, p.Leader)
+		}
+		leaders, leading[p.Leader] = append(leaders, p.Leader), true
+	}
+	if len(leading) != min(len(leaders), brokerShards) {
+		t.Fatalf("%d partitions are led by %v", len(leaders), leading)
+	}
+	return leaders
 }
 
 func (f *family) wantConfig(t *testing.T, topic, key, want string) {

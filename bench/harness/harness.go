@@ -30,6 +30,7 @@ type Config struct {
 	Dir    string   // log.dirs
 	Port   int      // of the Kafka listener; 0 reserves one, see Reserve
 	Shards int      // pinion.shards; 0 means 1
+	Cores  bool     // clients see each shard as a broker, at the ports behind Port
 	Set    []string // further settings, KEY=VALUE
 	Binary string   // another binary than Binary builds
 	Wrap   []string // a command put before the binary's, such as strace and its flags
@@ -74,7 +75,11 @@ func Launch(c Config) (*Broker, error) {
 	c.Shards = max(1, c.Shards)
 	b := &Broker{config: c, log: &tail{}, ready: make(chan struct{}), ended: make(chan struct{})}
 	if c.Port == 0 {
-		port, err := Reserve()
+		count := 1
+		if c.Cores {
+			count += c.Shards
+		}
+		port, err := ReserveRun(count)
 		if err != nil {
 			return nil, err
 		}
@@ -95,6 +100,9 @@ func (b *Broker) start() error {
 		"--set", "listeners=PLAINTEXT://"+b.Addr,
 		"--set", "pinion.admin=127.0.0.1:0",
 		"--set", fmt.Sprintf("pinion.shards=%d", b.config.Shards))
+	if b.config.Cores {
+		args = append(args, "--set", "pinion.advertise=core")
+	}
 	for _, s := range b.config.Set {
 		args = append(args, "--set", s)
 	}
@@ -178,6 +186,9 @@ func (b *Broker) Signal(s syscall.Signal) error { return b.cmd.Process.Signal(s)
 
 // Ended is closed once the process is gone.
 func (b *Broker) Ended() <-chan struct{} { return b.ended }
+
+// Cores reports whether clients see its shards as brokers.
+func (b *Broker) Cores() bool { return b.config.Cores }
 
 // Log is what the broker said, on both outputs; of very much only the end.
 func (b *Broker) Log() string { return b.log.String() }

@@ -11,6 +11,7 @@ import (
 
 	"pinion/engine/broker"
 	"pinion/engine/config"
+	"pinion/engine/placement"
 	"pinion/net/front"
 )
 
@@ -28,6 +29,7 @@ func banner(out io.Writer, cfg *config.Broker, b *broker.Broker, doors *front.Fr
 		fmt.Fprintf(out, "  kafka       %-10s listen %s   clients use %s\n", a.Name, l.Addr, address)
 		fmt.Fprintf(out, "  dealing     connections of %s go to shards by %s\n", a.Name, doors.Rungs[i].Name)
 	}
+	advertises(out, cfg, b, doors)
 	if adminURL != "" {
 		fmt.Fprintf(out, "  admin       %s   /livez /readyz /metrics\n", adminURL)
 	}
@@ -36,6 +38,38 @@ func banner(out io.Writer, cfg *config.Broker, b *broker.Broker, doors *front.Fr
 	fmt.Fprintf(out, "  topics      %d with %d partitions; auto-create %s\n", image.TopicCount(), image.PartitionCount(), onOff(cfg.AutoCreateTopics))
 	fmt.Fprintf(out, "  durability  %s: acks=all waits for the page cache; power loss loses records not yet written back\n", cfg.Pinion.Durability)
 	fmt.Fprintf(out, "ready in %d ms - try:  pinion topic create orders -p 3%s   |   Ctrl-C stops, data stays\n", took.Milliseconds(), brokersFlag(first))
+}
+
+// advertises says whom clients see as brokers, and where.
+func advertises(out io.Writer, cfg *config.Broker, b *broker.Broker, doors *front.Front) {
+	shards := b.Shards.Len()
+	if doors.Naming == placement.NodesAreBrokers {
+		fmt.Fprintf(out, "  advertise   node: one broker, id %d; any connection reaches every shard\n", cfg.NodeID)
+		return
+	}
+	fmt.Fprintf(out, "  advertise   core: each shard is a broker, id %s; the ports above are for bootstrap\n",
+		numbers(int(doors.Naming.Broker(cfg.NodeID, 0)), shards))
+	for i, l := range doors.Listeners {
+		a := doors.Advertised[i]
+		fmt.Fprintf(out, "  cores       %-10s listen %s:%s   clients use %s:%s\n", a.Name,
+			bracketed(l.Addr.Addr().String()), numbers(l.Port()+1, shards), bracketed(a.Host), numbers(int(a.Core(0).Port), shards))
+	}
+}
+
+// numbers writes so many numbers from the first on, such as 9093-9096.
+func numbers(first, count int) string {
+	if count == 1 {
+		return strconv.Itoa(first)
+	}
+	return fmt.Sprintf("%d-%d", first, first+count-1)
+}
+
+// bracketed is a host as it stands before a port.
+func bracketed(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
 }
 
 // brokersFlag is what a client verb needs to find this broker, if its default would not.

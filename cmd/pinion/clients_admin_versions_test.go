@@ -157,6 +157,47 @@ func workCreatePartitions(t *testing.T, ctx context.Context, r *versionRow) {
 	}
 }
 
+// workAlterReassignments puts a partition where it is, and is told why it cannot go elsewhere; moves between cores have a test of their own.
+func workAlterReassignments(t *testing.T, ctx context.Context, r *versionRow) {
+	r.create(t, 2)
+	admin := kadm.NewClient(r.pinned())
+	for _, row := range []struct {
+		partition int32
+		replicas  []int32
+		want      error
+	}{
+		{0, []int32{1}, nil},
+		{1, nil, kerr.NoReassignmentInProgress},
+		{1, []int32{2}, kerr.InvalidReplicaAssignment},
+		{1, []int32{1, 1}, kerr.InvalidReplicaAssignment},
+		{1, []int32{}, kerr.InvalidReplicaAssignment},
+		{2, []int32{1}, kerr.UnknownTopicOrPartition},
+	} {
+		var req kadm.AlterPartitionAssignmentsReq
+		if row.replicas == nil {
+			req.CancelAssign(r.topic, row.partition)
+		} else {
+			req.Assign(r.topic, row.partition, row.replicas)
+		}
+		list, err := admin.AlterPartitionAssignments(ctx, req)
+		if got := list[r.topic][row.partition]; err != nil || !errors.Is(got.Err, row.want) || (got.ErrMessage == "") != (row.want == nil) {
+			t.Errorf("partition %d on %v: %+v %v, want %v", row.partition, row.replicas, got, err, row.want)
+		}
+	}
+}
+
+// workListReassignments sees nothing under way.
+func workListReassignments(t *testing.T, ctx context.Context, r *versionRow) {
+	r.create(t, 2)
+	var topics kadm.TopicsSet
+	topics.Add(r.topic, 0, 1)
+	for _, set := range []kadm.TopicsSet{nil, topics} {
+		if list, err := kadm.NewClient(r.pinned()).ListPartitionReassignments(ctx, set); err != nil || len(list) != 0 {
+			t.Fatalf("%v %v", list, err)
+		}
+	}
+}
+
 // workDescribeCluster finds the broker; it is no endpoint of a controller.
 func workDescribeCluster(t *testing.T, ctx context.Context, r *versionRow) {
 	req := kmsg.NewPtrDescribeClusterRequest()

@@ -46,6 +46,8 @@ var versionWork = map[int16]func(t *testing.T, ctx context.Context, r *versionRo
 	35: workDescribeLogDirs,
 	37: workCreatePartitions,
 	44: workIncrementalAlterConfigs,
+	45: workAlterReassignments,
+	46: workListReassignments,
 	60: workDescribeCluster,
 	61: workDescribeProducers,
 	75: workDescribeTopicPartitions,

@@ -53,6 +53,20 @@ func adminRequest(key int16, topic string) kmsg.Request {
 		entry.Topic, entry.Partitions = topic, []int32{0, 1}
 		r.Topics = append(r.Topics, entry)
 		return r
+	case wire.KeyAlterPartitionReassignments:
+		r := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+		entry := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+		part := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+		part.Replicas = []int32{1}
+		entry.Topic, entry.Partitions = absent, append(entry.Partitions, part)
+		r.Topics = append(r.Topics, entry)
+		return r
+	case wire.KeyListPartitionReassignments:
+		r := kmsg.NewPtrListPartitionReassignmentsRequest()
+		entry := kmsg.NewListPartitionReassignmentsRequestTopic()
+		entry.Topic, entry.Partitions = topic, []int32{0, 1}
+		r.Topics = append(r.Topics, entry)
+		return r
 	case wire.KeyDescribeCluster:
 		return kmsg.NewPtrDescribeClusterRequest()
 	case wire.KeyDescribeProducers:

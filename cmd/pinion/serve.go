@@ -137,13 +137,14 @@ func serveAdmin(cfg *config.Broker, b *broker.Broker, doors *front.Front, ready 
 		Version: version, Shards: b.Shards.Len(), Listener: doors.Advertised[0].Name, Dealing: doors.Rungs[0].Name,
 		Clock: clock.Real{}, Stats: gauge.Stats, Cluster: gauge.Cluster,
 	})
-	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter})
+	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter, front.NewPlaces(doors)})
 }
 
-// adminSource is readiness and metrics in one.
+// adminSource is readiness, metrics and places in one.
 type adminSource struct {
 	*httpadmin.Readiness
 	*httpadmin.Meter
+	*front.Places
 }
 
 // setProcs fixes GOMAXPROCS: the runtime would otherwise follow cgroup limits and stop the world to do so.

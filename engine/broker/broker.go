@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type Broker struct {
 	dir      device.Dir
 	log      *slog.Logger
 	recovery map[model.Partition]model.Offset
+	folders  *partition.Folders
 	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
 	journal  *commit.Journal   // nil until Start
 	fence    partition.Fence
@@ -49,7 +51,7 @@ type Broker struct {
 // Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
 // help.
 func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
-	b := &Broker{Config: cfg, Live: config.NewLive(cfg), log: logger}
+	b := &Broker{Config: cfg, Live: config.NewLive(cfg), folders: &partition.Folders{}, log: logger}
 	dir, err := device.OpenDir(cfg.LogDirs[0])
 	if err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
@@ -122,7 +124,7 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	b.journal = commit.New(b.dir, journal.DefaultOptions(), b.contents, b.Shards)
 	options := partition.Options{
 		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
-		Files: b.filesPerShard(), Folders: &partition.Folders{},
+		Files: b.filesPerShard(), Folders: b.folders,
 		Journal: b.journal, Tail: b.contents.Tail, Fence: &b.fence,
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
@@ -195,7 +197,7 @@ func (b *Broker) Propose(ctx context.Context, cmd catalog.Command) error {
 }
 
 // published sends every shard what an image changed. It runs on the control goroutine.
-func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
+func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 	reconfigured := false
 	for _, node := range d.BrokerConfigs {
 		reconfigured = reconfigured || node == clusterDefault || node == b.Config.NodeID
@@ -206,12 +208,12 @@ func (b *Broker) published(_, image *placement.Image, d catalog.Delta) {
 	if b.Sets == nil {
 		return
 	}
-	topics := d.Topics()
+	topics, moved := d.Topics(), d.Moved(old, image, b.Config.NodeID)
 	if len(topics) == 0 && !reconfigured {
 		return
 	}
 	for i, set := range b.Sets {
-		b.Shards.Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Reconfigured: reconfigured})
+		b.Shards.Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Moved: moved, Reconfigured: reconfigured})
 	}
 }
 
@@ -231,7 +233,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
 		}
 	}
-	err := errors.Join(WriteRecoveryPoints(b.dir, partition.Points(all)), leaveToKafka(b.dir, all))
+	points := b.handedOver()
+	maps.Copy(points, partition.Points(all))
+	err := errors.Join(WriteRecoveryPoints(b.dir, points), leaveToKafka(b.dir, all))
 	if b.journal != nil {
 		err = errors.Join(err, b.journal.Stop(), b.fence.Err())
 	}
@@ -241,11 +245,22 @@ func (b *Broker) Stop(ctx context.Context) error {
 	return errors.Join(err, b.Shards.Close(), b.Claim.Close())
 }
 
+// handedOver is the recovery points of logs between two owners.
+func (b *Broker) handedOver() map[model.Partition]model.Offset {
+	points := make(map[model.Partition]model.Offset)
+	for name, synced := range b.folders.Points {
+		points[name] = synced
+	}
+	return points
+}
+
 // Checkpoint stores the recovery points of all open logs, so that a start after a crash reads less.
 func (b *Broker) Checkpoint() error {
 	var all []partition.Closed
 	for i, set := range b.Sets {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { all = append(all, set.RecoveryPoints(t)...) })
 	}
-	return WriteRecoveryPoints(b.dir, partition.Points(all))
+	points := b.handedOver()
+	maps.Copy(points, partition.Points(all))
+	return WriteRecoveryPoints(b.dir, points)
 }

@@ -90,8 +90,11 @@ func (m *Machine) dispatch(cmd []byte, delta *Delta) Result {
 	}
 	r := reader{b: cmd}
 	version, kind := r.byte(), Kind(r.byte())
-	if r.bad || version != commandVersion {
-		return refused(Unsupported, "command version %d, this build reads %d", version, commandVersion)
+	if r.bad || version < commandVersion || version > commandVersionShards {
+		return refused(Unsupported, "command version %d, this build reads %d and %d", version, commandVersion, commandVersionShards)
+	}
+	if r.shards = version == commandVersionShards; r.shards && kind != KindCreateTopic && kind != KindCreatePartitions {
+		return refused(Unsupported, "command kind %d has no version %d in this build", kind, version)
 	}
 	switch kind {
 	case KindCreateTopic:

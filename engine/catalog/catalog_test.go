@@ -71,11 +71,18 @@ func TestCreateRefusals(t *testing.T) {
 		{"too many", func(s *TopicSpec) { s.Partitions = 10_001 }, TooLarge},
 		{"no replicas", func(s *TopicSpec) { s.ReplicationFactor = 0 }, InvalidReplicationFactor},
 		{"three of two", func(s *TopicSpec) { s.ReplicationFactor = 3 }, InvalidReplicationFactor},
-		{"unknown broker", func(s *TopicSpec) { s.Assignment = [][]model.NodeID{{9}} }, InvalidAssignment},
-		{"twice", func(s *TopicSpec) { s.Assignment = [][]model.NodeID{{1, 1}} }, InvalidAssignment},
-		{"uneven", func(s *TopicSpec) { s.Assignment = [][]model.NodeID{{1, 2}, {1}} }, InvalidAssignment},
-		{"empty list", func(s *TopicSpec) { s.Assignment = [][]model.NodeID{{1}, {}} }, InvalidAssignment},
-		{"assigned", func(s *TopicSpec) { s.Assignment = [][]model.NodeID{{2, 1}, {1, 2}}; s.Partitions = -1 }, 0},
+		{"unknown broker", func(s *TopicSpec) { s.Assignment = OnNodes([]model.NodeID{9}) }, InvalidAssignment},
+		{"twice", func(s *TopicSpec) { s.Assignment = OnNodes([]model.NodeID{1, 1}) }, InvalidAssignment},
+		{"uneven", func(s *TopicSpec) { s.Assignment = OnNodes([]model.NodeID{1, 2}, []model.NodeID{1}) }, InvalidAssignment},
+		{"empty list", func(s *TopicSpec) { s.Assignment = OnNodes([]model.NodeID{1}, nil) }, InvalidAssignment},
+		{"no such shard", func(s *TopicSpec) { s.Assignment = Assignment{{{Node: 1, Shard: 2}}} }, InvalidAssignment},
+		{"negative shard", func(s *TopicSpec) { s.Assignment = Assignment{{{Node: 1, Shard: -2}}} }, InvalidAssignment},
+		{"two shards of a node", func(s *TopicSpec) { s.Assignment = Assignment{{{Node: 1, Shard: 0}, {Node: 1, Shard: 1}}} }, InvalidAssignment},
+		{"on shards", func(s *TopicSpec) { s.Assignment = Assignment{{{Node: 1, Shard: 1}, {Node: 2, Shard: 1}}} }, 0},
+		{"assigned", func(s *TopicSpec) {
+			s.Assignment = OnNodes([]model.NodeID{2, 1}, []model.NodeID{1, 2})
+			s.Partitions = -1
+		}, 0},
 	}
 	for _, row := range rows {
 		spec := fine
@@ -96,6 +103,34 @@ func TestCreateRefusals(t *testing.T) {
 		if got != row.want {
 			t.Errorf("%s: code %d (%v), want %d", row.why, got, result.Err, row.want)
 		}
+	}
+}
+
+// TestAssignmentOnShards: a replica goes to the shard that was named, or where the catalogue chooses, and a build that knows nodes only
+// must stop at a command that names shards.
+func TestAssignmentOnShards(t *testing.T) {
+	r := cluster(t, 4, 4)
+	create := CreateTopic(TopicSpec{Name: "a", ID: topicID(1), Assignment: Assignment{
+		{{Node: 1, Shard: 3}, {Node: 2, Shard: 0}}, {{Node: 2, Shard: 3}, {Node: 1, Shard: model.NoShard}}, {{Node: 1, Shard: 3}, {Node: 2, Shard: 2}}}})
+	grow := CreatePartitions("a", 4, Assignment{{{Node: 2, Shard: 1}, {Node: 1, Shard: 2}}})
+	if create.Bytes()[0] != commandVersionShards || grow.Bytes()[0] != commandVersionShards {
+		t.Error("shards are hidden from older builds")
+	}
+	if plain := CreatePartitions("a", 4, OnNodes([]model.NodeID{1, 2})); plain.Bytes()[0] != commandVersion {
+		t.Error("a command without shards cannot be read by older builds")
+	}
+	r.must(create)
+	tp := r.must(grow).Topic
+	for i, want := range [][]placement.Replica{{{Node: 1, Shard: 3}, {Node: 2, Shard: 0}}, {{Node: 2, Shard: 3}, {Node: 1, Shard: 0}},
+		{{Node: 1, Shard: 3}, {Node: 2, Shard: 2}}, {{Node: 2, Shard: 1}, {Node: 1, Shard: 2}}} {
+		p := tp.Partition(int32(i))
+		if !slices.Equal(p.Replicas, want) || p.Leader != want[0].Node || !slices.Equal(p.ISR, []model.NodeID{want[0].Node, want[1].Node}) {
+			t.Errorf("partition %d: %+v, want %v", i, p, want)
+		}
+	}
+	again, err := Restore(r.AppendSnapshot(nil))
+	if err != nil || again.Hash() != r.Hash() {
+		t.Errorf("restored to another state: %v", err)
 	}
 }
 
@@ -240,7 +275,7 @@ func TestConfigsAndPartitions(t *testing.T) {
 	}{
 		{CreatePartitions("a", 4, nil), InvalidPartitions},
 		{CreatePartitions("a", 3, nil), InvalidPartitions},
-		{CreatePartitions("a", 6, [][]model.NodeID{{1}}), InvalidAssignment},
+		{CreatePartitions("a", 6, OnNodes([]model.NodeID{1})), InvalidAssignment},
 		{CreatePartitions("b", 6, nil), UnknownTopic},
 		{SetTopicConfigs("b", nil, true), UnknownTopic},
 		{SetBrokerConfigs(7, nil, true), UnknownBroker},
@@ -381,7 +416,7 @@ func checkDelta(t *rapid.T, old, new *placement.Image, d Delta) {
 
 // TestUnreadableCommandStopsTheNode: what a newer build wrote must not be skipped.
 func TestUnreadableCommandStopsTheNode(t *testing.T) {
-	for _, cmd := range [][]byte{{}, {1}, {2, 1}, {1, 200}} {
+	for _, cmd := range [][]byte{{}, {1}, {3, 1}, {2, 200}, {2, byte(KindDeleteTopic)}, {1, 200}} {
 		r := cluster(t, 1)
 		if result, _ := r.Apply(r.Applied()+1, cmd); result.Err == nil || result.Err.Code != Unsupported {
 			t.Errorf("%v: %+v", cmd, result)
@@ -392,7 +427,8 @@ func TestUnreadableCommandStopsTheNode(t *testing.T) {
 // FuzzApply: any bytes are a Result, and leave a state that can be snapshotted and restored to the same hash.
 func FuzzApply(f *testing.F) {
 	f.Add(CreateTopic(TopicSpec{Name: "a", ID: topicID(1), Partitions: 3, ReplicationFactor: 1}).Bytes())
-	f.Add(CreateTopic(TopicSpec{Name: "a", ID: topicID(1), Assignment: [][]model.NodeID{{1}}, Configs: map[string]string{"a": "b"}}).Bytes())
+	f.Add(CreateTopic(TopicSpec{Name: "a", ID: topicID(1), Assignment: OnNodes([]model.NodeID{1}), Configs: map[string]string{"a": "b"}}).Bytes())
+	f.Add(CreateTopic(TopicSpec{Name: "a", ID: topicID(1), Assignment: Assignment{{{Node: 1, Shard: 1}}}}).Bytes())
 	f.Add(registration(1, 3, 2).Bytes())
 	f.Add(SetTopicConfigs("seed", []ConfigChange{{Key: "a", Delete: true}}, true).Bytes())
 	f.Add(MoveReplica(model.Partition{Topic: topicID(7)}, 1, 1, true).Bytes())

@@ -34,8 +34,9 @@ func (w *writer) string(v string) {
 // reader decodes with a sticky failure: after bad is set every read returns zero. No count is believed before it is held
 // against the bytes that are left and the caller's bound, so nothing allocates more than the input justifies.
 type reader struct {
-	b   []byte
-	bad bool
+	b      []byte
+	bad    bool
+	shards bool // the command says on which shards replicas go
 }
 
 // done reports whether everything was read and nothing failed.
@@ -165,17 +166,21 @@ func (r *reader) changes() (changes []ConfigChange, replace bool) {
 	return changes, replace
 }
 
-func (r *reader) assignment() [][]model.NodeID {
+func (r *reader) assignment() Assignment {
 	n := r.count(commandPartitionsMax)
 	if n == 0 {
 		return nil
 	}
-	all := make([][]model.NodeID, 0, n)
+	all := make(Assignment, 0, n)
 	for range n {
 		m := r.count(replicasMax)
-		replicas := make([]model.NodeID, 0, m)
+		replicas := make([]placement.Replica, 0, m)
 		for range m {
-			replicas = append(replicas, model.NodeID(r.int32()))
+			replica := placement.Replica{Node: model.NodeID(r.int32()), Shard: model.NoShard}
+			if r.shards {
+				replica.Shard += model.ShardID(r.int32())
+			}
+			replicas = append(replicas, replica)
 		}
 		if r.bad {
 			return nil

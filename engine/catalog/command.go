@@ -11,11 +11,17 @@ import (
 
 // A command on the log:
 //
-//	byte 0   version of the encoding (1)
+//	byte 0   version of the encoding: 1, or 2 where an assignment says on which shards replicas go
 //	byte 1   kind
 //	rest     the kind's fields in the order of its constructor: integers as unsigned varints, strings and lists with a
 //	         varint count in front, ids as 16 raw bytes, flags as one byte; nothing may follow
-const commandVersion = 1
+//
+// Version 2 has a replica of an assignment as node and shard + 1, 0 for "choose"; version 1 has the node alone. A build that knows only
+// version 1 must stop at a 2, and does.
+const (
+	commandVersion       = 1
+	commandVersionShards = 2
+)
 
 // Kind says what a command does. Values are on disk: never reuse one.
 type Kind byte
@@ -54,9 +60,36 @@ type TopicSpec struct {
 	ID                model.TopicID
 	Internal          bool
 	Configs           map[string]string
-	Partitions        int32            // ignored when Assignment is given
-	ReplicationFactor int16            // ignored when Assignment is given
-	Assignment        [][]model.NodeID // replicas of partition 0, 1, ...; preferred leader first; nil: Apply chooses
+	Partitions        int32      // ignored when Assignment is given
+	ReplicationFactor int16      // ignored when Assignment is given
+	Assignment        Assignment // nil: Apply chooses
+}
+
+// Assignment places replicas by hand: those of the first partition, of the second, ...; preferred leader first. A replica whose shard is
+// model.NoShard goes where Apply chooses on its node.
+type Assignment [][]placement.Replica
+
+// OnNodes is the assignment that leaves the shards to Apply.
+func OnNodes(nodes ...[]model.NodeID) Assignment {
+	all := make(Assignment, len(nodes))
+	for i := range nodes {
+		for _, n := range nodes[i] {
+			all[i] = append(all[i], placement.Replica{Node: n, Shard: model.NoShard})
+		}
+	}
+	return all
+}
+
+// onShards reports whether any replica's shard is given.
+func (a Assignment) onShards() bool {
+	for _, replicas := range a {
+		for _, r := range replicas {
+			if r.Shard != model.NoShard {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // CreateTopic creates one topic (CreateTopics, API key 19). Result.Topic is the new topic.
@@ -83,7 +116,7 @@ func DeleteTopic(name string, id model.TopicID) Command {
 
 // CreatePartitions grows a topic to count partitions (CreatePartitions, API key 37). Assignment, when given, is that of the
 // new partitions only. Result.Topic is the grown topic.
-func CreatePartitions(name string, count int32, assignment [][]model.NodeID) Command {
+func CreatePartitions(name string, count int32, assignment Assignment) Command {
 	w := begin(KindCreatePartitions)
 	w.string(name)
 	w.number(int64(count))
@@ -206,12 +239,20 @@ func (w *writer) changes(changes []ConfigChange, replace bool) {
 	}
 }
 
-func (w *writer) assignment(assignment [][]model.NodeID) {
+// assignment may raise the version of the command it is a part of.
+func (w *writer) assignment(assignment Assignment) {
+	shards := assignment.onShards()
+	if shards {
+		w.b[0] = commandVersionShards
+	}
 	w.uvarint(uint64(len(assignment)))
 	for _, replicas := range assignment {
 		w.uvarint(uint64(len(replicas)))
-		for _, n := range replicas {
-			w.number(int64(n))
+		for _, r := range replicas {
+			w.number(int64(r.Node))
+			if shards {
+				w.number(int64(r.Shard) + 1)
+			}
 		}
 	}
 }

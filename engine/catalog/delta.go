@@ -32,6 +32,17 @@ func (d *Delta) Topics() []model.TopicID {
 	return topics
 }
 
+// Moved lists the partitions that another shard of a node has now.
+func (d *Delta) Moved(old, new *placement.Image, node model.NodeID) []model.Partition {
+	var moved []model.Partition
+	for _, p := range d.Partitions {
+		if was := old.Partition(p); was != nil && was.ShardOn(node) != new.Partition(p).ShardOn(node) {
+			moved = append(moved, p)
+		}
+	}
+	return moved
+}
+
 // Add appends what a later command changed.
 func (d *Delta) Add(later Delta) {
 	d.Created = append(d.Created, later.Created...)

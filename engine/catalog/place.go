@@ -82,17 +82,21 @@ func (d *dealer) shard(n model.NodeID, leads bool) model.ShardID {
 	return model.ShardID(best)
 }
 
-// partition places one new partition on the given nodes, the leader first; all of them are in sync, because it is empty.
-func (d *dealer) partition(nodes []model.NodeID) *placement.Partition {
-	p := &placement.Partition{Replicas: make([]placement.Replica, 0, len(nodes)), ISR: nodes, Leader: placement.NoLeader}
-	for _, n := range nodes {
-		if b := d.im.Broker(n); !b.Fenced {
-			p.Leader = n
-			break
+// partition places one new partition, the leader first; all replicas are in sync, because it is empty. Shards that are not given are
+// chosen.
+func (d *dealer) partition(replicas []placement.Replica) *placement.Partition {
+	p := &placement.Partition{Replicas: make([]placement.Replica, 0, len(replicas)), ISR: make([]model.NodeID, 0, len(replicas)), Leader: placement.NoLeader}
+	for _, r := range replicas {
+		p.ISR = append(p.ISR, r.Node)
+		if b := d.im.Broker(r.Node); p.Leader == placement.NoLeader && !b.Fenced {
+			p.Leader = r.Node
 		}
 	}
-	for _, n := range nodes {
-		p.Replicas = append(p.Replicas, placement.Replica{Node: n, Shard: d.shard(n, n == p.Leader)})
+	for _, r := range replicas {
+		if r.Shard == model.NoShard {
+			r.Shard = d.shard(r.Node, r.Node == p.Leader)
+		}
+		p.Replicas = append(p.Replicas, r)
 	}
 	d.record(p)
 	return p

@@ -103,7 +103,7 @@ func checkReplication(im *placement.Image, rf int) *Error {
 }
 
 // checkAssignment checks explicit replicas; width is the replication factor they must have, 0 for that of the first.
-func checkAssignment(im *placement.Image, assignment [][]model.NodeID, width int) *Error {
+func checkAssignment(im *placement.Image, assignment Assignment, width int) *Error {
 	if err := checkRoom(im, len(assignment)); err != nil {
 		return err
 	}
@@ -122,13 +122,15 @@ func checkAssignment(im *placement.Image, assignment [][]model.NodeID, width int
 				"not consistent with previous partitions, which have %d replica(s).", len(replicas), width).Err
 		}
 		alive := false
-		for i, n := range replicas {
-			b := im.Broker(n)
-			if b == nil {
-				return refused(InvalidAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", n).Err
-			}
-			if holds(replicas[:i], n) {
-				return refused(InvalidAssignment, "The manual partition assignment includes the broker %d more than once.", n).Err
+		for i, r := range replicas {
+			b := im.Broker(r.Node)
+			switch {
+			case b == nil:
+				return refused(InvalidAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", r.Node).Err
+			case onNode(replicas[:i], r.Node):
+				return refused(InvalidAssignment, "The manual partition assignment includes the broker %d more than once.", r.Node).Err
+			case r.Shard != model.NoShard && (r.Shard < 0 || int32(r.Shard) >= b.Shards):
+				return refused(InvalidAssignment, "Broker %d has no shard %d.", r.Node, r.Shard).Err
 			}
 			alive = alive || !b.Fenced
 		}
@@ -137,6 +139,15 @@ func checkAssignment(im *placement.Image, assignment [][]model.NodeID, width int
 		}
 	}
 	return nil
+}
+
+func onNode(replicas []placement.Replica, n model.NodeID) bool {
+	for _, r := range replicas {
+		if r.Node == n {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) createTopic(r *reader, delta *Delta) Result {
@@ -158,17 +169,17 @@ func (m *Machine) createTopic(r *reader, delta *Delta) Result {
 	}
 	parts := make([]*placement.Partition, 0, n)
 	for i := range n {
-		parts = append(parts, d.partition(nodesFor(d, spec.Assignment, i, int(rf))))
+		parts = append(parts, d.partition(replicasFor(d, spec.Assignment, i, int(rf))))
 	}
 	delta.Created = append(delta.Created, spec.ID)
 	return Result{Topic: m.draft.AddTopic(spec.Name, spec.ID, spec.Internal, spec.Configs, parts)}
 }
 
-func nodesFor(d *dealer, assignment [][]model.NodeID, i, rf int) []model.NodeID {
+func replicasFor(d *dealer, assignment Assignment, i, rf int) []placement.Replica {
 	if len(assignment) > 0 {
 		return assignment[i]
 	}
-	return d.nodes(rf)
+	return OnNodes(d.nodes(rf))[0]
 }
 
 // find resolves a topic by id, or by name when the id is zero.
@@ -202,7 +213,7 @@ func (m *Machine) deleteTopic(r *reader, delta *Delta) Result {
 }
 
 // CheckGrow says whether a topic could be grown to count partitions now. nil: yes.
-func CheckGrow(im *placement.Image, name string, count int32, assignment [][]model.NodeID) *Error {
+func CheckGrow(im *placement.Image, name string, count int32, assignment Assignment) *Error {
 	tp := im.TopicCalled(name)
 	if tp == nil {
 		return refused(UnknownTopic, "This server does not host this topic-partition.").Err
@@ -243,7 +254,7 @@ func (m *Machine) createPartitions(r *reader, delta *Delta) Result {
 	d := m.dealer(tp)
 	have, width := tp.Partitions(), len(tp.Partition(0).Replicas)
 	for i := have; i < count; i++ {
-		p := d.partition(nodesFor(d, assignment, int(i-have), width))
+		p := d.partition(replicasFor(d, assignment, int(i-have), width))
 		tp = m.draft.AddPartition(tp, p)
 		delta.Partitions = append(delta.Partitions, model.Partition{Topic: tp.ID, Index: i})
 	}

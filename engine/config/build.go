@@ -49,6 +49,9 @@ func build(g *gatherer) *Broker {
 	g.roles()
 	g.listeners(b)
 	g.access()
+	if b.Pinion.Cores() && b.Pinion.Shards > 0 {
+		g.problems = append(g.problems, b.coreProblems(b.Pinion.Shards)...)
+	}
 	if int64(b.SocketRequestBytesMax) > b.Pinion.RequestBytes {
 		g.conflict("pinion.memory.request.bytes", fmt.Sprintf("pinion.memory.request.bytes = %d is less than socket.request.max.bytes = %d: "+
 			"the largest request could never be read", b.Pinion.RequestBytes, b.SocketRequestBytesMax))
@@ -128,9 +131,6 @@ func (g *gatherer) pinion() Pinion {
 		RequestBytes:  g.number("pinion.memory.request.bytes"),
 		ResponseBytes: g.number("pinion.memory.response.bytes"),
 		ParkedBytes:   g.number("pinion.memory.parked.bytes"),
-	}
-	if p.Advertise == "core" {
-		g.conflict("pinion.advertise", "pinion.advertise = core is not available yet; use node")
 	}
 	if p.Admin != "" && !validAddress(p.Admin) {
 		g.conflict("pinion.admin", fmt.Sprintf("pinion.admin = %q: want host:port, or nothing to turn it off; default 127.0.0.1:9644", p.Admin))

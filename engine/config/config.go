@@ -61,7 +61,7 @@ type Broker struct {
 // Pinion holds the keys Kafka does not have.
 type Pinion struct {
 	Shards        int    // 0: one per usable CPU
-	Advertise     string // "node"; "core" is refused for now
+	Advertise     string // whom clients see as brokers: "node" or "core"; see Cores
 	Admin         string // host:port of the admin server; empty: off
 	Durability    Durability
 	RequestBytes  int64 // per shard: bodies of requests being read or handled

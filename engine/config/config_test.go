@@ -256,7 +256,6 @@ func TestConflicts(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"node.id=1\nbroker.id=2", "f:2: broker.id = 2 and node.id = 1 differ; they are the same setting"},
 		{"node.id=-1", `f:1: node.id = "-1": -1 is out of range; want int, 0 or more; default 1`},
-		{"pinion.advertise=core", "f:1: pinion.advertise = core is not available yet; use node"},
 		{"pinion.admin=9644", `f:1: pinion.admin = "9644": want host:port, or nothing to turn it off; default 127.0.0.1:9644`},
 		{"process.roles=controller", "f:1: process.roles = controller: a node without the broker role is not available; every pinion node is both"},
 		{"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "f:1: authorizer.class.name = org.apache.kafka.metadata.authorizer.StandardAuthorizer: access control is not available yet; remove the key to let every client do everything"},

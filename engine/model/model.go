@@ -13,6 +13,9 @@ import (
 // NodeID names a Pinion process (Kafka's node.id). Negative values are not valid.
 type NodeID int32
 
+// BrokerID names a broker as clients see it: a node, or one core of a node (placement.Naming). Negative values mean that there is none.
+type BrokerID int32
+
 // ShardID names one shard (one pinned thread) of a node, counted from 0.
 type ShardID int32
 

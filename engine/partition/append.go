@@ -17,6 +17,15 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 	if code == OK {
 		code = p.verdict()
 	}
+	switch {
+	case code == Moved && p != nil && ask.Moves > p.leftAt && p.state != failed:
+		// It comes back before it is gone. Turned away, the ask would be back at once, and again until the log is closed.
+		p.returning.push(ask)
+		return
+	case code == OK && ask.Moves < p.since:
+		// Sent before the partition came here. An earlier ask of the same connection may have been turned away by then, and must not be passed.
+		code = Moved
+	}
 	if code != OK {
 		ask.reply(t, code)
 		return

@@ -29,6 +29,7 @@ type AppendAsk struct {
 	To        *Set // the set of the owning shard, opaque to everyone else
 	Caller    AppendCaller
 	Partition model.Partition
+	Moves     uint64 // of the image that named the owner (placement.Image.Moves)
 	Batch     []byte
 	Header    batch.Header // of Batch, validated
 	Acks      Acks

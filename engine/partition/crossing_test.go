@@ -28,7 +28,7 @@ func TestStopDuringAHandOver(t *testing.T) {
 	})
 	r.dir.open()
 	r.await(closed, "the stop")
-	if points, ok := r.folders.points.Load("orders-0"); !ok || points != model.Offset(3) {
+	if points, ok := r.folders.points.Load(at(0)); !ok || points != model.Offset(3) {
 		t.Errorf("the hand-over left the recovery point %v", points)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // value is ready.
 type Folders struct {
 	claims sync.Map // folder name -> claimant
-	points sync.Map // folder name -> model.Offset, of partitions handed over: all below is synced
+	points sync.Map // model.Partition -> model.Offset, of partitions handed over: all below is synced
 }
 
 type claimant struct {
@@ -28,15 +28,20 @@ func (f *Folders) claim(name string, by claimant) bool {
 
 func (f *Folders) free(name string) { f.claims.Delete(name) }
 
-// handOn frees a folder and says from where on the next owner has to read its log.
-func (f *Folders) handOn(name string, synced model.Offset) {
-	f.points.Store(name, synced)
+// handOn frees a folder and says from where on the partition's next owner has to read its log.
+func (f *Folders) handOn(name string, p model.Partition, synced model.Offset) {
+	f.points.Store(p, synced)
 	f.free(name)
 }
 
+// Points tells from where on the logs have to be read that were handed over and that nobody has opened since.
+func (f *Folders) Points(yield func(p model.Partition, synced model.Offset) bool) {
+	f.points.Range(func(p, synced any) bool { return yield(p.(model.Partition), synced.(model.Offset)) })
+}
+
 // point takes what the last owner said, or the point stored at the last stop.
-func (f *Folders) point(name string, stored model.Offset) model.Offset {
-	if synced, ok := f.points.LoadAndDelete(name); ok {
+func (f *Folders) point(p model.Partition, stored model.Offset) model.Offset {
+	if synced, ok := f.points.LoadAndDelete(p); ok {
 		return synced.(model.Offset)
 	}
 	return stored

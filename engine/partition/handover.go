@@ -1,14 +1,20 @@
 package partition
 
 import (
+	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
 )
 
 // A hand-over moves a replica to another shard of the node. The catalogue's record comes first; then the old owner freezes (later
 // asks are answered Moved), lets the helpers' work come home, closes the log and gives the folder up; the new owner opens it like
-// any partition, when the first ask arrives, and asks wait meanwhile. What passes between the two is what the files hold: the log,
-// its indexes and the producer window, so a hand-over needs no other protocol than a restart.
+// any partition, and asks wait meanwhile. What passes between the two is what the files hold: the log, its indexes and the producer
+// window, so a hand-over needs no other protocol than a restart.
+//
+// A partition may move on, or back, before any of this is done. An owner that has not got the folder yet gives up; one that is still
+// leaving keeps asks that a later image sent it until it has left and opens again. Whether an ask is early or late is told by the
+// moves its image had counted: all asks of a connection that are under way go by one image (api/client.go), so they are taken, or
+// turned away, in their order.
 
 // moved reports whether the image gives the replica to another shard.
 func (p *Partition) moved(place *placement.Partition) bool {
@@ -20,7 +26,7 @@ func (p *Partition) handOver(t *shard.Turn) {
 	if p.leaving || p.closing || p.state == dropped {
 		return
 	}
-	p.leaving = true
+	p.leaving, p.leftAt = true, p.set.options.Image().Moves()
 	for a := p.held.pop(); a != nil; a = p.held.pop() {
 		a.reply(t, Moved)
 	}
@@ -33,7 +39,9 @@ func (p *Partition) leave(t *shard.Turn) {
 	switch {
 	case p.state == dropped || p.set.byName[p.name] != p:
 		return
-	case p.state == opening || p.caring > 0 || p.staged.first != nil || p.acks.count > 0:
+	case p.state == opening:
+		return // the helper that opens it goes on from here
+	case p.caring > 0 || p.staged.first != nil || p.acks.count > 0:
 		p.set.later(t, p.leave)
 		return
 	case p.state == failed:
@@ -51,20 +59,33 @@ func (p *Partition) left(t *shard.Turn, err error) {
 	if err != nil {
 		p.set.options.Log.Error("partition handed over after an error", "partition", p.dir, "err", err)
 	}
-	p.forsake(t)
 	if err != nil || p.log == nil {
 		p.set.options.Folders.free(p.dir)
-		return
+	} else {
+		p.set.options.Folders.handOn(p.dir, p.name, p.log.RecoveryPoint())
 	}
-	p.set.options.Folders.handOn(p.dir, p.log.RecoveryPoint())
+	p.forgotten(t)
 }
 
-// forsake sends everyone who still waits here to the new owner.
-func (p *Partition) forsake(t *shard.Turn) {
+// forgotten ends the leaving: those who still wait are turned away, but for asks that came for its return, which open it again.
+func (p *Partition) forgotten(t *shard.Turn) {
 	p.resumeFetches(t)
 	for _, a := range p.asked {
 		a.reply(t, Moved)
 	}
 	p.asked = nil
 	p.set.forgetPartition(p)
+	for a := p.returning.pop(); a != nil; a = p.returning.pop() {
+		p.set.append(t, a)
+	}
+}
+
+// Arrived opens partitions that moved here, so that upkeep goes on and nobody has to ask first.
+func (s *Set) Arrived(t *shard.Turn, moved []model.Partition) {
+	s.own.Check(t)
+	for _, name := range moved {
+		if !s.closing {
+			s.find(t, name)
+		}
+	}
 }

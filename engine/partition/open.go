@@ -24,7 +24,8 @@ import (
 // open makes the partition and sends its recovery to a helper. A partition that never got a record has no directory and opens
 // without touching the disk.
 func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
-	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch}
+	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch,
+		since: s.options.Image().Moves()}
 	s.keepPartition(p)
 	s.opening++
 	broker := s.options.Broker.Now()
@@ -97,7 +98,7 @@ func (j *openJob) Run() {
 		}
 	}
 	visit := func(h batch.Header) { j.replay(&h) }
-	from := log.OpenFrom{RecoveryPoint: j.folders.point(j.name, j.from), VisitFrom: visitFrom}
+	from := log.OpenFrom{RecoveryPoint: j.folders.point(j.p.name, j.from), VisitFrom: visitFrom}
 	if j.tail != nil {
 		from.Durable = j.tail.Synced
 		for i := range j.tail.Appends {
@@ -143,7 +144,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	}
 	s.opening--
 	if j.taken && p.leaving && p.state == opening {
-		p.forsake(t) // the replica went back to an owner that had not given it up yet
+		p.forgotten(t) // the folder was never ours
 		return
 	}
 	if p.log = j.log; p.log != nil {
@@ -162,6 +163,9 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		p.fail(t, fmt.Errorf("open %s: %w", p.dir, j.err))
 		if j.log != nil && j.log.Err() != nil {
 			s.options.Fence.trip(t, j.err)
+		}
+		if p.leaving {
+			p.leave(t)
 		}
 		return
 	}
@@ -186,6 +190,9 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		p.answer(t, a)
 	}
 	p.drain(t)
+	if p.leaving {
+		p.leave(t)
+	}
 }
 
 const (

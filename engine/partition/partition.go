@@ -36,6 +36,7 @@ type Partition struct {
 	producers *producer.Table
 	marks     Marks
 	epoch     model.Epoch // leader epoch of this leadership; stamped into every batch
+	since     uint64      // moves of the image it was opened by: asks from before belong to an earlier owner's time
 	config    config.Topic
 	failure   error
 	durable   *durability // nil while the topic has never been fsync
@@ -56,8 +57,10 @@ type Partition struct {
 	snapshots []model.Offset
 	dirty     bool
 	closing   bool
-	leaving   bool // another shard becomes the owner
-	gone      bool // dropped, and the files are being removed
+	leaving   bool   // another shard becomes the owner
+	leftAt    uint64 // moves of the image that said so
+	returning asks   // routed here by a later image, while it is still leaving
+	gone      bool   // dropped, and the files are being removed
 }
 
 func dirName(topic string, index int32) string { return fmt.Sprintf("%s-%d", topic, index) }
@@ -76,6 +79,9 @@ func (p *Partition) Serves(t *shard.Turn) bool {
 	p.own.Check(t)
 	return p.state == open && !p.leaving
 }
+
+// Failure is why the partition is offline, or nil.
+func (p *Partition) Failure() error { return p.failure }
 
 // Config is what the topic's configuration comes to.
 func (p *Partition) Config() config.Topic { return p.config }
@@ -142,7 +148,7 @@ func (p *Partition) fail(t *shard.Turn, err error) {
 
 // refuse answers everyone who waits with the code.
 func (p *Partition) refuse(t *shard.Turn, code Code) {
-	for _, q := range []*asks{&p.held, &p.staged} {
+	for _, q := range []*asks{&p.held, &p.staged, &p.returning} {
 		for a := q.pop(); a != nil; a = q.pop() {
 			a.reply(t, code)
 		}

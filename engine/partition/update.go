@@ -13,6 +13,7 @@ type Update struct {
 	Set          *Set
 	Image        *placement.Image
 	Topics       []model.TopicID
+	Moved        []model.Partition // to another shard
 	Reconfigured bool
 }
 
@@ -22,4 +23,5 @@ func (u *Update) Deliver(t *shard.Turn) {
 		u.Set.Reconfigured(t, u.Image)
 	}
 	u.Set.Changed(t, u.Image, u.Topics)
+	u.Set.Arrived(t, u.Moved)
 }

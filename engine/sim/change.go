@@ -118,7 +118,7 @@ func (w *World) move() {
 	b := pick(r, w.living())
 	to := model.ShardID(r.IntN(w.shards))
 	w.trace.add("move", int64(b.name.Index), int64(to))
-	if _, from, ok := w.node.owner(b.name); ok && from != to {
+	if _, from, ok := w.node.owner(w.catalogue.Image(), b.name); ok && from != to {
 		w.marks.hit("partition.moved")
 	}
 	w.apply(catalog.MoveReplica(b.name, self, to, oneIn(r, 2)))
@@ -155,7 +155,7 @@ func (w *World) trim() {
 	home := model.ShardID(r.IntN(w.shards))
 	q.ask = partition.QueryAsk{Home: home, Caller: q, Partition: b.name, Query: partition.QueryTrim, Epoch: model.NoEpoch, Before: before}
 	w.node.on(home, func(t *shard.Turn) {
-		if set, owner, ok := w.node.owner(b.name); ok {
+		if set, owner, ok := w.node.owner(w.catalogue.Image(), b.name); ok {
 			q.ask.To = set
 			t.Ask(owner, &q.ask)
 		}

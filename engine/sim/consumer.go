@@ -61,7 +61,7 @@ func (c *consumer) poll(n *node, wait bool, bytesMax int32) {
 	c.ask = partition.FetchAsk{Home: home, Caller: c, BytesMax: 1 << 20, BytesMin: 1, Wait: wait, Parts: []partition.FetchPart{
 		{Partition: c.book.name, From: c.at, BytesMax: bytesMax, Epoch: model.NoEpoch, LastFetched: model.NoEpoch}}}
 	n.on(home, func(t *shard.Turn) {
-		set, owner, ok := n.owner(c.book.name)
+		set, owner, ok := n.owner(c.world.catalogue.Image(), c.book.name)
 		if !ok {
 			c.state = resting
 			return

@@ -43,6 +43,9 @@ func (w *World) die() {
 	}
 	n.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
 	n.abandon()
+	if n.fence.Err() != nil {
+		w.marks.hit("directory.fenced")
+	}
 	for _, p := range w.producers {
 		p.died()
 	}
@@ -158,7 +161,6 @@ func (w *World) restartBroken() {
 	w.settle("recovery", w.recovered)
 	w.node.look(func(t *shard.Turn, p *partition.Partition) { failed = failed || !p.Serves(t) })
 	if failed && w.err == nil {
-		w.marks.hit("partition.offline")
 		w.kill()
 		w.settle("recovery", w.recovered)
 	}

@@ -44,5 +44,5 @@ var Expected = []string{
 	"fetch.ok", "fetch.moved", "fetch.out-of-range", "fetch.woken",
 	"life.killed", "life.cut", "life.stopped", "clock.stepped", "disk.error.write", "disk.error.sync",
 	"journal.written", "journal.reused", "journal.refilled",
-	"partition.moved", "partition.offline", "topic.deleted", "trim.ok",
+	"partition.moved", "directory.fenced", "topic.deleted", "trim.ok",
 }

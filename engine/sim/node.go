@@ -33,6 +33,8 @@ type node struct {
 	current  *running
 	ways     []shard.Way // scratch
 	storing  bool        // recovery points are being written
+	harmed   bool        // the disk has failed in this life
+	fence    partition.Fence
 	contents *journal.Contents
 	journal  *commit.Journal
 	settling bool // the journal's contents are in the segments, or about to be declared so
@@ -65,7 +67,7 @@ func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	options := partition.Options{
 		Node: self, Dir: disk, Broker: n.live, Image: w.catalogue.Image, Log: logger,
 		Recovery: points, Folders: &n.folders, Files: 8,
-		Journal: n.journal, Tail: n.contents.Tail, Fence: &partition.Fence{},
+		Journal: n.journal, Tail: n.contents.Tail, Fence: &n.fence,
 	}
 	for i := range shards {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
@@ -88,9 +90,9 @@ func (w *World) console() io.Writer {
 	return io.Discard
 }
 
-// owner is the set that the catalogue says has a partition.
-func (n *node) owner(p model.Partition) (*partition.Set, model.ShardID, bool) {
-	place := n.world.catalogue.Image().Partition(p)
+// owner is the set that an image says has a partition.
+func (n *node) owner(image *placement.Image, p model.Partition) (*partition.Set, model.ShardID, bool) {
+	place := image.Partition(p)
 	if place == nil {
 		return nil, 0, false
 	}
@@ -255,7 +257,7 @@ func (n *node) fault(op faulty.Op, path string) error {
 	w := n.world
 	w.trace.add(string(op), int64(len(path)), 0)
 	if w.broken && (op == faulty.Write || op == faulty.Sync) {
-		w.broken = false
+		w.broken, n.harmed = false, true
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
 	}

@@ -8,6 +8,7 @@ import (
 	"pinion/disk/codec"
 	"pinion/engine/model"
 	"pinion/engine/partition"
+	"pinion/engine/placement"
 	"pinion/engine/shard"
 )
 
@@ -23,6 +24,7 @@ type producer struct {
 	id         int64
 	sequence   int32
 	count      value
+	image      *placement.Image // that those in flight go by
 	flying     []*send
 	again      []*send // in order; sent when nothing is in flight any more
 	rounds     int     // sent again without one acknowledgement
@@ -47,6 +49,12 @@ type send struct {
 func (p *producer) act(n *node) {
 	r := p.world.chance.load
 	if p.book.ended || len(p.flying) >= inFlightMax {
+		return
+	}
+	// What is in flight goes by one image, as the asks of a connection do.
+	if image := p.world.catalogue.Image(); len(p.flying) == 0 {
+		p.image = image
+	} else if p.image.Moves() != image.Moves() {
 		return
 	}
 	if len(p.again) > 0 {
@@ -112,9 +120,10 @@ func (p *producer) send(n *node, s *send) {
 	home := model.ShardID(p.home % len(n.sets))
 	p.flying = append(p.flying, s)
 	s.ask = partition.AppendAsk{Home: home, Caller: s, Partition: p.book.name, Batch: raw, Header: header, Acks: p.acks,
-		Timeout: time.Second, AppendTime: -1}
+		Timeout: time.Second, AppendTime: -1, Moves: p.image.Moves()}
+	image := p.image
 	n.on(home, func(t *shard.Turn) {
-		set, owner, ok := n.owner(p.book.name)
+		set, owner, ok := n.owner(image, p.book.name)
 		if !ok {
 			s.ask.Code = partition.UnknownPartition
 			s.Appended(t, &s.ask)

@@ -190,9 +190,10 @@ func (w *World) apply(cmd catalog.Command) catalog.Result {
 	image := w.catalogue.Image()
 	delta.Settle(old, image)
 	if w.node != nil {
+		moved := delta.Moved(old, image, self)
 		if topics := delta.Topics(); len(topics) > 0 {
 			for i, set := range w.node.sets {
-				w.node.shards.Shards().Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics})
+				w.node.shards.Shards().Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Moved: moved})
 			}
 		}
 	}
@@ -203,6 +204,9 @@ func (w *World) apply(cmd catalog.Command) catalog.Result {
 func (w *World) watch() {
 	owners := map[model.Partition]model.ShardID{}
 	w.node.look(func(t *shard.Turn, p *partition.Partition) {
+		if err := p.Failure(); err != nil && !w.node.harmed {
+			w.fail(&violation{"I19 offline", fmt.Sprintf("%s, and nothing failed in this life: %v", p.Dir(), err)})
+		}
 		if !p.Serves(t) {
 			return
 		}

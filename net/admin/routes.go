@@ -7,10 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 )
 
-// routes builds the whole surface; profiles says whether /debug/pprof/ is part of it.
-func routes(src Source, profiles bool) http.Handler {
+// routes builds the whole surface; local says that only this machine can ask: then /debug/pprof/ is part of it, and changes are taken.
+func routes(src Source, local bool) http.Handler {
 	mux := http.NewServeMux()
 	live := func(w http.ResponseWriter, _ *http.Request) { answerText(w, "ok\n") }
 	ready := func(w http.ResponseWriter, r *http.Request) { answerReady(w, r, src.Ready()) }
@@ -24,7 +25,10 @@ func routes(src Source, profiles bool) http.Handler {
 		mux.HandleFunc("/metrics/partitions", metricsPage(detail.WritePartitionMetrics))
 		mux.HandleFunc("/metrics/shards", metricsPage(detail.WriteShardMetrics))
 	}
-	if profiles {
+	if places, ok := src.(Places); ok {
+		placesRoutes(mux, places, local)
+	}
+	if local {
 		// The profiles show memory and take CPU; on a routable address they need a login first.
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -42,10 +46,11 @@ func routes(src Source, profiles bool) http.Handler {
 	return readOnly(mux)
 }
 
-// readOnly refuses every method that could change something.
+// readOnly refuses every method that could change something, but for the pages below /v1/ that have one of their own.
 func readOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		puts := r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/v1/")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !puts {
 			w.Header().Set("Allow", "GET, HEAD")
 			answerError(w, http.StatusMethodNotAllowed, Problem{
 				Code:    "method_not_allowed",
@@ -120,7 +125,7 @@ func answerText(w http.ResponseWriter, text string) {
 
 func answerError(w http.ResponseWriter, status int, p Problem) { answerJSON(w, status, p) }
 
-func answerJSON[T Problem | readiness](w http.ResponseWriter, status int, body T) {
+func answerJSON[T Problem | readiness | Moved](w http.ResponseWriter, status int, body T) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -7,11 +7,13 @@
 //	/metrics                     bounded: the broker, its shards, its largest topics
 //	/metrics/partitions          one group of series per partition
 //	/metrics/shards              histograms per shard
+//	/v1/partitions               which partition lives on which shard; ?topic=NAME, repeatable
+//	PUT /v1/partitions/T/P       {"shard": N} moves partition P of topic T; only while bound to a loopback address
 //	/debug/pprof/                Go profiles, only while bound to a loopback address
 //
 // Serve owns the listener and its goroutines; Meter owns what it remembers between scrapes, under a mutex, because two scrapers
-// may come at once. The package refuses to change anything: every request is GET or HEAD, and there is no authentication, so
-// the address is loopback unless the operator says otherwise.
+// may come at once. There is no authentication, so the address is loopback unless the operator says otherwise, and every request is GET
+// or HEAD but for what Kafka's protocol has no words for: shards.
 package admin
 
 import (

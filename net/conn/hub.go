@@ -34,6 +34,7 @@ type Endpoint struct {
 	Name       string // listener name, such as PLAINTEXT
 	Advertised string // NAME://host:port, for messages
 	FD         int    // this shard's listening socket
+	Core       bool   // the port of this shard alone, which clients see as a broker
 }
 
 // Options are what every hub of a node shares.

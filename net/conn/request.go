@@ -75,6 +75,9 @@ func (r *Request) Conn() *Conn { return r.conn }
 // Listener is the endpoint the client connected to.
 func (r *Request) Listener() Endpoint { return r.conn.endpoint }
 
+// AtCore reports whether the client connected to the port of this shard alone.
+func (r *Request) AtCore() bool { return r.conn.endpoint.Core }
+
 // Principal is who asks. Without authentication everyone is Kafka's anonymous user.
 func (r *Request) Principal() string { return "User:ANONYMOUS" }
 

@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pinion/engine/broker"
 	"pinion/engine/config"
 	"pinion/engine/model"
@@ -30,7 +28,9 @@ import (
 type Front struct {
 	Listeners  []*listen.Listener
 	Advertised []placement.Listener
-	Rungs      []steer.Rung // how each listener's connections are dealt
+	Rungs      []steer.Rung         // how each listener's connections are dealt
+	Cores      [][]*listen.Listener // by listener and shard: the port of one core, where cores are brokers; else nil
+	Naming     placement.Naming
 	Limits     *listen.Limits
 
 	stallMax time.Duration // conn.Options.StallMax; only tests set it
@@ -41,23 +41,27 @@ type Front struct {
 	opened   atomic.Bool // orders the fields above with readers on other goroutines
 }
 
-// Listen binds every listener, one socket for each shard. No connection is accepted yet; clients that come early wait.
+// Listen binds every listener, one socket for each shard, and where cores are brokers the port of each. No connection is accepted yet;
+// clients that come early wait.
 func Listen(cfg *config.Broker, shards int) (*Front, error) {
 	f := &Front{}
+	if cfg.Pinion.Cores() {
+		f.Naming = placement.CoresAreBrokers
+		if err := cfg.CheckCores(shards); err != nil {
+			return nil, err
+		}
+	}
 	limits, err := listen.NewLimits(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg))
 	if err != nil {
 		return nil, err
 	}
 	f.Limits = limits
 	for i, l := range cfg.Listeners {
-		opened, err := listen.Open(listen.Spec{
-			Host: l.Host, Port: int(l.Port), Shards: shards, Backlog: int(cfg.SocketBacklog),
-			ReceiveBuffer: int(cfg.SocketReceiveBufferBytes), SendBuffer: int(cfg.SocketSendBufferBytes),
-		})
+		opened, cores, err := f.bind(cfg, l, shards)
 		if err != nil {
-			return nil, errors.Join(explain(l, err), f.Close())
+			return nil, errors.Join(err, f.Close())
 		}
-		f.Listeners = append(f.Listeners, opened)
+		f.Listeners, f.Cores = append(f.Listeners, opened), append(f.Cores, cores)
 		rung, closer, err := steer.Attach(opened.FDs)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("deal connections of %s: %w", l, err), f.Close())
@@ -67,14 +71,6 @@ func Listen(cfg *config.Broker, shards int) (*Front, error) {
 		f.Advertised = append(f.Advertised, advertise(cfg.Advertised[i], opened))
 	}
 	return f, nil
-}
-
-// explain says what to do about an address that is taken.
-func explain(l config.Listener, err error) error {
-	if errors.Is(err, unix.EADDRINUSE) {
-		return fmt.Errorf("listen on %s: another process has the port; stop it, or choose another with --set listeners=%s://%s:PORT", l, l.Name, l.Host)
-	}
-	return fmt.Errorf("listen on %s: %w", l, err)
 }
 
 func perIP(cfg *config.Broker) map[string]int {
@@ -100,7 +96,7 @@ func advertise(l config.Listener, opened *listen.Listener) placement.Listener {
 // Open starts accepting on every shard of a started broker.
 func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) error {
 	f.broker = b
-	node := &api.Node{ID: b.Config.NodeID, Broker: b.Live, Control: b.Control, Sets: b.Sets, Log: logger}
+	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Log: logger}
 	b.Watch(func(cfg *config.Broker) {
 		f.Limits.Set(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg), func(err error) {
 			logger.Error("limits of connections stay as they are", "err", err)
@@ -130,6 +126,11 @@ func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) err
 				a := f.Advertised[j]
 				e := conn.Endpoint{Name: a.Name, FD: l.FDs[i], Advertised: a.Name + "://" + address(a)}
 				failure = errors.Join(failure, f.hubs[i].Listen(t, e))
+				if f.Cores[j] != nil {
+					core := a.Core(model.ShardID(i))
+					e = conn.Endpoint{Name: a.Name, FD: f.Cores[j][i].FDs[0], Core: true, Advertised: a.Name + "://" + address(core)}
+					failure = errors.Join(failure, f.hubs[i].Listen(t, e))
+				}
 			}
 		})
 	}
@@ -184,6 +185,9 @@ func (f *Front) Close() error {
 	}
 	for _, l := range f.Listeners {
 		err = errors.Join(err, l.Close())
+	}
+	for _, cores := range f.Cores {
+		err = errors.Join(err, closeAll(cores))
 	}
 	return err
 }

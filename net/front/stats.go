@@ -111,12 +111,9 @@ func (g *Gauge) Cluster() admin.ClusterStats {
 	}
 	image := b.Control.Image()
 	st.Topics, st.Partitions, st.ImageRevision = image.TopicCount(), uint64(image.PartitionCount()), uint64(image.Revision())
-	image.Brokers(func(br *placement.Broker) bool {
-		s := admin.BrokerStats{ID: int32(br.ID)}
-		if len(br.Listeners) > 0 {
-			s.Address = address(br.Listeners[0])
-		}
-		st.Brokers = append(st.Brokers, s)
+	g.front.Naming.Brokers(image, g.front.Advertised[0].Name, func(seen placement.Seen) bool {
+		at := placement.Listener{Host: seen.Host, Port: seen.Port}
+		st.Brokers = append(st.Brokers, admin.BrokerStats{ID: int32(seen.ID), Address: address(at)})
 		return true
 	})
 	return st

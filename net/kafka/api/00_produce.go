@@ -150,8 +150,14 @@ func (d *Desk) produceRefusal(c *produceCall, v *wire.ProduceView, topic *placem
 
 // produceBegin validates one batch and sends it to its owner, or leaves it to a helper.
 func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic *placement.Topic, records []byte) {
-	if topic.Partition(p.index) == nil {
+	place := topic.Partition(p.index)
+	if place == nil {
 		p.code = wire.CodeUnknownTopicOrPartition // of a topic that is known, so by id as well
+		return
+	}
+	p.ask.Partition = model.Partition{Topic: topic.ID, Index: p.index}
+	if d.elsewhere(c.request, place.ShardOn(d.node.ID)) {
+		p.code = wire.CodeNotLeaderOrFollower
 		return
 	}
 	cfg := d.config(topic)
@@ -167,7 +173,6 @@ func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic
 	}
 	a := &p.ask
 	a.Home, a.Caller, a.Acks = t.Shard(), p, c.acks
-	a.Partition = model.Partition{Topic: topic.ID, Index: p.index}
 	a.Timeout = time.Duration(d.view.TimeoutMs) * time.Millisecond
 	a.Batch = records
 	if !batch.Slow(records) {
@@ -259,10 +264,12 @@ func (c *produceCall) lend(p *producePart) {
 	c.loans++
 }
 
-// post sends a part's ask to the shard that owns the partition by the newest image.
+// post sends a part's ask to the shard that owns the partition by the connection's image. At a core's port this may be another core for an
+// ask that a moving partition turned away: to pass it on keeps it in its place, and the client hears of the move with its next request.
 func (c *produceCall) post(t *shard.Turn, p *producePart) {
 	d := c.desk
-	topic := d.image().TopicByID(p.ask.Partition.Topic)
+	image := c.client().routing(d.image(), p.ask.Partition)
+	topic := image.TopicByID(p.ask.Partition.Topic)
 	code := partition.UnknownPartition
 	if topic != nil {
 		var set *partition.Set
@@ -270,7 +277,7 @@ func (c *produceCall) post(t *shard.Turn, p *producePart) {
 		if set, owner, code = d.locate(topic, p.index); code == partition.OK {
 			c.client().out++
 			t.Expect(1)
-			p.ask.To = set
+			p.ask.To, p.ask.Moves = set, image.Moves()
 			t.Ask(owner, &p.ask)
 			return
 		}
@@ -401,19 +408,17 @@ func (c *produceCall) Emit(t *shard.Turn, w *conn.Writer) {
 	buffer := w.Room(t, wire.ProduceRoom(len(c.topics), names, len(c.parts)))
 	var out wire.ProduceWriter
 	out.Start(buffer.Bytes, c.version, c.corr, len(c.topics))
-	hinted := false
+	var hinted []model.BrokerID
 	for i := range c.topics {
 		topic := &c.topics[i]
 		out.TopicNamed(topic.name, topic.id, topic.to-topic.from)
 		for j := topic.from; j < topic.to; j++ {
-			if c.parts[j].write(&out) {
-				hinted = true
-			}
+			hinted = hint(hinted, c.parts[j].write(&out))
 		}
 	}
 	var nodes []wire.Endpoint
-	if hinted {
-		nodes = c.desk.endpoints(c.request)
+	if len(hinted) > 0 {
+		nodes = c.desk.endpoints(c.request, hinted)
 	}
 	buffer.Bytes = out.Finish(0, nodes)
 	w.Commit(buffer)
@@ -423,8 +428,8 @@ func (c *produceCall) Emit(t *shard.Turn, w *conn.Writer) {
 	}
 }
 
-// write adds one partition's answer; it reports whether the answer hints at another leader.
-func (p *producePart) write(out *wire.ProduceWriter) bool {
+// write adds one partition's answer and returns the leader it hints at.
+func (p *producePart) write(out *wire.ProduceWriter) wire.LeaderHint {
 	result := wire.ProduceResult{Index: p.index, Code: p.code, BaseOffset: -1, AppendTime: -1, LogStart: -1, Message: p.message, Records: p.records}
 	if p.code == wire.CodeNone {
 		result.BaseOffset, result.AppendTime, result.LogStart = p.ask.Base, p.ask.AppendTime, p.ask.LogStart
@@ -433,7 +438,7 @@ func (p *producePart) write(out *wire.ProduceWriter) bool {
 		result.Leader = p.call.desk.leaderHint(p.ask.Partition)
 	}
 	out.Partition(&result)
-	return result.Leader.Known
+	return result.Leader
 }
 
 // Sent ends the call.

@@ -148,7 +148,7 @@ func (d *Desk) addPart(t *shard.Turn, c *fetchCall, topic *placement.Topic, name
 		part.refuse(c, wire.CodeTopicAuthorizationFailed)
 		return part
 	}
-	set, owner, code := d.locate(topic, p.Index)
+	set, owner, code := d.reach(c.request, topic, p.Index)
 	if code != partition.OK {
 		part.refuse(c, partitionError(code))
 		return part

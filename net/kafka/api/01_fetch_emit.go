@@ -1,6 +1,7 @@
 package api
 
 import (
+	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -13,6 +14,7 @@ func (c *fetchCall) Emit(t *shard.Turn, w *conn.Writer) {
 	var out wire.FetchWriter
 	out.Start(buffer.Bytes, c.version, c.corr, c.head, topics)
 	cuts := c.desk.cuts[:0]
+	var hinted []model.BrokerID
 	for i := 0; i < len(c.parts); {
 		end, shown := c.run(i)
 		if shown > 0 {
@@ -20,7 +22,8 @@ func (c *fetchCall) Emit(t *shard.Turn, w *conn.Writer) {
 			out.TopicNamed(p.topicName(), p.id, shown)
 			for j := i; j < end; j++ {
 				if part := &c.parts[j]; !part.mute {
-					at := c.write(&out, part)
+					at, leader := c.write(&out, part)
+					hinted = hint(hinted, leader)
 					if part.bytes > 0 {
 						cuts = append(cuts, fetchCut{at: at, part: part})
 					}
@@ -29,7 +32,11 @@ func (c *fetchCall) Emit(t *shard.Turn, w *conn.Writer) {
 		}
 		i = end
 	}
-	buffer.Bytes = out.Finish(nil)
+	var nodes []wire.Endpoint
+	if len(hinted) > 0 {
+		nodes = c.desk.endpoints(c.request, hinted)
+	}
+	buffer.Bytes = out.Finish(nodes)
 	c.queue(w, buffer, cuts)
 	clear(cuts)
 	c.desk.cuts = cuts[:0]
@@ -92,8 +99,8 @@ func (p *fetchPart) topicName() string {
 	return p.name
 }
 
-// write adds one partition's answer and returns where its records belong.
-func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) int {
+// write adds one partition's answer and returns where its records belong, and the leader it hints at.
+func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) (int, wire.LeaderHint) {
 	result := wire.FetchResult{Index: p.index, Code: p.code, HighWatermark: -1, LastStable: -1, LogStart: -1}
 	a := c.answer(p)
 	switch {
@@ -110,11 +117,11 @@ func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) int {
 	switch result.Code {
 	case wire.CodeNotLeaderOrFollower, wire.CodeFencedLeaderEpoch:
 		if p.topic != nil {
-			result.Leader = leaderOf(p.topic, p.index)
+			result.Leader = c.desk.leaderHint(model.Partition{Topic: p.topic.ID, Index: p.index})
 		}
 	}
 	result.Preferred = wire.ReplicaHint{}
-	return out.Partition(&result, p.bytes)
+	return out.Partition(&result, p.bytes), result.Leader
 }
 
 // Sent gives the spans back.

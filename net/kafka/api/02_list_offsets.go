@@ -46,8 +46,8 @@ func (q *questions) home(t *shard.Turn) {
 }
 
 // ask posts a question to the partition's owner, or answers it with why not.
-func (d *Desk) ask(t *shard.Turn, q *questions, topic *placement.Topic, a *partition.QueryAsk) {
-	set, owner, code := d.locate(topic, a.Partition.Index)
+func (d *Desk) ask(t *shard.Turn, r *conn.Request, q *questions, topic *placement.Topic, a *partition.QueryAsk) {
+	set, owner, code := d.reach(r, topic, a.Partition.Index)
 	if code != partition.OK {
 		a.Code = code
 		q.each(a)
@@ -160,7 +160,7 @@ func (d *Desk) offsetAsk(t *shard.Turn, q *questions, r *conn.Request, req *kmsg
 		o.ErrorCode = int16(wire.CodeUnsupportedVersion)
 		return
 	}
-	d.ask(t, q, topic, a)
+	d.ask(t, r, q, topic, a)
 }
 
 func (d *Desk) offsetAnswer(o *kmsg.ListOffsetsResponseTopicPartition, a *partition.QueryAsk) {

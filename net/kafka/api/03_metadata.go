@@ -116,13 +116,13 @@ func (d *Desk) answerMetadata(t *shard.Turn, r *conn.Request, req *kmsg.Metadata
 	image := d.image()
 	cluster := image.Cluster()
 	resp.ClusterID = &cluster
-	resp.ControllerID = int32(d.node.ID)
+	resp.ControllerID = d.self()
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = d.operations(r, onCluster, "")
 	}
-	for _, e := range d.endpoints(r) {
+	for e := range d.brokers(r) {
 		b := kmsg.NewMetadataResponseBroker()
-		b.NodeID, b.Host, b.Port = int32(e.Node), e.Host, e.Port
+		b.NodeID, b.Host, b.Port = int32(e.ID), e.Host, e.Port
 		if e.Rack != "" {
 			b.Rack = &e.Rack
 		}
@@ -181,19 +181,20 @@ func (d *Desk) metadataTopic(r *conn.Request, req *kmsg.MetadataRequest, topic *
 	if req.IncludeTopicAuthorizedOperations {
 		out.AuthorizedOperations = d.operations(r, onTopic, topic.Name)
 	}
+	naming := d.node.Naming
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, topic.Partitions())
 	for i := range out.Partitions {
 		p := topic.Partition(int32(i))
 		o := &out.Partitions[i]
 		*o = kmsg.NewMetadataResponseTopicPartition()
-		o.Partition, o.Leader, o.LeaderEpoch = int32(i), int32(p.Leader), int32(p.LeaderEpoch)
+		o.Partition, o.Leader, o.LeaderEpoch = int32(i), int32(naming.Leader(p)), int32(p.LeaderEpoch)
 		o.Replicas = make([]int32, len(p.Replicas))
 		for j := range p.Replicas {
-			o.Replicas[j] = int32(p.Replicas[j].Node)
+			o.Replicas[j] = int32(naming.Replica(p.Replicas[j]))
 		}
 		o.ISR = make([]int32, len(p.ISR))
 		for j := range p.ISR {
-			o.ISR[j] = int32(p.ISR[j])
+			o.ISR[j] = int32(naming.Holder(p, p.ISR[j]))
 		}
 		if p.Leader == placement.NoLeader {
 			o.ErrorCode = int16(wire.CodeLeaderNotAvailable)

@@ -7,7 +7,6 @@ import (
 
 	"pinion/engine/catalog"
 	"pinion/engine/config"
-	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 )
@@ -103,7 +102,7 @@ func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (ca
 			return spec, &catalog.Error{Code: catalog.InvalidRequest, Message: "both numPartitions or replicationFactor and an assignment were given"}
 		}
 		var err *catalog.Error
-		if spec.Assignment, err = assignment(in.ReplicaAssignment); err != nil {
+		if spec.Assignment, err = d.assignment(in.ReplicaAssignment); err != nil {
 			return spec, err
 		}
 	}
@@ -131,17 +130,16 @@ func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (ca
 }
 
 // assignment reads explicit replicas, which must name partitions 0, 1, 2, ... once each.
-func assignment(in []kmsg.CreateTopicsRequestTopicReplicaAssignment) ([][]model.NodeID, *catalog.Error) {
-	out := make([][]model.NodeID, len(in))
+func (d *Desk) assignment(in []kmsg.CreateTopicsRequestTopicReplicaAssignment) (catalog.Assignment, *catalog.Error) {
+	out := make(catalog.Assignment, len(in))
 	for _, a := range in {
 		if a.Partition < 0 || int(a.Partition) >= len(in) || out[a.Partition] != nil {
 			return nil, &catalog.Error{Code: catalog.InvalidAssignment, Message: "partitions must be consecutive, from 0"}
 		}
-		nodes := make([]model.NodeID, len(a.Replicas))
-		for i, n := range a.Replicas {
-			nodes[i] = model.NodeID(n)
+		var err *catalog.Error
+		if out[a.Partition], err = d.placed(a.Replicas); err != nil {
+			return nil, err
 		}
-		out[a.Partition] = nodes
 	}
 	return out, nil
 }

@@ -51,7 +51,7 @@ func (d *Desk) deleteRecords(t *shard.Turn, r *conn.Request, req *kmsg.DeleteRec
 			case topic.Internal:
 				code = wire.CodeInvalidTopicException
 			default:
-				d.ask(t, q, topic, &partition.QueryAsk{
+				d.ask(t, r, q, topic, &partition.QueryAsk{
 					Partition: model.Partition{Topic: topic.ID, Index: p.Partition},
 					Slot:      int32(len(slots) - 1),
 					Query:     partition.QueryTrim,

@@ -51,7 +51,7 @@ func (d *Desk) epochEnds(t *shard.Turn, r *conn.Request, req *kmsg.OffsetForLead
 				o.ErrorCode = int16(wire.CodeTopicAuthorizationFailed)
 				continue
 			}
-			d.ask(t, q, topic, &partition.QueryAsk{
+			d.ask(t, r, q, topic, &partition.QueryAsk{
 				Partition: model.Partition{Topic: topic.ID, Index: p.Partition},
 				Slot:      int32(len(slots) - 1),
 				Query:     partition.QueryEpochEnd,

@@ -17,6 +17,7 @@ import (
 
 // DescribeConfigs (key 32) shows the settings of topics, of this broker (by its id), and of all brokers (an empty name: what was set for
 // the whole cluster). With synonyms it tells where each value could come from, the place in force first; tools compare the sources.
+// Cores that are brokers share the settings of their node: each id shows the same.
 // Version 3 adds types and documentation (KIP-569), 4 is flexible. Values of passwords, and of keys nobody knows, are never shown.
 
 // Resource types of configurations. Fixed by the protocol.
@@ -87,9 +88,9 @@ func (d *Desk) configEntries(r *conn.Request, in *kmsg.DescribeConfigsRequestRes
 		if err != nil {
 			return nil, &configRefusal{wire.CodeInvalidRequest, "Broker id must be an integer, but it is: " + in.ResourceName}
 		}
-		if model.NodeID(id) != d.node.ID {
+		if !d.isOurs(id) {
 			return nil, &configRefusal{wire.CodeInvalidRequest,
-				fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", d.node.ID, in.ResourceName)}
+				fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", d.self(), in.ResourceName)}
 		}
 		return broker.DescribeBroker(), nil
 	}

@@ -16,7 +16,7 @@ import (
 
 // DescribeLogDirs (key 35) tells how large this node's replicas are and how much room their directory has; clients ask every broker and
 // add up. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
-// answer, 4 the size of the volume (KIP-827), 5 whether the directory is cordoned (KIP-1066), which it never is here.
+// answer, 4 the size of the volume (KIP-827), of which all cores of a node have the same, 5 whether the directory is cordoned (KIP-1066), which it never is here.
 
 // logDirsCall is one DescribeLogDirs request on its home shard.
 type logDirsCall struct {
@@ -78,10 +78,11 @@ func (d *Desk) describeLogDirs(t *shard.Turn, r *conn.Request, req *kmsg.Describ
 	c.home(t)
 }
 
-// add takes a partition into the request to its owner, if this node has it.
+// add takes a partition into the request to its owner, if this node has it; at a core's port, if that core does: clients add up what every
+// broker says.
 func (c *logDirsCall) add(topic *placement.Topic, index int32) {
 	owner := topic.Partition(index).ShardOn(c.desk.node.ID)
-	if owner < 0 || int(owner) >= len(c.asks) {
+	if owner < 0 || int(owner) >= len(c.asks) || c.desk.elsewhere(c.request, owner) {
 		return
 	}
 	ask := c.asks[owner]

@@ -4,7 +4,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/engine/catalog"
-	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -62,14 +61,14 @@ func (d *Desk) createPartitions(t *shard.Turn, r *conn.Request, req *kmsg.Create
 var controllerBusy = &catalog.Error{Code: catalog.NotLeader, Message: "the controller is busy; try again"}
 
 // growth checks one topic of the request against the newest image; the controller asks the same questions again.
-func (d *Desk) growth(in *kmsg.CreatePartitionsRequestTopic) ([][]model.NodeID, *catalog.Error) {
-	var assignment [][]model.NodeID
+func (d *Desk) growth(in *kmsg.CreatePartitionsRequestTopic) (catalog.Assignment, *catalog.Error) {
+	var assignment catalog.Assignment
 	for _, a := range in.Assignment {
-		nodes := make([]model.NodeID, len(a.Replicas))
-		for i, n := range a.Replicas {
-			nodes[i] = model.NodeID(n)
+		replicas, err := d.placed(a.Replicas)
+		if err != nil {
+			return nil, err
 		}
-		assignment = append(assignment, nodes)
+		assignment = append(assignment, replicas)
 	}
 	if err := catalog.CheckGrow(d.image(), in.Topic, in.Count, assignment); err != nil {
 		return nil, err

@@ -38,14 +38,13 @@ func (d *Desk) describeCluster(t *shard.Turn, r *conn.Request, req *kmsg.Describ
 	}
 	image := d.image()
 	resp.EndpointType = endpointBroker
-	resp.ClusterID, resp.ControllerID = image.Cluster(), int32(d.node.ID)
-	for _, e := range d.endpoints(r) {
-		fenced := image.Broker(e.Node).Fenced
-		if fenced && (r.Version < 2 || !req.IncludeFencedBrokers) {
+	resp.ClusterID, resp.ControllerID = image.Cluster(), d.self()
+	for e := range d.brokers(r) {
+		if e.Fenced && (r.Version < 2 || !req.IncludeFencedBrokers) {
 			continue
 		}
 		b := kmsg.NewDescribeClusterResponseBroker()
-		b.NodeID, b.Host, b.Port, b.IsFenced = int32(e.Node), e.Host, e.Port, fenced
+		b.NodeID, b.Host, b.Port, b.IsFenced = int32(e.ID), e.Host, e.Port, e.Fenced
 		if e.Rack != "" {
 			b.Rack = &e.Rack
 		}

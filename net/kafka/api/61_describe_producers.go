@@ -44,7 +44,7 @@ func (d *Desk) describeProducers(t *shard.Turn, r *conn.Request, req *kmsg.Descr
 			case topic == nil || topic.Partition(index) == nil:
 				code = wire.CodeUnknownTopicOrPartition
 			default:
-				d.ask(t, q, topic, &partition.QueryAsk{
+				d.ask(t, r, q, topic, &partition.QueryAsk{
 					Partition: model.Partition{Topic: topic.ID, Index: index},
 					Slot:      int32(len(slots) - 1),
 					Query:     partition.QueryProducers,

@@ -111,17 +111,19 @@ func (p *topicPage) topic(name string) bool {
 func (p *topicPage) partition(topic *placement.Topic, index int32) kmsg.DescribeTopicPartitionsResponseTopicPartition {
 	place := topic.Partition(index)
 	out := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-	out.Partition, out.LeaderID, out.LeaderEpoch = index, int32(place.Leader), int32(place.LeaderEpoch)
+	naming := p.desk.node.Naming
+	out.Partition, out.LeaderID, out.LeaderEpoch = index, int32(naming.Leader(place)), int32(place.LeaderEpoch)
 	out.Replicas, out.ISR = make([]int32, 0, len(place.Replicas)), make([]int32, 0, len(place.ISR))
 	out.EligibleLeaderReplicas, out.LastKnownELR, out.OfflineReplicas = []int32{}, []int32{}, []int32{}
 	for _, replica := range place.Replicas {
-		out.Replicas = append(out.Replicas, int32(replica.Node))
+		id := int32(naming.Replica(replica))
+		out.Replicas = append(out.Replicas, id)
 		if b := p.image.Broker(replica.Node); b == nil || b.Fenced {
-			out.OfflineReplicas = append(out.OfflineReplicas, int32(replica.Node))
+			out.OfflineReplicas = append(out.OfflineReplicas, id)
 		}
 	}
 	for _, node := range place.ISR {
-		out.ISR = append(out.ISR, int32(node))
+		out.ISR = append(out.ISR, int32(naming.Holder(place, node)))
 	}
 	return out
 }

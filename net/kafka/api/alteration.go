@@ -12,7 +12,6 @@ import (
 
 	"pinion/engine/catalog"
 	"pinion/engine/config"
-	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -142,9 +141,10 @@ func (d *Desk) judgeBroker(r *conn.Request, a *alteration) (*catalog.Command, *c
 		if err != nil {
 			return nil, &configRefusal{wire.CodeInvalidRequest, "Node id must be an integer, but it is: " + a.name}
 		}
-		if node = model.NodeID(id); node != d.node.ID {
-			return nil, &configRefusal{wire.CodeInvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d, but received %s", d.node.ID, a.name)}
+		if !d.isOurs(id) {
+			return nil, &configRefusal{wire.CodeInvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d, but received %s", d.self(), a.name)}
 		}
+		node = d.node.ID // cores share the settings of their node
 	}
 	now := d.image().BrokerConfigs(node)
 	next, err := a.outcome(now, config.LookupBroker)

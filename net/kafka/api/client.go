@@ -1,7 +1,9 @@
 package api
 
 import (
+	"pinion/engine/model"
 	"pinion/engine/partition"
+	"pinion/engine/placement"
 	"pinion/engine/shard"
 )
 
@@ -12,10 +14,14 @@ import (
 // second move could let a later one pass an earlier. So the home shard waits until every ask of the connection is home, and then
 // sends what was turned away by the newest image. Meanwhile the connection begins nothing new, because the image's count of
 // moves differs from the one its requests in flight were begun under.
+//
+// All that is under way is sent by one image, so that two asks for one partition cannot go to two owners, and an owner can tell an ask
+// that was sent before the partition came to it (partition.AppendAsk.Moves).
 type client struct {
 	out   int
 	moved []*producePart
-	poll  *fetchCall // the fetch under way; a connection has one at most
+	route *placement.Image // by which everything under way was sent; nil while nothing is
+	poll  *fetchCall       // the fetch under way; a connection has one at most
 }
 
 // Closed ends a poll, which would hold its memory and its waiters until its deadline. Asks under way come home to their calls.
@@ -29,14 +35,26 @@ func (c *client) Closed(t *shard.Turn) {
 // home counts an ask that came home and sends again what was turned away, once nothing is under way.
 func (c *client) home(t *shard.Turn) {
 	c.out--
-	if c.out > 0 || len(c.moved) == 0 {
+	if c.out > 0 {
 		return
 	}
+	c.route = nil
 	again := c.moved
 	c.moved = nil
 	for _, p := range again {
 		p.call.post(t, p)
 	}
+}
+
+// routing is the image to send by: the newest, unless something is under way. What that image does not know yet is not under way.
+func (c *client) routing(newest *placement.Image, name model.Partition) *placement.Image {
+	if c.out == 0 {
+		c.route = newest
+	}
+	if c.route.Partition(name) == nil {
+		return newest
+	}
+	return c.route
 }
 
 // turnedAway keeps an ask for later.

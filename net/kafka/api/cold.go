@@ -63,6 +63,10 @@ func (d *Desk) admin(t *shard.Turn, r *conn.Request, req kmsg.Request) {
 		d.createPartitions(t, r, req)
 	case *kmsg.IncrementalAlterConfigsRequest:
 		d.incrementalAlterConfigs(t, r, req)
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		d.alterReassignments(t, r, req)
+	case *kmsg.ListPartitionReassignmentsRequest:
+		d.listReassignments(t, r, req)
 	case *kmsg.DescribeClusterRequest:
 		d.describeCluster(t, r, req)
 	case *kmsg.DescribeProducersRequest:

@@ -20,6 +20,7 @@ import (
 // Node is what the desks of a node share. Immutable once the first desk exists.
 type Node struct {
 	ID      model.NodeID
+	Naming  placement.Naming // whom clients see as brokers
 	Broker  *config.Live
 	Control *control.Control
 	Sets    []*partition.Set // by shard
@@ -33,6 +34,7 @@ type Desk struct {
 	// Immutable after NewDesk.
 	node  *Node
 	shard *shard.Shard
+	home  model.ShardID
 
 	// Owned by the shard.
 	view         wire.ProduceView
@@ -78,7 +80,7 @@ const topicsCached = 10_000
 
 // NewDesk makes the desk of the shard that runs the turn.
 func NewDesk(t *shard.Turn, s *shard.Shard, node *Node) *Desk {
-	d := &Desk{own: shard.Own(t), node: node, shard: s, topics: make(map[model.TopicID]*topicEntry)}
+	d := &Desk{own: shard.Own(t), node: node, shard: s, home: t.Shard(), topics: make(map[model.TopicID]*topicEntry)}
 	broker := node.Broker.Now()
 	d.parked.Limit = broker.Pinion.ParkedBytes
 	d.stats.Errors = make(map[wire.ErrorCode]uint64)
@@ -166,3 +168,21 @@ func (d *Desk) locate(topic *placement.Topic, index int32) (*partition.Set, mode
 	}
 	return d.node.Sets[owner], owner, partition.OK
 }
+
+// reach is locate for a request that just came: a core's own port serves what that core leads and nothing else, as a broker of its own
+// would. The client then learns who leads; passing its requests on would leave it with what it believes.
+func (d *Desk) reach(r *conn.Request, topic *placement.Topic, index int32) (*partition.Set, model.ShardID, partition.Code) {
+	set, owner, code := d.locate(topic, index)
+	if code == partition.OK && d.elsewhere(r, owner) {
+		return nil, 0, partition.NotLeader
+	}
+	return set, owner, code
+}
+
+// elsewhere reports that a request came to the port of another core than the owner.
+func (d *Desk) elsewhere(r *conn.Request, owner model.ShardID) bool {
+	return owner != d.home && r.AtCore()
+}
+
+// self is the broker that clients see here.
+func (d *Desk) self() int32 { return int32(d.node.Naming.Broker(d.node.ID, d.home)) }

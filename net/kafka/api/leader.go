@@ -1,47 +1,44 @@
 package api
 
 import (
+	"iter"
+	"slices"
+
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
 )
 
-// leaderOf says who leads a partition, for the leader hints of KIP-951.
-func leaderOf(topic *placement.Topic, index int32) wire.LeaderHint {
-	p := topic.Partition(index)
+// leaderHint says who leads a partition by the newest image, for the leader hints of KIP-951.
+func (d *Desk) leaderHint(name model.Partition) wire.LeaderHint {
+	p := d.image().Partition(name)
 	if p == nil {
 		return wire.LeaderHint{}
 	}
-	return wire.LeaderHint{Known: true, Node: p.Leader, Epoch: p.LeaderEpoch}
+	return wire.LeaderHint{Known: true, Node: d.node.Naming.Leader(p), Epoch: p.LeaderEpoch}
 }
 
-func (d *Desk) leaderHint(name model.Partition) wire.LeaderHint {
-	topic := d.image().TopicByID(name.Topic)
-	if topic == nil {
-		return wire.LeaderHint{}
-	}
-	return leaderOf(topic, name.Index)
+// brokers yields every broker as the listener of this request's connection shows it.
+func (d *Desk) brokers(r *conn.Request) iter.Seq[placement.Seen] {
+	return func(yield func(placement.Seen) bool) { d.node.Naming.Brokers(d.image(), r.Listener().Name, yield) }
 }
 
-// endpoints lists every broker as the listener of this request's connection shows it.
-func (d *Desk) endpoints(r *conn.Request) []wire.Endpoint {
+// endpoints says where the leaders hinted at are reached.
+func (d *Desk) endpoints(r *conn.Request, hinted []model.BrokerID) []wire.Endpoint {
 	var nodes []wire.Endpoint
-	d.image().Brokers(func(b *placement.Broker) bool {
-		if host, port, ok := endpointOf(b, r.Listener().Name); ok {
-			nodes = append(nodes, wire.Endpoint{Node: b.ID, Host: host, Port: port, Rack: b.Rack})
+	for b := range d.brokers(r) {
+		if slices.Contains(hinted, b.ID) {
+			nodes = append(nodes, wire.Endpoint{Node: b.ID, Host: b.Host, Port: b.Port, Rack: b.Rack})
 		}
-		return true
-	})
+	}
 	return nodes
 }
 
-// endpointOf is where a broker's listener of that name is reached.
-func endpointOf(b *placement.Broker, listener string) (host string, port int32, ok bool) {
-	for _, l := range b.Listeners {
-		if l.Name == listener {
-			return l.Host, l.Port, true
-		}
+// hint adds the leader that an answer names to those whose endpoints go with it.
+func hint(hinted []model.BrokerID, l wire.LeaderHint) []model.BrokerID {
+	if !l.Known || l.Node < 0 || slices.Contains(hinted, l.Node) {
+		return hinted
 	}
-	return "", 0, false
+	return append(hinted, l.Node)
 }

@@ -143,7 +143,7 @@ func drawFetchResult() *rapid.Generator[FetchResult] {
 			HighWatermark: model.Offset(rapid.Int64().Draw(t, "high")),
 			LastStable:    model.Offset(rapid.Int64().Draw(t, "stable")),
 			LogStart:      model.Offset(rapid.Int64().Draw(t, "log start")),
-			Preferred:     ReplicaHint{Known: rapid.Bool().Draw(t, "preferred"), Node: model.NodeID(rapid.Int32().Draw(t, "replica"))},
+			Preferred:     ReplicaHint{Known: rapid.Bool().Draw(t, "preferred"), Node: model.BrokerID(rapid.Int32().Draw(t, "replica"))},
 			Diverging: DivergingEpoch{
 				Known: rapid.Bool().Draw(t, "diverging"),
 				Epoch: model.Epoch(rapid.Int32Range(0, 1<<30).Draw(t, "epoch")),

@@ -6,7 +6,7 @@ import "pinion/engine/model"
 // value says nothing and is not sent.
 type LeaderHint struct {
 	Known bool
-	Node  model.NodeID // -1 = there is no leader
+	Node  model.BrokerID // -1 = there is no leader
 	Epoch model.Epoch
 }
 
@@ -24,7 +24,7 @@ func appendLeaderHint(dst []byte, tag uint32, h LeaderHint) []byte {
 // ReplicaHint sends a consumer to a replica nearer to it (KIP-392). The zero value keeps it where it is.
 type ReplicaHint struct {
 	Known bool
-	Node  model.NodeID
+	Node  model.BrokerID
 }
 
 func appendReplicaHint(dst []byte, h ReplicaHint) []byte {
@@ -34,9 +34,9 @@ func appendReplicaHint(dst []byte, h ReplicaHint) []byte {
 	return appendInt32(dst, int32(h.Node))
 }
 
-// Endpoint is where a node named in a LeaderHint listens.
+// Endpoint is where a broker named in a LeaderHint listens.
 type Endpoint struct {
-	Node model.NodeID
+	Node model.BrokerID
 	Host string
 	Port int32
 	Rack string // "" = null

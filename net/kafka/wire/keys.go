@@ -18,6 +18,10 @@ const (
 	KeyDescribeLogDirs         int16 = 35
 	KeyCreatePartitions        int16 = 37
 	KeyIncrementalAlterConfigs int16 = 44
+
+	KeyAlterPartitionReassignments int16 = 45
+	KeyListPartitionReassignments  int16 = 46
+
 	KeyDescribeCluster         int16 = 60
 	KeyDescribeProducers       int16 = 61
 	KeyDescribeTopicPartitions int16 = 75
@@ -65,6 +69,8 @@ var Keys = [...]API{
 	{Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", AdvertiseMin: 1, Min: 1, Max: 5, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyCreatePartitions, Name: "CreatePartitions", AdvertiseMin: 0, Min: 0, Max: 3, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyIncrementalAlterConfigs, Name: "IncrementalAlterConfigs", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 1, frameBytesMax: frameBytesWide},
+	{Key: KeyAlterPartitionReassignments, Name: "AlterPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 0, frameBytesMax: frameBytesWide},
+	{Key: KeyListPartitionReassignments, Name: "ListPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeCluster, Name: "DescribeCluster", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeProducers, Name: "DescribeProducers", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeTopicPartitions, Name: "DescribeTopicPartitions", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},

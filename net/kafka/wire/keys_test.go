@@ -19,7 +19,7 @@ func TestKeysAgreeWithKmsg(t *testing.T) {
 		if req == nil || req.MaxVersion() < api.Max || api.AdvertiseMin > api.Min || api.Min > api.Max {
 			t.Fatalf("%s: kmsg has %v, versions %d to %d, named from %d", api.Name, req, api.Min, api.Max, api.AdvertiseMin)
 		}
-		if got := kmsg.NameForKey(api.Key); got != api.Name && got != "InitProducerID" {
+		if got := kmsg.NameForKey(api.Key); got != api.Name && got != "InitProducerID" && got != "AlterPartitionAssignments" {
 			t.Errorf("name %s, kmsg says %s", api.Name, got)
 		}
 		for version := api.Min; version <= api.Max; version++ {
@@ -41,7 +41,7 @@ func TestKeysAreKafkas(t *testing.T) {
 		KeyCreateTopics: {2, 2, 7}, KeyDeleteTopics: {1, 1, 6}, KeyInitProducerID: {0, 0, 5}, KeyOffsetForLeaderEpoch: {2, 2, 4},
 		KeyDeleteRecords: {0, 0, 2}, KeyDescribeConfigs: {1, 1, 4}, KeyAlterConfigs: {0, 0, 2}, KeyDescribeLogDirs: {1, 1, 5},
 		KeyCreatePartitions: {0, 0, 3}, KeyIncrementalAlterConfigs: {0, 0, 1}, KeyDescribeCluster: {0, 0, 2}, KeyDescribeProducers: {0, 0, 0},
-		KeyDescribeTopicPartitions: {0, 0, 0},
+		KeyDescribeTopicPartitions: {0, 0, 0}, KeyAlterPartitionReassignments: {0, 0, 1}, KeyListPartitionReassignments: {0, 0, 0},
 	}
 	if len(want) != len(Keys) {
 		t.Fatalf("%d keys, want %d", len(Keys), len(want))

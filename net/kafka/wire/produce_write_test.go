@@ -158,7 +158,7 @@ func drawTopicID(t *rapid.T) (id model.TopicID) {
 func drawLeader(t *rapid.T) LeaderHint {
 	return LeaderHint{
 		Known: rapid.Bool().Draw(t, "known"),
-		Node:  model.NodeID(rapid.Int32Range(0, 1<<30).Draw(t, "node")),
+		Node:  model.BrokerID(rapid.Int32Range(0, 1<<30).Draw(t, "node")),
 		Epoch: model.Epoch(rapid.Int32Range(0, 1<<30).Draw(t, "epoch")),
 	}
 }
@@ -166,7 +166,7 @@ func drawLeader(t *rapid.T) LeaderHint {
 func drawEndpoint() *rapid.Generator[Endpoint] {
 	return rapid.Custom(func(t *rapid.T) Endpoint {
 		return Endpoint{
-			Node: model.NodeID(rapid.Int32().Draw(t, "node")),
+			Node: model.BrokerID(rapid.Int32().Draw(t, "node")),
 			Host: rapid.StringN(0, 40, 200).Draw(t, "host"),
 			Port: rapid.Int32().Draw(t, "port"),
 			Rack: rapid.StringN(0, 40, 200).Draw(t, "rack"),

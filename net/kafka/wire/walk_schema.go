@@ -223,6 +223,24 @@ var schemas = [keyMax + 1][]field{
 		),
 		flag(), // validate only
 	},
+	KeyAlterPartitionReassignments: {
+		integer32(),     // timeout
+		flag().since(1), // another number of replicas is allowed
+		listOf[kmsg.AlterPartitionAssignmentsRequestTopic](
+			text(),
+			listOf[kmsg.AlterPartitionAssignmentsRequestTopicPartition](
+				integer32(), // partition
+				bareListOf[int32](integer32()).null(0),
+			),
+		),
+	},
+	KeyListPartitionReassignments: {
+		integer32(), // timeout
+		listOf[kmsg.ListPartitionReassignmentsRequestTopic](
+			text(),
+			bareListOf[int32](integer32()),
+		).null(0),
+	},
 	KeyDescribeCluster: {
 		flag(),              // with operations
 		integer8().since(1), // endpoint type
