@@ -29,7 +29,7 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 
 // drain stages held appends as far as the log is ready.
 func (p *Partition) drain(t *shard.Turn) {
-	for p.held.first != nil && p.state == open && !p.preparing && !p.closing && !p.leaving {
+	for p.held.first != nil && p.state == open && !p.preparing && !p.crowded && !p.closing && !p.leaving {
 		if !p.stage(t, p.held.first) {
 			return
 		}
@@ -179,6 +179,9 @@ func (p *Partition) advanced(t *shard.Turn, bytes int64) {
 func (p *Partition) prepare(t *shard.Turn, need log.Need) {
 	if need == log.NeedFailed {
 		p.fail(t, p.log.Err())
+		return
+	}
+	if need.Opens() && !p.room() {
 		return
 	}
 	work := p.log.Prepare(need)

@@ -10,6 +10,8 @@ import (
 func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
 	s.own.Check(t)
 	ask.Bytes, ask.Registered, ask.pending, ask.got = 0, false, 0, 0
+	ask.loans = s.files.Loans()
+	ask.broke = ask.loans == 0
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
 		part.ask, part.Leased, part.Diverging, part.Code = ask, false, false, OK
@@ -62,11 +64,18 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	if part.From >= limit {
 		return
 	}
+	if ask.loans == 0 {
+		if ask.broke {
+			p.queueRead(t, part) // others have it all; the first who returns some lets it in
+		}
+		return // else the ask has its share of bytes, and what is here goes with the next
+	}
 	span, st := p.log.Read(part.From, limit, int(min(int64(part.BytesMax), ask.BytesMax)), true)
 	switch st {
 	case log.ReadOK:
 		part.Span, part.Leased, part.log = span, true, p.log
 		ask.Bytes += int64(span.Len)
+		ask.loans--
 	case log.ReadNeedsWork:
 		p.helpRead(t, part)
 	case log.ReadEmpty:
@@ -215,6 +224,7 @@ func (w *readWork) Run() { w.work.Do() }
 func (w *readWork) Deliver(t *shard.Turn) {
 	p, part := w.p, w.part
 	p.caring--
+	part.ask.loans++
 	switch err := p.log.Finish(w.work); {
 	case err == nil:
 		p.read(t, part)
@@ -231,6 +241,9 @@ func (w *readWork) Deliver(t *shard.Turn) {
 }
 
 func (p *Partition) helpRead(t *shard.Turn, part *FetchPart) {
+	if p.log.Opens(part.From) && !p.roomToRead(t, part) {
+		return
+	}
 	work := p.log.PrepareRead(part.From)
 	if work == nil {
 		// Somebody else's work has just made it ready.
@@ -238,6 +251,7 @@ func (p *Partition) helpRead(t *shard.Turn, part *FetchPart) {
 		return
 	}
 	part.ask.pending++
+	part.ask.loans-- // kept for when the segment is there
 	p.caring++
 	t.HelpBulk(&readWork{work: work, p: p, part: part})
 }

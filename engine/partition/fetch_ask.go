@@ -60,7 +60,9 @@ type FetchAsk struct {
 
 	// Owned by the owner.
 	got     int64
-	pending int // preparations under way
+	pending int  // preparations under way
+	loans   int  // segments it may take leases on besides
+	broke   bool // there were none when it came
 }
 
 // FetchCaller is told, on the home shard, what became of its ask.

@@ -49,6 +49,7 @@ type Partition struct {
 	trimming  bool // a log start is being stored
 	preparing bool // appends wait for a log.Work or for the log to be free
 	ahead     bool // a log.Work nobody waits for yet is away
+	crowded   bool // appends wait for the set to have room for one more open segment
 	caring    int  // works away, of any kind
 	snapshots []model.Offset
 	dirty     bool

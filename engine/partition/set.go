@@ -38,6 +38,7 @@ type Set struct {
 	byName    map[model.Partition]*Partition
 	dirty     []*Partition // staged bytes this turn
 	delayed   []*Partition // appends wait for some work to come home
+	crowd     crowd
 	sweeping  bool
 	ackTimer  shard.Timer // deadlines of parked acknowledgements
 	careTimer shard.Timer // retention, expiry
@@ -152,6 +153,9 @@ func (s *Set) EndTurn(t *shard.Turn) bool {
 	if s.files.Over() && !s.sweeping {
 		s.sweep(t)
 	}
+	if !s.crowd.empty() {
+		s.letIn(t)
+	}
 	if len(s.dirty) == 0 {
 		return false
 	}
@@ -168,6 +172,8 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 	switch timer {
 	case &s.ackTimer:
 		s.expireAcks(t)
+	case &s.crowd.timer:
+		s.giveUpReads(t)
 	case &s.careTimer:
 		for _, p := range s.byName {
 			p.care(t)
