@@ -10,10 +10,10 @@ import (
 const scratchBytes = 8 << 10
 
 // Files holds the open segments of all logs of one shard, most recently used first, and decides which to close. What is leased, staged or
-// under work stays open, so the owner asks Room before it prepares what opens a segment, and calls Sweep whenever Over says so: then no
-// more than max are ever open, and a little below it Sweep has begun to close.
+// under work stays open, so the owner asks Room before it prepares what opens a segment, and calls Sweep whenever Over says so: Sweep aims
+// at max, and however much is under way no more than MostOpen(max) are ever open.
 type Files struct {
-	max      int // invariant, as far as the owner asks: Open() + coming <= max
+	max      int
 	open     int
 	coming   int // segments that Works under way open
 	leased   int // segments that have leases
@@ -28,7 +28,11 @@ type Files struct {
 	scratch  []byte
 }
 
-// NewFiles returns an empty set of at most max open segments: a descriptor and a mapping each.
+// MostOpen is how many segments may be open in Files that aim at max: some more, for what opens while a Sweep is away. It is never so
+// few that who waits for room would wait for ever.
+func MostOpen(max int) int { return max + max/8 + 8 }
+
+// NewFiles returns an empty set that aims at no more than max open segments: a descriptor and a mapping each.
 func NewFiles(max int) *Files {
 	return &Files{max: max, scratch: make([]byte, scratchBytes)}
 }
@@ -37,18 +41,18 @@ func NewFiles(max int) *Files {
 func (f *Files) Open() int { return f.open + f.held + len(f.dead) + f.closing }
 
 // Room reports whether one more segment may be opened now. Where there is none, Over has become true.
-func (f *Files) Room() bool { return f.Open()+f.coming < f.max }
+func (f *Files) Room() bool { return f.Open()+f.coming < MostOpen(f.max) }
 
 // Loans is how many segments one more reader may take leases on: half of what readers have left. They get three quarters of all, so
 // that appends always find something that can be closed for them.
-func (f *Files) Loans() int { return max(0, f.max-f.max/4-f.leased+1) / 2 }
-
-// spare is how many places Sweep keeps free, for what opens while it is away.
-func (f *Files) spare() int { return f.max / 8 }
+func (f *Files) Loans() int {
+	most := MostOpen(f.max)
+	return max(0, most-most/4-f.leased+1) / 2
+}
 
 // Over reports whether Sweep has something to close, or would if leases came home.
 func (f *Files) Over() bool {
-	return !f.sweeping && (len(f.dead) > 0 || f.open > 0 && f.Open()+f.coming > f.max-f.spare())
+	return !f.sweeping && (len(f.dead) > 0 || f.open > 0 && f.open+f.held+f.coming > f.max)
 }
 
 // insert gives s a slot, as the most recently used.
@@ -160,7 +164,7 @@ func (f *Files) Sweep() *Work {
 	}
 	clear(f.dead)
 	f.dead = f.dead[:0]
-	for looks := min(f.open, sweepLooks); looks > 0 && f.open+f.held+f.coming > f.max-f.spare(); looks-- {
+	for looks := min(f.open, sweepLooks); looks > 0 && f.open+f.held+f.coming > f.max; looks-- {
 		s := f.oldest
 		if part, ok := f.evict(s); ok {
 			t.parts = append(t.parts, part)

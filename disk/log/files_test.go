@@ -239,8 +239,8 @@ func TestNoMoreThanTheBoundAreOpen(t *testing.T) {
 		for next := opened + len(away); next < count && files.Room(); next++ {
 			away = append(away, logs[next].Prepare(NeedActive))
 		}
-		if files.Open()+len(away) > most {
-			t.Fatalf("%d open and %d under way, at most %d", files.Open(), len(away), most)
+		if files.Open()+len(away) > MostOpen(most) {
+			t.Fatalf("%d open and %d under way, at most %d", files.Open(), len(away), MostOpen(most))
 		}
 		if files.Over() && sweep == nil {
 			sweep = files.Sweep()
@@ -264,8 +264,8 @@ func TestNoMoreThanTheBoundAreOpen(t *testing.T) {
 
 // TestReadersLeaveRoomForAppends: however many readers take what Loans allows, some segments can be closed.
 func TestReadersLeaveRoomForAppends(t *testing.T) {
-	for _, most := range []int{1, 2, 3, 4, 8, 64, 1000} {
-		f := NewFiles(most)
+	for _, aim := range []int{0, 1, 2, 3, 4, 8, 64, 1000} {
+		f, most := NewFiles(aim), MostOpen(aim)
 		for reader := range 100 {
 			loans := f.Loans()
 			if reader == 0 && loans < 1 {
@@ -273,7 +273,7 @@ func TestReadersLeaveRoomForAppends(t *testing.T) {
 			}
 			f.leased += loans
 		}
-		if f.leased > most || most >= 4 && f.leased > most-most/4 || f.Loans() != 0 {
+		if f.leased > most-most/4 || f.Loans() != 0 {
 			t.Fatalf("of %d, %d are leased and %d more may be", most, f.leased, f.Loans())
 		}
 	}
