@@ -128,43 +128,53 @@ func (a *FetchAsk) refused() bool {
 	return false
 }
 
+// waiters are the polls that wait for a partition's bytes, in order of arrival.
+type waiters struct{ first, last *FetchPart }
+
 func (p *Partition) enlist(part *FetchPart) {
-	head := &p.waiters
-	if head.next == nil {
-		head.next, head.prev = head, head
+	q := &p.waiters
+	part.prev, part.next, part.queue = q.last, nil, q
+	if q.last == nil {
+		q.first = part
+	} else {
+		q.last.next = part
 	}
-	part.prev, part.next = head.prev, head
-	head.prev.next, head.prev = part, part
-	part.waiting = true
+	q.last = part
 }
 
 func (part *FetchPart) delist() {
-	if !part.waiting {
+	q := part.queue
+	if q == nil {
 		return
 	}
-	part.prev.next, part.next.prev = part.next, part.prev
-	part.prev, part.next, part.waiting = nil, nil, false
+	if part.prev == nil {
+		q.first = part.next
+	} else {
+		part.prev.next = part.next
+	}
+	if part.next == nil {
+		q.last = part.prev
+	} else {
+		part.next.prev = part.prev
+	}
+	part.prev, part.next, part.queue = nil, nil, nil
 }
 
 // wake tells polls that so many bytes became visible; one with enough is fired and forgotten.
 func (p *Partition) wake(t *shard.Turn, bytes int64) {
-	head := &p.waiters
-	if head.next == nil {
-		return
-	}
-	for part := head.next; part != head; {
+	for part := p.waiters.first; part != nil; {
 		next := part.next
 		ask := part.ask
 		ask.got += bytes
 		if ask.got >= ask.BytesMin {
 			// Firing unlinks every part of the ask, which may include the next one here only if a request names a
 			// partition twice; then the walk starts over.
-			again := next != head && next.ask == ask
+			again := next != nil && next.ask == ask
 			p.set.forget(ask)
 			ask.fire.ask = ask
 			t.Reply(ask.Home, &ask.fire)
 			if again {
-				next = head.next
+				next = p.waiters.first
 			}
 		}
 		part = next

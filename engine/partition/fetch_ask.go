@@ -32,7 +32,7 @@ type FetchPart struct {
 	ask        *FetchAsk
 	log        *log.Log // that lent the span
 	prev, next *FetchPart
-	waiting    bool
+	queue      *waiters // that it waits in
 }
 
 // FetchAsk is mail: sent by the home shard of a poll, run by the shard that owns the partitions, answered by FetchReply. The

@@ -53,7 +53,7 @@ func (p *Partition) left(t *shard.Turn, err error) {
 		a.reply(t, Moved)
 	}
 	p.asked = nil
-	delete(p.set.byName, p.name)
+	p.set.leave(p)
 	if err != nil || p.log == nil {
 		p.set.options.Folders.free(p.dir)
 		return

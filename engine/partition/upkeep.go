@@ -46,6 +46,7 @@ func (w *logWork) Deliver(t *shard.Turn) {
 		p.ahead = false
 		p.checkFailure(t, err)
 	case workCare:
+		p.set.caring--
 		p.checkFailure(t, err)
 		if w.then != nil {
 			w.then(t, err)
@@ -110,6 +111,7 @@ func (p *Partition) help(t *shard.Turn, work *log.Work, kind workKind) {
 
 func (p *Partition) helpBulk(t *shard.Turn, work *log.Work, then func(t *shard.Turn, err error)) {
 	p.caring++
+	p.set.caring++
 	t.HelpBulk(&logWork{work: work, p: p, kind: workCare, then: then})
 }
 
@@ -182,7 +184,7 @@ func (p *Partition) drop(t *shard.Turn) {
 	p.state = dropped
 	p.closing = true
 	p.refuse(t, UnknownPartition)
-	delete(p.set.byName, p.name)
+	p.set.leave(p)
 	if was == failed {
 		p.set.failures--
 	}
