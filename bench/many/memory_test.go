@@ -75,7 +75,9 @@ func TestMemoryOfAConnection(t *testing.T) {
 	before := p.settled(time.Second)
 	greet := func(c *client) {
 		t.Helper()
-		resp := c.must(t, kmsg.NewPtrApiVersionsRequest(), 3).(*kmsg.ApiVersionsResponse)
+		req := kmsg.NewPtrApiVersionsRequest()
+		req.ClientSoftwareName, req.ClientSoftwareVersion = "many", "1"
+		resp := c.must(t, req, 3).(*kmsg.ApiVersionsResponse)
 		if resp.ErrorCode != 0 || len(resp.ApiKeys) == 0 {
 			t.Fatalf("versions: error %d, %d keys", resp.ErrorCode, len(resp.ApiKeys))
 		}

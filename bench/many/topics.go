@@ -219,3 +219,38 @@ func recordValues(b []byte) ([]string, error) {
 	}
 	return values, nil
 }
+
+// wholeBatches is how many bytes and batches lie whole at the front of b.
+func wholeBatches(b []byte) (bytes, batches int64) {
+	for len(b)-int(bytes) >= 12 {
+		size := 12 + int64(int32(binary.BigEndian.Uint32(b[bytes+8:])))
+		if size < 12 || bytes+size > int64(len(b)) {
+			break
+		}
+		bytes += size
+		batches++
+	}
+	return bytes, batches
+}
+
+// produceAgain writes one more record to each partition, whatever it has.
+func (f field) produceAgain(tb testing.TB, c *client) {
+	tb.Helper()
+	for topic := range f.topics {
+		req := kmsg.NewPtrProduceRequest()
+		req.Acks, req.TimeoutMillis = -1, int32(answerMax.Milliseconds())
+		rt := kmsg.NewProduceRequestTopic()
+		rt.Topic = f.name(topic)
+		for i := range f.width {
+			rp := kmsg.NewProduceRequestTopicPartition()
+			rp.Partition, rp.Records = i, aBatch([]byte("again"))
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		req.Topics = append(req.Topics, rt)
+		for _, p := range c.must(tb, req, 9).(*kmsg.ProduceResponse).Topics[0].Partitions {
+			if p.ErrorCode != 0 {
+				tb.Fatalf("produce to %s-%d: error %d", rt.Topic, p.Partition, p.ErrorCode)
+			}
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"pinion/engine/shard"
 	"pinion/net/kafka/wire"
 )
 
@@ -171,18 +170,14 @@ func BenchmarkMetadata(b *testing.B) {
 				n.create(fmt.Sprintf("t%d", from), 100, nil)
 			}
 			c := n.dial()
-			busy := func() (d int64) {
-				n.visit(0, func(t *shard.Turn) { st := t.Stats(); d = int64(st.Turns.Sum) })
-				return d
-			}
-			began := busy()
+			began := n.busy()
 			for b.Loop() {
 				corr := c.send(metadataRequest(), 12)
 				if _, err := c.frame(); err != nil {
 					b.Fatal(corr, err)
 				}
 			}
-			b.ReportMetric(float64(busy()-began)/float64(b.N)/1e3, "shard-us/op")
+			b.ReportMetric(float64(n.busy()-began)/float64(b.N)/1e3, "shard-us/op")
 		})
 	}
 }
