@@ -18,7 +18,7 @@ type Log struct {
 	id   model.TopicID
 
 	// Owned by whoever owns the log.
-	cfg      *Config // never changed; others may share it
+	cfg      *Config  // never changed; others may share it
 	files    *Files   // open segments of all logs of the shard; nil until Attach
 	extents  []extent // ascending; the last is active
 	epochs   epochs
