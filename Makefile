@@ -11,7 +11,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz sim demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many race fuzz sim demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -62,6 +62,11 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
 	exit $$code
+
+many: ## 20,000 partitions, 10,000 connections, 10 GB of cold reads: figures of a broker with much of everything; writes 10 GB below TMPDIR
+	@mkdir -p bin
+	@MANY_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '$(or $(MANY),.)' ./bench/many >bin/many.log 2>&1; code=$$?; \
+	grep -E '^ +[a-z]+_test.go:[0-9]+: |^(--- |ok|FAIL)' bin/many.log | sed -E 's/^ +[a-z]+_test.go:[0-9]+: /  /'; exit $$code
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...

@@ -57,13 +57,13 @@ func Start(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.awaitReady(); err != nil {
+	if err := b.Ready(); err != nil {
 		return nil, errors.Join(err, b.Kill())
 	}
 	return b, nil
 }
 
-// Launch starts a broker and does not wait: for those who want to end it while it comes up.
+// Launch starts a broker and does not wait: for those who want to end it, or look at it, while it comes up.
 func Launch(c Config) (*Broker, error) {
 	if c.Binary == "" {
 		path, err := Binary()
@@ -122,7 +122,8 @@ func (b *Broker) start() error {
 	return nil
 }
 
-func (b *Broker) awaitReady() error {
+// Ready waits until the broker is ready.
+func (b *Broker) Ready() error {
 	select {
 	case <-b.ready:
 		return nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -147,6 +148,10 @@ type adminSource struct {
 	*front.Places
 }
 
+// collectAt is GOGC unless the environment says otherwise: the heap may grow by half before it is collected. What lives in it is mostly partitions
+// and connections, and serving requests allocates next to nothing, so collecting twice as often costs little and a quarter of the memory is saved.
+const collectAt = 50
+
 // setProcs fixes GOMAXPROCS: the runtime would otherwise follow cgroup limits and stop the world to do so.
 func setProcs(shards int) {
 	n := shards
@@ -157,6 +162,9 @@ func setProcs(shards int) {
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(n)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
 	}
 }
 

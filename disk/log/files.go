@@ -9,31 +9,51 @@ import (
 // scratchBytes is how much a lookup reads at once.
 const scratchBytes = 8 << 10
 
-// Files holds the open segments of all logs of one shard, most recently used first, and decides which to close. The bound is soft: what is
-// leased, staged or under work stays open, and a Work opens before Sweep closes. The owner calls Sweep whenever Over says so.
+// Files holds the open segments of all logs of one shard, most recently used first, and decides which to close. What is leased, staged or
+// under work stays open, so the owner asks Room before it prepares what opens a segment, and calls Sweep whenever Over says so: Sweep aims
+// at max, and however much is under way no more than MostOpen(max) are ever open.
 type Files struct {
 	max      int
 	open     int
+	coming   int // segments that Works under way open
+	leased   int // segments that have leases
 	slots    []*Segment
 	free     []int32
 	newest   *Segment
 	oldest   *Segment
 	dead     []*Segment // belong to no log and are not leased: Sweep closes them
 	held     int        // belong to no log but are leased still
+	closing  int        // in the Sweep under way
 	sweeping bool
 	scratch  []byte
 }
+
+// MostOpen is how many segments may be open in Files that aim at max: some more, for what opens while a Sweep is away. It is never so
+// few that who waits for room would wait for ever.
+func MostOpen(max int) int { return max + max/8 + 8 }
 
 // NewFiles returns an empty set that aims at no more than max open segments: a descriptor and a mapping each.
 func NewFiles(max int) *Files {
 	return &Files{max: max, scratch: make([]byte, scratchBytes)}
 }
 
-// Open is how many segments are open, those that only wait for a lease or for Sweep included.
-func (f *Files) Open() int { return f.open + f.held + len(f.dead) }
+// Open is how many segments are open, those that only wait for a lease or for Sweep, or are being closed, included.
+func (f *Files) Open() int { return f.open + f.held + len(f.dead) + f.closing }
+
+// Room reports whether one more segment may be opened now. Where there is none, Over has become true.
+func (f *Files) Room() bool { return f.Open()+f.coming < MostOpen(f.max) }
+
+// Loans is how many segments one more reader may take leases on: half of what readers have left. They get three quarters of all, so
+// that appends always find something that can be closed for them.
+func (f *Files) Loans() int {
+	most := MostOpen(f.max)
+	return max(0, most-most/4-f.leased+1) / 2
+}
 
 // Over reports whether Sweep has something to close, or would if leases came home.
-func (f *Files) Over() bool { return !f.sweeping && (len(f.dead) > 0 || f.open > f.max) }
+func (f *Files) Over() bool {
+	return !f.sweeping && (len(f.dead) > 0 || f.open > 0 && f.open+f.held+f.coming > f.max)
+}
 
 // insert gives s a slot, as the most recently used.
 func (f *Files) insert(s *Segment) int32 {
@@ -109,18 +129,29 @@ func (f *Files) discard(s *Segment) {
 }
 
 // hold takes one lease, release gives one back.
-func (s *Segment) hold() { s.leases++ }
+func (s *Segment) hold() {
+	if s.leases == 0 {
+		s.files.leased++
+	}
+	s.leases++
+}
 
 func (s *Segment) release() {
 	s.leases--
 	if s.leases < 0 {
 		must.Failf("segment %d is released once too often", s.base)
 	}
+	if s.leases == 0 {
+		s.files.leased--
+	}
 	if s.leases == 0 && s.log == nil {
 		s.files.held--
 		s.files.dead = append(s.files.dead, s)
 	}
 }
+
+// sweepLooks bounds how many segments one Sweep looks at: those that stay open move to the other end of the list, so the next one sees others.
+const sweepLooks = 512
 
 // Sweep returns the Work that closes what is not needed, or nil when there is nothing or a Sweep is under way. Its Finish is that of Files.
 func (f *Files) Sweep() *Work {
@@ -133,17 +164,18 @@ func (f *Files) Sweep() *Work {
 	}
 	clear(f.dead)
 	f.dead = f.dead[:0]
-	for s := f.oldest; s != nil && f.open > f.max; {
-		newer := s.newer
+	for looks := min(f.open, sweepLooks); looks > 0 && f.open+f.held+f.coming > f.max; looks-- {
+		s := f.oldest
 		if part, ok := f.evict(s); ok {
 			t.parts = append(t.parts, part)
+		} else {
+			f.touch(s)
 		}
-		s = newer
 	}
 	if len(t.parts) == 0 {
 		return nil
 	}
-	f.sweeping = true
+	f.sweeping, f.closing = true, len(t.parts)
 	return &Work{task: t}
 }
 
@@ -179,7 +211,7 @@ func (f *Files) Finish(w *Work) error {
 		must.Failf("finish of work that is not done or not a sweep")
 	}
 	w.done = false
-	f.sweeping = false
+	f.sweeping, f.closing = false, 0
 	var all error
 	for i := range t.parts {
 		p := &t.parts[i]

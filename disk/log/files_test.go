@@ -213,3 +213,68 @@ func TestMarksStayBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestNoMoreThanTheBoundAreOpen keeps asking for Room while Works and a Sweep are away, as many partitions at once do.
+func TestNoMoreThanTheBoundAreOpen(t *testing.T) {
+	dir, err := device.OpenDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count, most = 100, 16
+	files := NewFiles(most)
+	logs := make([]*Log, count)
+	for i := range logs {
+		if logs[i], _, err = Open(dir, fmt.Sprintf("t-%d", i), testID, testConfig(), OpenFrom{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		logs[i].Attach(files)
+	}
+	var away []*Work
+	var sweep *Work
+	opened := 0
+	for step := 0; opened < count; step++ {
+		if step > 100*count {
+			t.Fatalf("%d of %d logs opened: room never comes back", opened, count)
+		}
+		for next := opened + len(away); next < count && files.Room(); next++ {
+			away = append(away, logs[next].Prepare(NeedActive))
+		}
+		if files.Open()+len(away) > MostOpen(most) {
+			t.Fatalf("%d open and %d under way, at most %d", files.Open(), len(away), MostOpen(most))
+		}
+		if files.Over() && sweep == nil {
+			sweep = files.Sweep()
+		}
+		switch {
+		case step%3 == 0 && sweep != nil:
+			sweep.Do()
+			if err := files.Finish(sweep); err != nil {
+				t.Fatal(err)
+			}
+			sweep = nil
+		case len(away) > 0:
+			away[0].Do()
+			if err := logs[opened].Finish(away[0]); err != nil {
+				t.Fatal(err)
+			}
+			away, opened = away[1:], opened+1
+		}
+	}
+}
+
+// TestReadersLeaveRoomForAppends: however many readers take what Loans allows, some segments can be closed.
+func TestReadersLeaveRoomForAppends(t *testing.T) {
+	for _, aim := range []int{0, 1, 2, 3, 4, 8, 64, 1000} {
+		f, most := NewFiles(aim), MostOpen(aim)
+		for reader := range 100 {
+			loans := f.Loans()
+			if reader == 0 && loans < 1 {
+				t.Fatalf("of %d the first reader gets none", most)
+			}
+			f.leased += loans
+		}
+		if f.leased > most-most/4 || f.Loans() != 0 {
+			t.Fatalf("of %d, %d are leased and %d more may be", most, f.leased, f.Loans())
+		}
+	}
+}

@@ -18,7 +18,7 @@ type Log struct {
 	id   model.TopicID
 
 	// Owned by whoever owns the log.
-	cfg      Config
+	cfg      *Config  // never changed; others may share it
 	files    *Files   // open segments of all logs of the shard; nil until Attach
 	extents  []extent // ascending; the last is active
 	epochs   epochs
@@ -125,10 +125,13 @@ func (l *Log) Size() int64 {
 func (l *Log) Segments() int { return len(l.extents) }
 
 // Config is the configuration in force.
-func (l *Log) Config() Config { return l.cfg }
+func (l *Log) Config() Config { return *l.cfg }
 
 // SetConfig changes the configuration. Sizes hold from the next segment on.
-func (l *Log) SetConfig(cfg Config) { l.cfg = cfg }
+func (l *Log) SetConfig(cfg Config) { l.ShareConfig(&cfg) }
+
+// ShareConfig is SetConfig for one that many logs share: nobody changes it any more.
+func (l *Log) ShareConfig(cfg *Config) { l.cfg = cfg }
 
 // Fits reports whether a batch of n bytes can be stored at all; Kafka answers RECORD_LIST_TOO_LARGE where it cannot.
 func (l *Log) Fits(n int) bool { return int64(n) <= l.segmentBytes() }

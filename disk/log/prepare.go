@@ -34,6 +34,9 @@ func (l *Log) Ahead() Need {
 // nextChunk is how much to reserve behind what is reserved: as much again, within bounds.
 func nextChunk(reserved int64) int64 { return min(max(reserved, reserveMin), reserveMax) }
 
+// Opens reports whether a need is met by opening a segment, for which Files must have Room.
+func (n Need) Opens() bool { return n == NeedActive || n == NeedRoll }
+
 // Prepare returns the Work that meets a need. NeedRoll requires that Write has stored what was staged. It returns nil for NeedNone, NeedWait,
 // NeedFailed, and when a Work of the kind is under way.
 func (l *Log) Prepare(need Need) *Work {
@@ -45,11 +48,13 @@ func (l *Log) Prepare(need Need) *Work {
 		if len(l.staged) > 0 {
 			must.Failf("log %s: open the active segment with %d bytes staged", l.name, l.stagedBytes)
 		}
+		l.files.coming++
 		return l.begin(busyActive, l.prepareActive())
 	case NeedRoll:
 		if len(l.staged) > 0 {
 			must.Failf("log %s: roll with %d bytes staged", l.name, l.stagedBytes)
 		}
+		l.files.coming++
 		return l.begin(busyActive, l.prepareRoll())
 	case NeedSpace:
 		return l.prepareSpace()
@@ -164,6 +169,7 @@ func createEmpty(dir device.Dir, name string) (device.File, error) {
 }
 
 func (t *activeTask) finish(l *Log, err error) error {
+	l.files.coming--
 	if err != nil {
 		return fmt.Errorf("log %s: %w", l.name, err) // nothing was accepted yet, so nothing is lost
 	}

@@ -147,6 +147,14 @@ func (l *Log) span(i int, s *Segment, at place, limit model.Offset, maxBytes int
 	return Span{seg: s, Pos: int64(at.pos), Len: int(length), First: int(at.size), Offset: s.base + model.Offset(at.first)}, ReadOK
 }
 
+// Opens reports whether reading from an offset opens a segment, for which Files must have Room.
+func (l *Log) Opens(from model.Offset) bool {
+	if from < l.start || from >= l.written {
+		return false
+	}
+	return l.extents[l.extentFor(from)].slot == noSlot
+}
+
 // PrepareRead returns the Work after which Read(from, …) with the limit it was last asked with finds what it needs in memory; several
 // may be under way. nil when there is nothing to do: Read again.
 func (l *Log) PrepareRead(from model.Offset) *Work {
@@ -171,6 +179,8 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 		s.hold()
 		t.s, t.held = s, true
 		t.floorFrom, t.floorStop = s.floorFor(from), s.floorFor(t.stop)
+	} else {
+		l.files.coming++
 	}
 	return &Work{log: l, task: t}
 }
@@ -232,6 +242,9 @@ func (t *readTask) find(offset model.Offset, floor int64) error {
 
 func (t *readTask) finish(l *Log, err error) error {
 	s := t.s
+	if !t.held {
+		l.files.coming--
+	}
 	if t.held {
 		defer s.release()
 	} else if s != nil {

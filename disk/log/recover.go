@@ -46,7 +46,7 @@ type Recovery struct {
 // recovery point (nobody has been sent a byte yet, so the file may be cut), and is a *Damage when it lies below. Stale and missing
 // index files are rebuilt. visit may be nil. Open blocks: run it on a helper; Attach the Log before use.
 func Open(dir device.Dir, name string, id model.TopicID, cfg Config, from OpenFrom, visit func(batch.Header)) (*Log, Recovery, error) {
-	l := &Log{dir: dir, name: name, id: id, cfg: cfg, tail: tail{firstTime: -1, timedTime: -1}}
+	l := &Log{dir: dir, name: name, id: id, cfg: &cfg, tail: tail{firstTime: -1, timedTime: -1}}
 	r := &recovery{l: l, from: from, visit: visit}
 	if r.visit == nil {
 		r.visit = func(batch.Header) {}

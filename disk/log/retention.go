@@ -18,7 +18,11 @@ func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
 	}
 	n, all := l.expired(now, min(high, l.written))
 	if all && len(l.staged) == 0 && l.busy&busySpace == 0 {
+		if !l.files.Room() {
+			return nil
+		}
 		l.want = 0
+		l.files.coming++
 		return l.begin(busyActive, l.prepareRoll())
 	}
 	if n == 0 {

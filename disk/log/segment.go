@@ -45,9 +45,10 @@ type place struct {
 const ringSize = 32
 
 // ring remembers the batches appended last. Invariant: they are consecutive, in position and in offset.
+// Most partitions get few batches while their segment is open, so the room for them grows.
 type ring struct {
-	at    [ringSize]place
-	count uint32 // ever pushed since the last reset
+	at    []place // as long as the most that were in it; ringSize at the end
+	count uint32  // ever pushed since the last reset
 }
 
 func (r *ring) push(p place) {
@@ -57,7 +58,11 @@ func (r *ring) push(p place) {
 			must.Failf("batch at %d does not follow %d+%d", p.pos, before.pos, before.size)
 		}
 	}
-	r.at[r.count%ringSize] = p
+	if place := int(r.count % ringSize); place < len(r.at) {
+		r.at[place] = p
+	} else {
+		r.at = append(r.at, p)
+	}
 	r.count++
 	if r.count == 1<<31 {
 		r.count = ringSize + r.count%ringSize // keeps the phase, and stays "full"
@@ -90,25 +95,26 @@ const hintSize = 8
 
 // hints are the places lookups ended at, replaced in turn.
 type hints struct {
-	at   [hintSize]place
+	at   []place // at most hintSize
 	next uint32
-	used uint32
 }
 
 func (h *hints) add(p place) {
-	for i := uint32(0); i < h.used; i++ {
+	for i := range h.at {
 		if h.at[i].pos == p.pos {
 			return
 		}
 	}
+	if len(h.at) < hintSize {
+		h.at = append(h.at, p)
+		return
+	}
 	h.at[h.next%hintSize] = p
 	h.next++
-	h.used = min(h.used+1, hintSize)
 }
 
 func (h *hints) find(rel uint32) (exact place, ok bool, floor uint32) {
-	for i := uint32(0); i < h.used; i++ {
-		p := h.at[i]
+	for _, p := range h.at {
 		if p.first > rel {
 			continue
 		}

@@ -48,6 +48,7 @@ func (l *Log) Truncate(to model.Offset) *Work {
 		t.moreIndex, t.moreTimes = s.index, s.times
 	}
 	t.epochs = l.epochsUpTo(to)
+	l.files.coming++
 	return l.begin(busyWhole, t)
 }
 
@@ -254,6 +255,7 @@ func (t *truncateTask) finishFiles() error {
 }
 
 func (t *truncateTask) finish(l *Log, err error) error {
+	l.files.coming--
 	if err != nil {
 		// Part of it may have happened, and what the files hold is not what we think.
 		return l.fail(err)

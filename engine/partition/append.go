@@ -38,7 +38,7 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 
 // drain stages held appends as far as the log is ready.
 func (p *Partition) drain(t *shard.Turn) {
-	for p.held.first != nil && p.state == open && !p.preparing && !p.closing && !p.leaving {
+	for p.held.first != nil && p.state == open && !p.preparing && !p.crowded && !p.closing && !p.leaving {
 		if !p.stage(t, p.held.first) {
 			return
 		}
@@ -182,6 +182,10 @@ func (p *Partition) acknowledge(t *shard.Turn, ask *AppendAsk) {
 func (p *Partition) park(t *shard.Turn, ask *AppendAsk) {
 	ask.deadline = t.Now().Mono.Add(ask.Timeout)
 	p.acks.push(ask)
+	if !p.parking {
+		p.parking = true
+		p.set.parked = append(p.set.parked, p)
+	}
 	ask.stored.ask = ask
 	t.Reply(ask.Home, &ask.stored)
 	if !p.set.ackTimer.Armed() {
@@ -201,6 +205,9 @@ func (p *Partition) advanced(t *shard.Turn, bytes int64) {
 func (p *Partition) prepare(t *shard.Turn, need log.Need) {
 	if need == log.NeedFailed {
 		p.failDirectory(t, p.log.Err())
+		return
+	}
+	if need.Opens() && !p.room() {
 		return
 	}
 	work := p.log.Prepare(need)

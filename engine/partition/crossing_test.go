@@ -73,7 +73,7 @@ func TestMovedThereAndBack(t *testing.T) {
 	if !r.folders.claim(name, claimant{topicID, home}) { // as if the other shard still had it
 		t.Fatal("claim")
 	}
-	r.on(owner, func(t *shard.Turn) { r.set.forgetPartition(r.set.byName[at(0)]) })
+	r.on(owner, func(t *shard.Turn) { r.set.leave(r.set.byName[at(0)]) })
 	a := r.newAppend(&trace{}, "a", 0, batchOf(1, -1, 0))
 	r.post(a)
 	r.until("the folder is waited for", func(t *shard.Turn) bool {

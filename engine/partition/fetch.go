@@ -10,6 +10,8 @@ import (
 func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
 	s.own.Check(t)
 	ask.Bytes, ask.Registered, ask.pending, ask.got = 0, false, 0, 0
+	ask.loans = s.files.Loans()
+	ask.broke = ask.loans == 0
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
 		part.ask, part.Leased, part.Diverging, part.Code = ask, false, false, OK
@@ -62,11 +64,18 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	if part.From >= limit {
 		return
 	}
+	if ask.loans == 0 {
+		if ask.broke {
+			p.queueRead(t, part) // others have it all; the first who returns some lets it in
+		}
+		return // else the ask has its share of bytes, and what is here goes with the next
+	}
 	span, st := p.log.Read(part.From, limit, int(min(int64(part.BytesMax), ask.BytesMax)), true)
 	switch st {
 	case log.ReadOK:
 		part.Span, part.Leased, part.log = span, true, p.log
 		ask.Bytes += int64(span.Len)
+		ask.loans--
 	case log.ReadNeedsWork:
 		p.helpRead(t, part)
 	case log.ReadEmpty:
@@ -119,43 +128,53 @@ func (a *FetchAsk) refused() bool {
 	return false
 }
 
+// waiters are the polls that wait for a partition's bytes, in order of arrival.
+type waiters struct{ first, last *FetchPart }
+
 func (p *Partition) enlist(part *FetchPart) {
-	head := &p.waiters
-	if head.next == nil {
-		head.next, head.prev = head, head
+	q := &p.waiters
+	part.prev, part.next, part.queue = q.last, nil, q
+	if q.last == nil {
+		q.first = part
+	} else {
+		q.last.next = part
 	}
-	part.prev, part.next = head.prev, head
-	head.prev.next, head.prev = part, part
-	part.waiting = true
+	q.last = part
 }
 
 func (part *FetchPart) delist() {
-	if !part.waiting {
+	q := part.queue
+	if q == nil {
 		return
 	}
-	part.prev.next, part.next.prev = part.next, part.prev
-	part.prev, part.next, part.waiting = nil, nil, false
+	if part.prev == nil {
+		q.first = part.next
+	} else {
+		part.prev.next = part.next
+	}
+	if part.next == nil {
+		q.last = part.prev
+	} else {
+		part.next.prev = part.prev
+	}
+	part.prev, part.next, part.queue = nil, nil, nil
 }
 
 // wake tells polls that so many bytes became visible; one with enough is fired and forgotten.
 func (p *Partition) wake(t *shard.Turn, bytes int64) {
-	head := &p.waiters
-	if head.next == nil {
-		return
-	}
-	for part := head.next; part != head; {
+	for part := p.waiters.first; part != nil; {
 		next := part.next
 		ask := part.ask
 		ask.got += bytes
 		if ask.got >= ask.BytesMin {
 			// Firing unlinks every part of the ask, which may include the next one here only if a request names a
 			// partition twice; then the walk starts over.
-			again := next != head && next.ask == ask
+			again := next != nil && next.ask == ask
 			p.set.forget(ask)
 			ask.fire.ask = ask
 			t.Reply(ask.Home, &ask.fire)
 			if again {
-				next = head.next
+				next = p.waiters.first
 			}
 		}
 		part = next
@@ -215,6 +234,7 @@ func (w *readWork) Run() { w.work.Do() }
 func (w *readWork) Deliver(t *shard.Turn) {
 	p, part := w.p, w.part
 	p.caring--
+	part.ask.loans++
 	switch err := p.log.Finish(w.work); {
 	case err == nil:
 		p.read(t, part)
@@ -231,6 +251,9 @@ func (w *readWork) Deliver(t *shard.Turn) {
 }
 
 func (p *Partition) helpRead(t *shard.Turn, part *FetchPart) {
+	if p.log.Opens(part.From) && !p.roomToRead(t, part) {
+		return
+	}
 	work := p.log.PrepareRead(part.From)
 	if work == nil {
 		// Somebody else's work has just made it ready.
@@ -238,6 +261,7 @@ func (p *Partition) helpRead(t *shard.Turn, part *FetchPart) {
 		return
 	}
 	part.ask.pending++
+	part.ask.loans-- // kept for when the segment is there
 	p.caring++
 	t.HelpBulk(&readWork{work: work, p: p, part: part})
 }

@@ -32,7 +32,7 @@ type FetchPart struct {
 	ask        *FetchAsk
 	log        *log.Log // that lent the span
 	prev, next *FetchPart
-	waiting    bool
+	queue      *waiters // that it waits in
 }
 
 // FetchAsk is mail: sent by the home shard of a poll, run by the shard that owns the partitions, answered by FetchReply. The
@@ -60,7 +60,9 @@ type FetchAsk struct {
 
 	// Owned by the owner.
 	got     int64
-	pending int // preparations under way
+	pending int  // preparations under way
+	loans   int  // segments it may take leases on besides
+	broke   bool // there were none when it came
 }
 
 // FetchCaller is told, on the home shard, what became of its ask.

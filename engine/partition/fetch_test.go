@@ -313,6 +313,7 @@ func TestReadAllocatesNothing(t *testing.T) {
 
 // fetchForTest reads every part and sends nothing home.
 func (s *Set) fetchForTest(t *shard.Turn, ask *FetchAsk) {
+	ask.loans = s.files.Loans()
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
 		part.ask = ask

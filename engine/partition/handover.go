@@ -74,7 +74,7 @@ func (p *Partition) forgotten(t *shard.Turn) {
 		a.reply(t, Moved)
 	}
 	p.asked = nil
-	p.set.forgetPartition(p)
+	p.set.leave(p)
 	for a := p.returning.pop(); a != nil; a = p.returning.pop() {
 		p.set.append(t, a)
 	}

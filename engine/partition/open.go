@@ -26,16 +26,15 @@ import (
 func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
 	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch,
 		since: s.options.Image().Moves()}
-	s.keepPartition(p)
+	s.enter(p)
 	s.opening++
-	broker := s.options.Broker.Now()
-	c, err := broker.Topic(topic.Configs)
-	if err != nil {
-		s.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
-		c, _ = broker.Topic(nil)
+	c := s.configOf(topic)
+	if c == nil {
+		defaults, _ := s.options.Broker.Now().Topic(nil)
+		c = &resolved{Topic: defaults, log: logConfig(&defaults)}
 	}
 	p.config = c
-	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: logConfig(&c), now: t.Now().Wall}
+	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: c.log, now: t.Now().Wall}
 	if s.starting {
 		// Only now: what was true at the start need not be after a hand-over.
 		job.from = s.options.Recovery[name]
@@ -180,7 +179,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		s.options.Log.Error("log ends before its recovery point", "partition", p.dir, "offsets lost", j.recovery.Short)
 	}
 	p.producers, p.snapshots, p.state = j.producers, j.snapshots, open
-	p.log.SetConfig(logConfig(&p.config))
+	p.log.ShareConfig(&p.config.log)
 	p.marks.Written(p.log.End())
 	p.setDurability(t, p.config.Durability)
 	p.resumeFetches(t)

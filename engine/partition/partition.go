@@ -30,30 +30,32 @@ type Partition struct {
 	dir  string // <topic>-<index>, Kafka's directory name
 
 	// Owned by the shard.
-	place     int32 // in Set.all
 	state     state
 	log       *log.Log
 	producers *producer.Table
 	marks     Marks
 	epoch     model.Epoch // leader epoch of this leadership; stamped into every batch
 	since     uint64      // moves of the image it was opened by: asks from before belong to an earlier owner's time
-	config    config.Topic
+	config    *resolved   // shared by the topic's partitions; immutable
 	failure   error
 	durable   *durability // nil while the topic has never been fsync
 
 	held    asks   // appends that wait for the log to be ready, in arrival order
 	staged  asks   // appends in this turn's write
 	acks    ackLot // appends that are written but not acknowledged
-	waiters FetchPart
+	waiters waiters
 	stalled []*FetchPart // of fetches that arrived before the partition was open
 	asked   []*QueryAsk  // questions that did
 	trims   []*QueryAsk  // deletions whose start is not stored yet
 
-	trimming  bool // a log start is being stored
-	preparing bool // appends wait for a log.Work or for the log to be free
-	forbidden bool // the journal knows what a truncation is about to take
-	ahead     bool // a log.Work nobody waits for yet is away
-	caring    int  // works away, of any kind
+	trimming  bool  // a log start is being stored
+	preparing bool  // appends wait for a log.Work or for the log to be free
+	forbidden bool  // the journal knows what a truncation is about to take
+	ahead     bool  // a log.Work nobody waits for yet is away
+	parking   bool  // in the set's list of those with parked acknowledgements
+	crowded   bool  // appends wait for the set to have room for one more open segment
+	caring    int32 // works away, of any kind
+	at        int32 // place in the set's list of all
 	snapshots []model.Offset
 	dirty     bool
 	closing   bool
@@ -84,7 +86,7 @@ func (p *Partition) Serves(t *shard.Turn) bool {
 func (p *Partition) Failure() error { return p.failure }
 
 // Config is what the topic's configuration comes to.
-func (p *Partition) Config() config.Topic { return p.config }
+func (p *Partition) Config() config.Topic { return p.config.Topic }
 
 // Log is the partition's log, nil until it is open.
 func (p *Partition) Log() *log.Log { return p.log }
@@ -117,14 +119,13 @@ func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placeme
 
 // configure takes over what the topic's configuration has come to.
 func (p *Partition) configure(t *shard.Turn, topic *placement.Topic) {
-	c, err := p.set.options.Broker.Now().Topic(topic.Configs)
-	if err != nil {
-		p.set.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
+	c := p.set.configOf(topic)
+	if c == nil {
 		return
 	}
 	p.config = c
 	if p.state == open {
-		p.log.SetConfig(logConfig(&c))
+		p.log.ShareConfig(&c.log)
 		p.setDurability(t, c.Durability)
 	}
 }

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"log/slog"
-	"slices"
 	"time"
 
 	"pinion/disk/device"
@@ -44,14 +43,19 @@ type Set struct {
 	// Owned by the shard.
 	files     *log.Files
 	byName    map[model.Partition]*Partition
-	all       []*Partition // those of byName, in an order that chance has no part in
-	dirty     []*Partition // staged bytes this turn
-	delayed   []*Partition // appends wait for some work to come home
-	unsynced  []*Partition // a sync that acknowledgements wait for does
+	all       []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
+	topics    map[model.TopicID]*topicConfigs // of the topics that have partitions here
+	dirty     []*Partition                    // staged bytes this turn
+	delayed   []*Partition                    // appends wait for some work to come home
+	unsynced  []*Partition                    // a sync that acknowledgements wait for does
 	scribe    scribe
+	crowd     crowd
+	parked    []*Partition // have acknowledgements parked, or had some lately
 	sweeping  bool
 	ackTimer  shard.Timer // deadlines of parked acknowledgements
 	careTimer shard.Timer // retention, expiry
+	careNext  int         // of all: those before it are still to be looked after, 0 between two rounds
+	caring    int         // works of care under way
 	starting  bool        // the partitions found at the start are being opened
 	opening   int
 	failures  int
@@ -70,7 +74,7 @@ type Stats struct {
 
 // NewSet makes the empty set of the shard that runs the turn.
 func NewSet(t *shard.Turn, options Options) *Set {
-	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), byName: make(map[model.Partition]*Partition)}
+	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), byName: make(map[model.Partition]*Partition), topics: make(map[model.TopicID]*topicConfigs)}
 	s.files = log.NewFiles(options.Files)
 	if s.options.Fence == nil {
 		s.options.Fence = &Fence{}
@@ -87,21 +91,6 @@ func (s *Set) Stats(t *shard.Turn) Stats {
 	st := s.stats
 	st.Partitions, st.Failed, st.Opening = len(s.byName), s.failures, s.opening
 	return st
-}
-
-func (s *Set) keepPartition(p *Partition) {
-	s.byName[p.name] = p
-	p.place = int32(len(s.all))
-	s.all = append(s.all, p)
-}
-
-func (s *Set) forgetPartition(p *Partition) {
-	delete(s.byName, p.name)
-	last := len(s.all) - 1
-	s.all[p.place] = s.all[last]
-	s.all[p.place].place = p.place
-	s.all[last] = nil
-	s.all = s.all[:last]
 }
 
 // find returns the partition, opening it if the image says that it is ours, or why it is not to be had.
@@ -175,8 +164,12 @@ func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
 }
 
 func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
-	for _, p := range slices.Backward(s.all) { // whoever goes is replaced by the last
-		if p.name.Topic == id {
+	here := s.topics[id]
+	if here == nil {
+		return
+	}
+	for i := range here.limit {
+		if p := s.byName[model.Partition{Topic: id, Index: i}]; p != nil {
 			p.drop(t)
 		}
 	}
@@ -186,6 +179,9 @@ func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
 func (s *Set) EndTurn(t *shard.Turn) bool {
 	if s.files.Over() && !s.sweeping {
 		s.sweep(t)
+	}
+	if !s.crowd.empty() {
+		s.letIn(t)
 	}
 	if len(s.dirty) == 0 {
 		s.scribe.send(t)
@@ -204,24 +200,119 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 	switch timer {
 	case &s.ackTimer:
 		s.expireAcks(t)
+	case &s.crowd.timer:
+		s.giveUpReads(t)
 	case &s.careTimer:
-		for _, p := range s.all {
-			p.care(t)
-		}
-		t.Arm(&s.careTimer, s.options.Broker.Now().RetentionCheck, s)
+		s.careSome(t)
 	}
+}
+
+// careStep is how many partitions are looked after in one turn, about 100 us; careAway is how many works that may have begun, so that
+// appends find helpers and open files.
+const (
+	careStep = 256
+	careAway = 64
+	carePace = time.Millisecond
+)
+
+// careSome looks after some partitions and comes back for the others, from the last to the first: what is forgotten meanwhile gives its
+// place to one that was looked at already.
+func (s *Set) careSome(t *shard.Turn) {
+	if s.careNext == 0 {
+		s.careNext = len(s.all)
+	}
+	s.careNext = min(s.careNext, len(s.all))
+	for steps := careStep; steps > 0 && s.careNext > 0 && s.caring < careAway && s.files.Room(); steps-- {
+		s.careNext--
+		s.all[s.careNext].care(t)
+	}
+	if s.careNext > 0 {
+		t.Arm(&s.careTimer, carePace, s)
+		return
+	}
+	t.Arm(&s.careTimer, s.options.Broker.Now().RetentionCheck, s)
+}
+
+// enter makes a partition known to the set.
+func (s *Set) enter(p *Partition) {
+	s.byName[p.name] = p
+	p.at = int32(len(s.all))
+	s.all = append(s.all, p)
+	here := s.topics[p.name.Topic]
+	if here == nil {
+		here = &topicConfigs{}
+		s.topics[p.name.Topic] = here
+	}
+	here.count++
+	here.limit = max(here.limit, p.name.Index+1)
+}
+
+// leave forgets it, unless it is forgotten already.
+func (s *Set) leave(p *Partition) {
+	if s.byName[p.name] != p {
+		return
+	}
+	delete(s.byName, p.name)
+	last := s.all[len(s.all)-1]
+	s.all[p.at], last.at = last, p.at
+	s.all[len(s.all)-1] = nil
+	s.all = s.all[:len(s.all)-1]
+	here := s.topics[p.name.Topic]
+	if here.count--; here.count == 0 {
+		delete(s.topics, p.name.Topic)
+	}
+}
+
+// topicConfigs is what the partitions of one topic share on this shard.
+type topicConfigs struct {
+	count int32 // partitions here
+	limit int32 // all their indexes are below
+
+	// What the configuration came to, when it was read last.
+	topic  *placement.Topic
+	broker *config.Broker
+	config *resolved
+}
+
+// resolved is what a topic's configuration comes to, for the topic and for its logs.
+type resolved struct {
+	config.Topic
+	log log.Config
+}
+
+// configOf is what a topic's configuration comes to, or nil and a word in the log where it makes no sense.
+func (s *Set) configOf(topic *placement.Topic) *resolved {
+	broker := s.options.Broker.Now()
+	here := s.topics[topic.ID]
+	if here != nil && here.topic == topic && here.broker == broker {
+		return here.config
+	}
+	c, err := broker.Topic(topic.Configs)
+	if err != nil {
+		s.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
+		return nil
+	}
+	r := &resolved{Topic: c, log: logConfig(&c)}
+	if here != nil {
+		here.topic, here.broker, here.config = topic, broker, r
+	}
+	return r
 }
 
 // ackCheckInterval bounds how late a timed out acknowledgement is told.
 const ackCheckInterval = 100 * time.Millisecond
 
 func (s *Set) expireAcks(t *shard.Turn) {
-	waiting := false
-	for _, p := range s.all {
+	left := s.parked[:0]
+	for _, p := range s.parked {
 		p.acks.expire(t)
-		waiting = waiting || p.acks.count > 0
+		if p.parking = p.acks.count > 0; p.parking {
+			left = append(left, p)
+		}
 	}
-	if waiting {
+	clear(s.parked[len(left):])
+	s.parked = left
+	if len(left) > 0 {
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
 }

@@ -50,6 +50,7 @@ func (w *logWork) Deliver(t *shard.Turn) {
 		p.durable.syncing = false
 		p.checkFailure(t, err)
 	case workCare:
+		p.set.caring--
 		p.checkFailure(t, err)
 		if w.then != nil {
 			w.then(t, err)
@@ -121,6 +122,7 @@ func (p *Partition) help(t *shard.Turn, work *log.Work, kind workKind) {
 
 func (p *Partition) helpBulk(t *shard.Turn, work *log.Work, then func(t *shard.Turn, err error)) {
 	p.caring++
+	p.set.caring++
 	t.HelpBulk(&logWork{work: work, p: p, kind: workCare, then: then})
 }
 
@@ -207,7 +209,7 @@ func (p *Partition) drop(t *shard.Turn) {
 	p.state = dropped
 	p.closing = true
 	p.refuse(t, UnknownPartition)
-	p.set.forgetPartition(p)
+	p.set.leave(p)
 	p.set.scribe.forget(t, p)
 	if was == failed {
 		p.set.failures--

@@ -22,7 +22,7 @@ type Conn struct {
 	fd       int
 	handle   shard.Handle
 	peer     netip.AddrPort
-	endpoint Endpoint
+	endpoint *Endpoint
 
 	// Owned by the shard: reading.
 	rest     rest // received and not yet begun
@@ -31,9 +31,9 @@ type Conn struct {
 	parched  bool // waits for the request budget
 	eof      bool
 
-	// Requests begun, in order. inFlight of them from first on.
-	slots    [inFlightMax]*Request
-	first    int
+	// Requests begun, in order.
+	first    *Request // the oldest; each leads to the next
+	last     *Request
 	inFlight int
 	others   int // of those, requests that are not produces: at most one, alone
 	stalls   int // reasons not to begin another request
@@ -74,8 +74,8 @@ func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
 		}
 		return
 	}
-	c := &Conn{own: shard.Own(t), hub: h, id: id, fd: fd, peer: peer, endpoint: d.endpoint, writable: true, heard: t.Now().Mono}
-	c.look.conn, c.out.budget = c, &h.response
+	c := &Conn{own: shard.Own(t), hub: h, id: id, fd: fd, peer: peer, endpoint: &d.endpoint, writable: true, heard: t.Now().Mono}
+	c.look.conn, c.out.hub = c, h
 	c.attachment = h.handler.Admit(t, c)
 	handle, err := t.Watch(fd, c)
 	if err != nil {
@@ -215,12 +215,14 @@ func (c *Conn) Close(t *shard.Turn) {
 	if !c.out.cold {
 		c.out.drop(t) // else the helper that reads for it brings it home first
 	}
-	for i := range c.inFlight {
-		r := c.slots[(c.first+i)%inFlightMax]
+	for r := c.first; r != nil; {
+		next := r.next // which drop frees
 		if r.done {
 			r.drop(t)
 		}
+		r = next
 	}
+	c.first, c.last = nil, nil
 	c.attachment.Closed(t)
 	delete(h.conns, c)
 	h.options.Limits.Leave(c.peer.Addr())

@@ -71,8 +71,9 @@ type Hub struct {
 	hush      listen.Hush
 	doors     []*door
 	freeReqs  *Request
-	vectors   [][]byte // of the gathering write under way
-	writer    Writer   // of the response being queued; kept here because a reply takes it by an interface, which would allocate it
+	pieces    [][]piece // lists of pieces that no connection uses
+	vectors   [][]byte  // of the gathering write under way
+	writer    Writer    // of the response being queued; kept here because a reply takes it by an interface, which would allocate it
 	rejects   [listen.KindCount]uint64
 	draining  bool
 	relief    shard.Timer // armed while connections wait for memory

@@ -28,12 +28,15 @@ type output struct {
 	bytes  int // unsent
 	moved  clock.Mono
 	cold   bool // a helper is reading for the first piece
-	budget *slab.Budget
+	hub    *Hub // lends the memory of pieces
 }
 
 func (o *output) empty() bool { return o.head == len(o.pieces) }
 
 func (o *output) push(p piece) {
+	if o.pieces == nil {
+		o.pieces = o.hub.takePieces()
+	}
 	if o.head > 0 && len(o.pieces) == cap(o.pieces) {
 		n := copy(o.pieces, o.pieces[o.head:])
 		clear(o.pieces[n:])
@@ -41,6 +44,30 @@ func (o *output) push(p piece) {
 	}
 	o.pieces = append(o.pieces, p)
 	o.bytes += len(p.bytes) + p.left
+}
+
+const (
+	piecesKept = 64  // lists of pieces a hub keeps for whoever answers next: connections that answer in one turn
+	piecesMost = 512 // pieces of a list that is kept
+)
+
+// takePieces lends a list to a connection that begins to answer: one that is idle has none.
+func (h *Hub) takePieces() []piece {
+	n := len(h.pieces)
+	if n == 0 {
+		return nil
+	}
+	p := h.pieces[n-1]
+	h.pieces[n-1] = nil
+	h.pieces = h.pieces[:n-1]
+	return p
+}
+
+// keepPieces takes a list back whose pieces are all finished.
+func (h *Hub) keepPieces(p []piece) {
+	if cap(p) > 0 && cap(p) <= piecesMost && len(h.pieces) < piecesKept {
+		h.pieces = append(h.pieces, p[:0])
+	}
 }
 
 // end marks the end of a reply's pieces.
@@ -78,7 +105,8 @@ func (o *output) sent(t *shard.Turn, n int) {
 		must.Failf("%d bytes sent that were never queued", n)
 	}
 	if o.empty() {
-		o.pieces, o.head, o.moved = o.pieces[:0], 0, 0
+		o.hub.keepPieces(o.pieces)
+		o.pieces, o.head, o.moved = nil, 0, 0
 	}
 }
 
@@ -88,7 +116,7 @@ func (o *output) finish(t *shard.Turn, p *piece) {
 		p.block.Release(t)
 	}
 	if p.heap > 0 {
-		o.budget.Return(t, p.heap)
+		o.hub.response.Return(t, p.heap)
 	}
 	reply := p.reply
 	*p = piece{}
@@ -107,7 +135,7 @@ func (o *output) drop(t *shard.Turn) {
 			p.block.Release(t)
 		}
 		if p.heap > 0 {
-			o.budget.Return(t, p.heap)
+			o.hub.response.Return(t, p.heap)
 		}
 		if p.reply != nil {
 			p.reply.Drop(t)

@@ -55,7 +55,7 @@ func newOutputModel(t *shard.Turn, seed uint64) *outputModel {
 	h := &Hub{pool: slab.NewPool(t, 1<<20)}
 	h.response.Limit = 64 << 10 // a few blocks, then the heap
 	m.conn = &Conn{hub: h}
-	m.conn.out.budget = &h.response
+	m.conn.out.hub = h
 	return m
 }
 
@@ -217,7 +217,7 @@ func (m *outputModel) checkEnd() error {
 func TestOutputDoesNotGrowWithWhatHasLeft(t *testing.T) {
 	s := startShard(t)
 	on(t, s, func(turn *shard.Turn) {
-		var o output
+		o := output{hub: &Hub{}}
 		for range 8 {
 			o.push(piece{bytes: []byte("seven..")})
 		}

@@ -20,7 +20,7 @@ type Request struct {
 	done  bool
 	began clock.Mono
 	owed  int64    // charged to the response budget for a reply on the heap
-	next  *Request // hub's free list
+	next  *Request // begun after it on its connection; or in the hub's free list
 }
 
 // Reply is a response that is ready. Exactly one of Emit and Drop is called, in request order; after Emit, Sent or Drop follows
@@ -36,7 +36,12 @@ func (c *Conn) start(t *shard.Turn, frame []byte, block *slab.Block) {
 	h := c.hub
 	r := h.takeRequest()
 	r.conn, r.block, r.began = c, block, t.Now().Mono
-	c.slots[(c.first+c.inFlight)%inFlightMax] = r
+	if c.last == nil {
+		c.first = r
+	} else {
+		c.last.next = r
+	}
+	c.last = r
 	c.inFlight++
 	header, err := wire.ParseHeader(frame)
 	if err != nil {
@@ -73,7 +78,7 @@ var placeOf = func() (places [256]uint8) {
 func (r *Request) Conn() *Conn { return r.conn }
 
 // Listener is the endpoint the client connected to.
-func (r *Request) Listener() Endpoint { return r.conn.endpoint }
+func (r *Request) Listener() Endpoint { return *r.conn.endpoint }
 
 // AtCore reports whether the client connected to the port of this shard alone.
 func (r *Request) AtCore() bool { return r.conn.endpoint.Core }
@@ -169,14 +174,16 @@ func (st *Stats) answered(key int16, took time.Duration) {
 
 // emit moves finished replies, in order, into the output.
 func (c *Conn) emit(t *shard.Turn) {
-	if c.inFlight == 0 || !c.slots[c.first].done {
+	if c.first == nil || !c.first.done {
 		return
 	}
 	now := t.Read().Mono
-	for c.inFlight > 0 && c.slots[c.first].done {
-		r := c.slots[c.first]
-		c.slots[c.first] = nil
-		c.first = (c.first + 1) % inFlightMax
+	for c.first != nil && c.first.done {
+		r := c.first
+		c.first, r.next = r.next, nil
+		if c.first == nil {
+			c.last = nil
+		}
 		c.inFlight--
 		if r.Key != wire.KeyProduce {
 			c.others--

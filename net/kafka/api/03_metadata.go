@@ -112,22 +112,13 @@ func (d *Desk) propose(cmd catalog.Command, done func(t *shard.Turn, res catalog
 }
 
 func (d *Desk) answerMetadata(t *shard.Turn, r *conn.Request, req *kmsg.MetadataRequest, all bool, refused map[string]wire.ErrorCode) {
-	resp := kmsg.NewPtrMetadataResponse()
 	image := d.image()
-	cluster := image.Cluster()
-	resp.ClusterID = &cluster
-	resp.ControllerID = d.self()
-	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = d.operations(r, onCluster, "")
+	a := metadataAnswer{request: r, req: req, all: all, refused: refused}
+	if a.large(image) && d.describesAll(r) {
+		d.answerLarge(t, &a, image)
+		return
 	}
-	for e := range d.brokers(r) {
-		b := kmsg.NewMetadataResponseBroker()
-		b.NodeID, b.Host, b.Port = int32(e.ID), e.Host, e.Port
-		if e.Rack != "" {
-			b.Rack = &e.Rack
-		}
-		resp.Brokers = append(resp.Brokers, b)
-	}
+	resp := d.metadataHead(r, req)
 	if all {
 		image.Topics(func(topic *placement.Topic) bool {
 			if d.allowed(r, opDescribe, onTopic, topic.Name) {
@@ -143,11 +134,41 @@ func (d *Desk) answerMetadata(t *shard.Turn, r *conn.Request, req *kmsg.Metadata
 	d.answer(t, r, resp)
 }
 
+// metadataHead is an answer without topics.
+func (d *Desk) metadataHead(r *conn.Request, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := kmsg.NewPtrMetadataResponse()
+	cluster := d.image().Cluster()
+	resp.ClusterID = &cluster
+	resp.ControllerID = d.self()
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = d.operations(r, onCluster, "")
+	}
+	for e := range d.brokers(r) {
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID, b.Host, b.Port = int32(e.ID), e.Host, e.Port
+		if e.Rack != "" {
+			b.Rack = &e.Rack
+		}
+		resp.Brokers = append(resp.Brokers, b)
+	}
+	return resp
+}
+
 // metadataNamed answers one topic asked for by name or by id.
 func (d *Desk) metadataNamed(r *conn.Request, req *kmsg.MetadataRequest, image *placement.Image, want *kmsg.MetadataRequestTopic, refused map[string]wire.ErrorCode) kmsg.MetadataResponseTopic {
+	m := d.metadataOne(r, req, image, want, refused)
+	if m.topic != nil {
+		return d.metadataTopic(r, req, m.topic)
+	}
 	out := kmsg.NewMetadataResponseTopic()
-	out.Topic, out.TopicID = want.Topic, want.TopicID
+	out.ErrorCode, out.Topic, out.TopicID = int16(m.code), m.name, m.id
+	return out
+}
+
+// metadataOne finds one topic asked for by name or by id, or says why it is not shown.
+func (d *Desk) metadataOne(r *conn.Request, req *kmsg.MetadataRequest, image *placement.Image, want *kmsg.MetadataRequestTopic, refused map[string]wire.ErrorCode) metadataTopic {
 	id := model.TopicID(want.TopicID)
+	out := metadataTopic{name: want.Topic, id: id, operations: noOperations}
 	var topic *placement.Topic
 	var code wire.ErrorCode
 	switch {
@@ -164,15 +185,19 @@ func (d *Desk) metadataNamed(r *conn.Request, req *kmsg.MetadataRequest, image *
 		}
 	}
 	if topic == nil {
-		out.ErrorCode = int16(code)
+		out.code = code
 		d.count(code)
 		return out
 	}
 	if !d.allowed(r, opDescribe, onTopic, topic.Name) {
-		out.ErrorCode = int16(wire.CodeTopicAuthorizationFailed)
+		out.code = wire.CodeTopicAuthorizationFailed
 		return out
 	}
-	return d.metadataTopic(r, req, topic)
+	out.name, out.id, out.topic = &topic.Name, topic.ID, topic
+	if req.IncludeTopicAuthorizedOperations {
+		out.operations = d.operations(r, onTopic, topic.Name)
+	}
+	return out
 }
 
 func (d *Desk) metadataTopic(r *conn.Request, req *kmsg.MetadataRequest, topic *placement.Topic) kmsg.MetadataResponseTopic {
@@ -182,6 +207,7 @@ func (d *Desk) metadataTopic(r *conn.Request, req *kmsg.MetadataRequest, topic *
 		out.AuthorizedOperations = d.operations(r, onTopic, topic.Name)
 	}
 	naming := d.node.Naming
+	d.stats.MetadataPartitions += uint64(topic.Partitions())
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, topic.Partitions())
 	for i := range out.Partitions {
 		p := topic.Partition(int32(i))

@@ -25,6 +25,8 @@ type Node struct {
 	Control *control.Control
 	Sets    []*partition.Set // by shard
 	Log     *slog.Logger
+
+	press *press // made with the first desk
 }
 
 // Desk serves the requests of one home shard's connections.
@@ -65,6 +67,8 @@ type Stats struct {
 	Polls                   int
 	Parked                  slab.Budget
 	Sessions                int
+	// Partitions of Metadata that the shard encoded itself, and sheets that helpers printed for the whole node.
+	MetadataPartitions, Sheets uint64
 }
 
 // topicEntry caches what a topic's configuration resolves to; it is good as long as the image shows the same topic value and the
@@ -81,6 +85,9 @@ const topicsCached = 10_000
 // NewDesk makes the desk of the shard that runs the turn.
 func NewDesk(t *shard.Turn, s *shard.Shard, node *Node) *Desk {
 	d := &Desk{own: shard.Own(t), node: node, shard: s, home: t.Shard(), topics: make(map[model.TopicID]*topicEntry)}
+	if node.press == nil {
+		node.press = newPress(t)
+	}
 	broker := node.Broker.Now()
 	d.parked.Limit = broker.Pinion.ParkedBytes
 	d.stats.Errors = make(map[wire.ErrorCode]uint64)
@@ -122,6 +129,7 @@ func (d *Desk) Stats(t *shard.Turn) Stats {
 	for code, n := range d.stats.Errors {
 		st.Errors[code] = n
 	}
+	st.Sheets = d.node.press.printed.Load()
 	return st
 }
 
