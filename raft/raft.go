@@ -92,6 +92,9 @@ var ErrDropped = errors.New("proposal dropped")
 // ErrChanging says that a change of members was not taken because another is under way, or this leader is too new to know.
 var ErrChanging = errors.New("another change of members is under way")
 
+// ErrNotMember says that the group does not have this member (any more).
+var ErrNotMember = errors.New("not a member of the group")
+
 // Node is one member of a group.
 type Node struct {
 	raw     *etcd.RawNode
@@ -132,9 +135,8 @@ func Open(storage Storage, c Config) (*Node, error) {
 	if snap.Index == 0 || len(snap.Members.Voters) == 0 {
 		return nil, fmt.Errorf("open raft member %d: storage names no members", c.ID)
 	}
-	if !c.Joining && !slices.Contains(slices.Concat(snap.Members.Voters, snap.Members.VotersOutgoing, snap.Members.Learners, snap.Members.LearnersNext), c.ID) &&
-		storage.Last() == snap.Index {
-		return nil, fmt.Errorf("open raft member %d: the group has %v", c.ID, snap.Members.Voters)
+	if !c.Joining && !slices.Contains(snap.Members.all(), c.ID) && storage.Last() == snap.Index {
+		return nil, fmt.Errorf("open raft member %d, the group has %v: %w", c.ID, snap.Members.Voters, ErrNotMember)
 	}
 	n := &Node{storage: storage, members: snap.Members, state: storage.State(), applied: snap.Index}
 	raw, err := etcd.NewRawNode(&etcd.Config{
@@ -359,6 +361,23 @@ func (n *Node) Compact(index uint64, data []byte) error {
 		n.err = fmt.Errorf("raft storage: %w", err)
 	}
 	return n.err
+}
+
+// MustCompact reports that a member has joined since the last snapshot. A snapshot that does not name it is refused by it, so it could
+// never catch up where the entries it lacks are gone.
+func (n *Node) MustCompact() bool {
+	named := n.storage.Snapshot().Members.all()
+	for _, id := range n.members.all() {
+		if !slices.Contains(named, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// all is everybody with a part in the group.
+func (m Members) all() []uint64 {
+	return slices.Concat(m.Voters, m.VotersOutgoing, m.Learners, m.LearnersNext)
 }
 
 // Leads reports whether this node leads, as of the last Ready.

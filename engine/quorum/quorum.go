@@ -238,11 +238,11 @@ func (m *Member) HasWork() bool { return m.node.HasWork() }
 // Close closes the log. Proposals under way stay unanswered: see Abandon.
 func (m *Member) Close() error { return m.log.Close() }
 
-// Compact snapshots the catalogue when replaying the log would cost more than reading the snapshot.
+// Compact snapshots the catalogue when replaying the log would cost more than reading the snapshot, or when somebody has joined.
 func (m *Member) Compact() error {
 	count := m.machine.Applied() - m.log.Snapshot().Index
 	grown := m.log.Bytes()
-	if count < m.config.SnapshotEntries && grown < max(m.config.SnapshotBytes, 2*m.snapBytes) {
+	if !m.node.MustCompact() && count < m.config.SnapshotEntries && grown < max(m.config.SnapshotBytes, 2*m.snapBytes) {
 		return nil
 	}
 	if count == 0 {
