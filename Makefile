@@ -11,7 +11,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many race fuzz sim demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -27,6 +27,7 @@ check: ## format, vet, house rules, module hashes
 	if [ -n "$$unformatted" ]; then echo "gofmt needed:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags checks ./...
+	$(GO) vet -tags mutant ./...
 	$(GO) vet -C bench/families/golang ./...
 	$(GO) run ./cmd/tidy
 	$(GO) mod verify
@@ -83,6 +84,13 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 
 sim: ## a whole node from seeds: crashes, power cuts, failing disks, clock steps; make sim SEEDS=200
 	$(GO) test -count=1 -timeout 3h -v ./engine/sim -run 'TestSeeds|TestSameSeedSameTrace' -args -seeds $(SEEDS)
+
+# In pieces, each of which says what it met: elections, crashes, snapshots installed and the other marks; a mark without a hit fails.
+sim-raft: ## the metadata quorum in a deterministic simulation, 7,000 seeds; make sim-raft ARGS='-sim.seed 12 -sim.trace' for one
+	$(GO) test ./engine/quorum -run '^TestSimulation$$' -count=1 -v -timeout 60m $(if $(ARGS),$(ARGS),-sim.seeds 7000)
+
+mutants: ## deliberate bugs, each of which a test must catch; make mutants ARGS=name for one
+	$(GO) run ./cmd/mutants $(ARGS)
 
 demo: build test-tools ## 1 GB of this machine's text through kcat and franz-go and back, sums compared; make demo ARGS='-bytes 100000000'
 	@$(GO) run ./bench/demo -pinion bin/pinion $(ARGS)

@@ -20,6 +20,8 @@ import (
 
 	etcd "go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+
+	"pinion/engine/mutant"
 )
 
 // Message is what nodes of a group send each other.
@@ -30,7 +32,7 @@ type Entry struct {
 	Index uint64
 	Term  uint64
 	Kind  Kind
-	Data  []byte // nil for the entry that opens a term
+	Data  []byte // nil for the entry that opens a term; of a change of members, the note that was proposed with it
 }
 
 // Kind says who an entry is for. The values are on disk.
@@ -72,6 +74,7 @@ type Config struct {
 	ID             uint64 // never 0, never used again after its removal
 	ElectionTicks  int    // silence after which a follower campaigns; default 10
 	HeartbeatTicks int    // default 1
+	Joining        bool   // the group is about to learn of this member: that storage does not name it is no mistake
 	Log            *slog.Logger
 }
 
@@ -86,6 +89,12 @@ const (
 // ErrDropped says that a proposal was not taken: this node does not lead, or too much is uncommitted. It changed nothing.
 var ErrDropped = errors.New("proposal dropped")
 
+// ErrChanging says that a change of members was not taken because another is under way, or this leader is too new to know.
+var ErrChanging = errors.New("another change of members is under way")
+
+// ErrNotMember says that the group does not have this member (any more).
+var ErrNotMember = errors.New("not a member of the group")
+
 // Node is one member of a group.
 type Node struct {
 	raw     *etcd.RawNode
@@ -96,6 +105,14 @@ type Node struct {
 	lead    uint64
 	term    uint64
 	err     error
+
+	// One change of members at a time (a second could take quorums that do not overlap): the next may be proposed once everything up
+	// to settled is applied, and no other waits to be persisted.
+	applied uint64
+	settled uint64
+	offered bool
+
+	owed *etcd.Ready // sent but not persisted; only a mutant owes anything
 }
 
 // Work is what one Ready asks of the caller, in this order: restore Snapshot if there is one, apply Committed, send Messages.
@@ -118,11 +135,10 @@ func Open(storage Storage, c Config) (*Node, error) {
 	if snap.Index == 0 || len(snap.Members.Voters) == 0 {
 		return nil, fmt.Errorf("open raft member %d: storage names no members", c.ID)
 	}
-	if !slices.Contains(slices.Concat(snap.Members.Voters, snap.Members.VotersOutgoing, snap.Members.Learners, snap.Members.LearnersNext), c.ID) &&
-		storage.Last() == snap.Index {
-		return nil, fmt.Errorf("open raft member %d: the group has %v", c.ID, snap.Members.Voters)
+	if !c.Joining && !slices.Contains(snap.Members.all(), c.ID) && storage.Last() == snap.Index {
+		return nil, fmt.Errorf("open raft member %d, the group has %v: %w", c.ID, snap.Members.Voters, ErrNotMember)
 	}
-	n := &Node{storage: storage, members: snap.Members, state: storage.State()}
+	n := &Node{storage: storage, members: snap.Members, state: storage.State(), applied: snap.Index}
 	raw, err := etcd.NewRawNode(&etcd.Config{
 		ID:                        c.ID,
 		ElectionTick:              c.ElectionTicks,
@@ -188,37 +204,84 @@ func (n *Node) Propose(batch [][]byte) error {
 	return err
 }
 
-// ProposeMembership offers a change of members.
-func (n *Node) ProposeMembership(change raftpb.ConfChangeI) error {
-	if n.err != nil {
+// Change is what can happen to a member.
+type Change uint8
+
+// The changes. A member that joins is a learner first, until it has caught up: a voter that lags costs availability.
+const (
+	AddLearner Change = iota + 1
+	Promote           // a learner becomes a voter
+	RemoveMember
+)
+
+// ProposeMembership offers a change of one member. ErrDropped and ErrChanging: it was not taken. The note comes back as the data of the
+// entry once it is agreed.
+func (n *Node) ProposeMembership(change Change, id uint64, note []byte) error {
+	switch {
+	case n.err != nil:
 		return n.err
+	case !n.leads:
+		return ErrDropped
+	case n.offered || n.applied < n.settled:
+		return ErrChanging
 	}
-	err := n.raw.ProposeConfChange(change)
+	kind := map[Change]raftpb.ConfChangeType{AddLearner: raftpb.ConfChangeAddLearnerNode, Promote: raftpb.ConfChangeAddNode,
+		RemoveMember: raftpb.ConfChangeRemoveNode}[change]
+	err := n.raw.ProposeConfChange(&raftpb.ConfChangeV2{Changes: []*raftpb.ConfChangeSingle{{Type: &kind, NodeId: &id}}, Context: note})
 	if errors.Is(err, etcd.ErrProposalDropped) {
 		return ErrDropped
 	}
+	n.offered = err == nil
 	return err
 }
 
+// SnapshotSent tells what became of a message with a snapshot: without it the leader sends that member nothing more. The transport
+// owes one for each.
+func (n *Node) SnapshotSent(to uint64, arrived bool) {
+	status := etcd.SnapshotFinish
+	if !arrived {
+		status = etcd.SnapshotFailure
+	}
+	if n.err == nil {
+		n.raw.ReportSnapshot(to, status)
+	}
+}
+
+// Unreachable tells that messages to a member are not arriving, so that the leader tries one at a time.
+func (n *Node) Unreachable(id uint64) {
+	if n.err == nil {
+		n.raw.ReportUnreachable(id)
+	}
+}
+
 // HasWork reports whether Ready would return anything.
-func (n *Node) HasWork() bool { return n.err == nil && n.raw.HasReady() }
+func (n *Node) HasWork() bool { return n.err == nil && (n.owed != nil || n.raw.HasReady()) }
 
 // Ready persists what is new and returns what follows from it. The caller does all of the Work before it calls again.
 func (n *Node) Ready() (Work, error) {
 	if n.err != nil {
 		return Work{}, n.err
 	}
-	if !n.raw.HasReady() {
-		return Work{}, nil
+	rd, work := n.owed, Work{}
+	if n.owed = nil; rd == nil {
+		if !n.raw.HasReady() {
+			return Work{}, nil
+		}
+		next := n.raw.Ready()
+		rd, work.Messages = &next, next.Messages
+		if mutant.On(mutant.RaftSendFirst) {
+			n.owed = rd
+			return work, nil
+		}
 	}
-	rd := n.raw.Ready()
-	if rd.SoftState != nil {
-		n.leads, n.lead = rd.RaftState == etcd.StateLeader, rd.Lead
-	}
-	work := Work{Messages: rd.Messages}
-	if err := n.persist(&rd, &work); err != nil {
+	if err := n.persist(rd, &work); err != nil {
 		n.err = fmt.Errorf("raft storage: %w", err)
 		return Work{}, n.err
+	}
+	if rd.SoftState != nil {
+		if n.leads, n.lead = rd.RaftState == etcd.StateLeader, rd.Lead; n.leads {
+			n.settled = n.storage.Last() // changes of earlier terms may be among these
+		}
 	}
 	for _, e := range rd.CommittedEntries {
 		entry, err := n.settle(e)
@@ -227,8 +290,9 @@ func (n *Node) Ready() (Work, error) {
 			return Work{}, err
 		}
 		work.Committed = append(work.Committed, entry)
+		n.applied = entry.Index
 	}
-	n.raw.Advance(rd)
+	n.raw.Advance(*rd)
 	return work, nil
 }
 
@@ -238,12 +302,18 @@ func (n *Node) persist(rd *etcd.Ready, work *Work) error {
 		if err := n.storage.SaveSnapshot(snap); err != nil {
 			return err
 		}
-		n.members = snap.Members
+		n.members, n.applied = snap.Members, snap.Index
 		work.Snapshot = &snap
 	}
 	if rd.HardState != nil && !etcd.IsEmptyHardState(rd.HardState) {
 		n.state = State{Term: rd.HardState.GetTerm(), Vote: rd.HardState.GetVote(), Commit: rd.HardState.GetCommit()}
 		n.term = n.state.Term
+	}
+	n.offered = false
+	for _, e := range rd.Entries {
+		if e.GetType() != raftpb.EntryNormal {
+			n.settled = e.GetIndex()
+		}
 	}
 	if len(rd.Entries) == 0 && !rd.MustSync && rd.HardState == nil {
 		return nil
@@ -261,14 +331,14 @@ func (n *Node) settle(e *raftpb.Entry) (Entry, error) {
 			return Entry{}, fmt.Errorf("membership change at index %d: %w", entry.Index, err)
 		}
 		n.members = membersFrom(n.raw.ApplyConfChange(&change))
-		entry.Data = nil
+		entry.Data = change.GetContext()
 	case raftpb.EntryConfChangeV2:
 		var change raftpb.ConfChangeV2
 		if err := unmarshal(e.GetData(), &change); err != nil {
 			return Entry{}, fmt.Errorf("membership change at index %d: %w", entry.Index, err)
 		}
 		n.members = membersFrom(n.raw.ApplyConfChange(&change))
-		entry.Data = nil
+		entry.Data = change.GetContext()
 	}
 	return entry, nil
 }
@@ -291,6 +361,23 @@ func (n *Node) Compact(index uint64, data []byte) error {
 		n.err = fmt.Errorf("raft storage: %w", err)
 	}
 	return n.err
+}
+
+// MustCompact reports that a member has joined since the last snapshot. A snapshot that does not name it is refused by it, so it could
+// never catch up where the entries it lacks are gone.
+func (n *Node) MustCompact() bool {
+	named := n.storage.Snapshot().Members.all()
+	for _, id := range n.members.all() {
+		if !slices.Contains(named, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// all is everybody with a part in the group.
+func (m Members) all() []uint64 {
+	return slices.Concat(m.Voters, m.VotersOutgoing, m.Learners, m.LearnersNext)
 }
 
 // Leads reports whether this node leads, as of the last Ready.

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"testing"
 	"testing/cryptotest"
-
-	"go.etcd.io/raft/v3/raftpb"
 )
 
 // memory is a Storage that forgets in a crash what it was not told to sync.
@@ -334,9 +332,11 @@ func TestMembership(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.work(0)
-	id := uint64(2)
-	if err := g.nodes[0].ProposeMembership(&raftpb.ConfChange{Type: raftpb.ConfChangeAddLearnerNode.Enum(), NodeId: &id}); err != nil {
+	if err := g.nodes[0].ProposeMembership(AddLearner, 2, nil); err != nil {
 		t.Fatal(err)
+	}
+	if err := g.nodes[0].ProposeMembership(AddLearner, 3, nil); !errors.Is(err, ErrChanging) {
+		t.Fatalf("a second change beside the first: %v", err)
 	}
 	g.work(0)
 	if m := g.nodes[0].Members(); !slices.Equal(m.Learners, []uint64{2}) || g.nodes[0].Alone() {

@@ -30,7 +30,8 @@ type Storage interface {
 	SaveSnapshot(s Snapshot) error
 }
 
-// Transport carries messages to other members. It may lose, delay and repeat them. Until a node has peers nothing implements it.
+// Transport carries messages to other members. It may lose, delay, repeat and reorder them, but owes Node.SnapshotSent for each that
+// carries a snapshot.
 type Transport interface {
 	Send(messages []*Message)
 }

@@ -35,7 +35,7 @@ func Open(dir device.Dir, folder string, c Config) (*Log, error) {
 	}
 	for i, seg := range names.segments {
 		if i < first {
-			r.segments = append(r.segments, segment{number: seg.number, end: seg.size})
+			r.stale = append(r.stale, segment{number: seg.number})
 			continue
 		}
 		if err := r.segment(dir, folder, seg.number, i == len(names.segments)-1); err != nil {
@@ -55,8 +55,25 @@ func Open(dir device.Dir, folder string, c Config) (*Log, error) {
 		if err := l.follow(); err != nil {
 			return nil, fmt.Errorf("open %s: %w", folder, l.abort(err))
 		}
+		r.stale, l.sealed = append(r.stale, l.sealed...), nil
+	}
+	if err := l.tidy(r.stale, len(names.snapshots)); err != nil {
+		return nil, fmt.Errorf("open %s: %w", folder, l.abort(err))
 	}
 	return l, nil
+}
+
+// tidy removes what an interrupted SaveSnapshot left. It must be gone before the next one begins: should that be interrupted as well, no
+// segment tells any more where the log starts, and the leftovers would be taken for a part of it.
+func (l *Log) tidy(stale []segment, snapshots int) error {
+	if len(stale) == 0 && snapshots == 1 {
+		return nil
+	}
+	chain := l.sealed
+	l.sealed = stale
+	err := l.discard()
+	l.sealed = chain
+	return err
 }
 
 // replay rebuilds the log from its segments, oldest first.
@@ -70,8 +87,9 @@ type replay struct {
 	list      []Entry
 	sequence  uint64 // of the next batch
 	segments  []segment
-	cut       bool // the last segment has a torn tail behind its end
-	joined    bool // it holds the snapshot's own entry; otherwise another member sent the snapshot and nothing here counts
+	stale     []segment // older than what counts
+	cut       bool      // the last segment has a torn tail behind its end
+	joined    bool      // it holds the snapshot's own entry; otherwise another member sent the snapshot and nothing here counts
 }
 
 func (r *replay) last() uint64 { return r.baseIndex + uint64(len(r.list)) }
@@ -216,7 +234,8 @@ func (r *replay) log() (*Log, error) {
 }
 
 // resume opens the active segment for appending. What replay saw may still be in memory only, after a kill without a power
-// cut: it is made durable before anyone builds on it.
+// cut: it is made durable before anyone builds on it. A sync alone does not do that: where the former process ended with a failed one,
+// the kernel has marked the pages clean and would store nothing (fsyncgate). So the bytes are written again, over themselves.
 func (l *Log) resume(cut bool) error {
 	f, err := l.dir.Open(segmentPath(l.folder, l.active.number))
 	if err != nil {
@@ -227,6 +246,13 @@ func (l *Log) resume(cut bool) error {
 		if err := f.Cut(l.active.end); err != nil {
 			return l.abort(err)
 		}
+	}
+	b := make([]byte, l.active.end)
+	if _, err := f.Pread(b, 0); err != nil {
+		return l.abort(err)
+	}
+	if _, err := f.Pwritev([][]byte{b}, 0); err != nil {
+		return l.abort(err)
 	}
 	if err := f.Sync(); err != nil {
 		return l.abort(err)

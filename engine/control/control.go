@@ -1,10 +1,10 @@
-// Package control runs the cluster's metadata on this node: one goroutine, never a shard, that owns the Raft member, its log
-// and the catalogue, agrees on commands and publishes an immutable image after each batch.
+// Package control runs the cluster's metadata on this node: one goroutine, never a shard, that drives this node's member of the
+// quorum and publishes an immutable image after each batch.
 //
 //	shards, admin ──Propose──> bounded queue ──> Run: one batch = one run of entries = one durable write
 //	                                              └─> apply ─> freeze image ─> OnImage ─> done of each proposal
 //
-// It refuses to judge commands (engine/catalog does) and to know what is on the disk (disk/entries does). Everything here may
+// It refuses to decide anything: engine/quorum does, as a machine, and engine/catalog what a command may do. Everything here may
 // wait for the disk; what other goroutines may call does not.
 package control
 
@@ -13,33 +13,28 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"time"
 
 	"pinion/disk/device"
-	"pinion/disk/entries"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/placement"
-	"pinion/raft"
+	"pinion/engine/quorum"
 )
 
-// Folder is where the metadata log lives inside the log directory. It cannot be taken for a partition: those end in a number.
-const Folder = "pinion-metadata"
+// Folder is where the metadata log lives inside the log directory.
+const Folder = quorum.Folder
 
 // Bounds and pace.
 const (
-	queueMax        = 8192                   // proposals waiting; beyond, Propose says no
-	batchMax        = 1024                   // proposals of one durable write
-	batchBytesMax   = 8 << 20                // bytes of one durable write, above the largest command
-	tickEvery       = 100 * time.Millisecond // Raft's unit of time; no ticks while the node is alone
-	snapshotEntries = 50_000                 // entries replayed at a start, at most about this many
-	snapshotBytes   = 4 << 20                // log that must have grown before a snapshot is worth its writing
-	openSteps       = 10_000                 // rounds that replay may take before we call it a bug
+	queueMax      = 8192                   // proposals waiting; beyond, Propose says no
+	batchMax      = 1024                   // proposals of one durable write
+	batchBytesMax = 8 << 20                // bytes of one durable write, above the largest command
+	tickEvery     = 100 * time.Millisecond // Raft's unit of time; no ticks while the node is alone
 )
 
 // Options says what Open needs.
@@ -63,16 +58,10 @@ type Options struct {
 type Control struct {
 	// Immutable after Open.
 	opts Options
-	run  uint64 // random: tells this process's proposals from those of its former lives
 
 	// Owned by whoever opens, then by Run.
-	log       *entries.Log
-	node      *raft.Node
-	machine   *catalog.Machine
-	waiting   map[uint64]func(catalog.Result) // by sequence number of the proposal
-	sequence  uint64
-	ids       producerIDs
-	snapBytes int64 // size of the last snapshot, 0 when not known
+	member *quorum.Member
+	ids    producerIDs
 
 	// Written by Run, read anywhere. The image's pointer orders everything the image contains.
 	image atomic.Pointer[placement.Image]
@@ -93,108 +82,30 @@ type ask struct {
 
 // Errors of Open and ProducerID.
 var (
-	ErrCluster = errors.New("directory belongs to another cluster")
+	ErrCluster = quorum.ErrCluster
 	ErrStopped = errors.New("control loop has ended")
 )
 
 // Open replays the log and, being the only voter, elects itself. It waits for the disk. The image is current on return.
 func Open(o Options) (*Control, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.SnapshotEntries == 0 {
-		o.SnapshotEntries = snapshotEntries
-	}
-	if o.SnapshotBytes == 0 {
-		o.SnapshotBytes = snapshotBytes
-	}
 	var run [8]byte
 	rand.Read(run[:]) // never fails (crypto/rand)
-	c := &Control{opts: o, run: binary.LittleEndian.Uint64(run[:]), waiting: map[uint64]func(catalog.Result){},
-		queue: make(chan ask, queueMax)}
-	if err := c.open(); err != nil {
-		if c.log != nil {
-			err = errors.Join(err, c.log.Close())
-		}
-		return nil, fmt.Errorf("open metadata: %w", err)
+	c := &Control{opts: o, queue: make(chan ask, queueMax)}
+	var err error
+	c.member, err = quorum.Open(quorum.Config{Node: o.Node, Dir: o.Dir, Cluster: o.Cluster, Run: binary.LittleEndian.Uint64(run[:]),
+		OnImage: c.publish, Log: o.Log, SnapshotEntries: o.SnapshotEntries, SnapshotBytes: o.SnapshotBytes})
+	if err != nil {
+		return nil, err
 	}
+	c.image.Store(c.member.Image())
 	return c, nil
 }
 
-func (c *Control) open() error {
-	founded, err := entries.Founded(c.opts.Dir, Folder)
-	if err != nil {
-		return err
+func (c *Control) publish(old, new *placement.Image, delta catalog.Delta) {
+	c.image.Store(new)
+	if c.opts.OnImage != nil {
+		c.opts.OnImage(old, new, delta)
 	}
-	if !founded {
-		if err := c.found(); err != nil {
-			return err
-		}
-	}
-	if c.log, err = entries.Open(c.opts.Dir, Folder, entries.Config{}); err != nil {
-		return err
-	}
-	data, err := c.log.SnapshotData()
-	if err != nil {
-		return err
-	}
-	if c.machine, err = catalog.Restore(data); err != nil {
-		return err
-	}
-	if got := c.machine.Image().Cluster(); got != c.opts.Cluster {
-		return fmt.Errorf("cluster id %q here, %q there: %w", c.opts.Cluster, got, ErrCluster)
-	}
-	c.snapBytes = int64(len(data))
-	store, err := newStore(c.log)
-	if err != nil {
-		return err
-	}
-	if c.node, err = raft.Open(store, raft.Config{ID: raftID(c.opts.Node), Log: c.opts.Log}); err != nil {
-		return err
-	}
-	return c.elect()
-}
-
-// found writes the first snapshot: an empty catalogue whose only voter is this node. It is one atomic replacement, so a power
-// cut leaves either nothing or a founded log.
-func (c *Control) found() error {
-	members, err := raft.AppendMembers(nil, raft.Members{Voters: []uint64{raftID(c.opts.Node)}})
-	if err != nil {
-		return err
-	}
-	machine := catalog.New(c.opts.Cluster)
-	machine.Apply(foundIndex, nil)
-	return entries.Found(c.opts.Dir, Folder, entries.Snapshot{Index: foundIndex, Term: foundTerm, Members: members,
-		Data: machine.AppendSnapshot(nil)})
-}
-
-// The log begins behind a snapshot at index 1, so that the members are known before the first entry.
-const foundIndex, foundTerm = 1, 1
-
-// raftID maps node ids, which start at 0, to Raft's, where 0 means nobody.
-func raftID(n model.NodeID) uint64 { return uint64(n) + 1 }
-
-// elect makes a lone voter the leader of a new term and applies everything the log holds; the entry that opens the term
-// commits all that came before it.
-func (c *Control) elect() error {
-	if c.node.Alone() {
-		if err := c.node.Campaign(); err != nil {
-			return err
-		}
-	}
-	for range openSteps {
-		if !c.node.HasWork() {
-			break
-		}
-		if err := c.turn(); err != nil {
-			return err
-		}
-	}
-	if c.node.Alone() && (!c.node.Leads() || c.machine.Applied() != c.log.Last()) {
-		return fmt.Errorf("lone voter did not reach the end of its log: applied %d of %d", c.machine.Applied(), c.log.Last())
-	}
-	c.image.Store(c.machine.Image())
-	return nil
 }
 
 // Image is the newest published image. Callable anywhere.
@@ -244,7 +155,7 @@ func NewTopicID() model.TopicID {
 func (c *Control) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.finish()) }()
 	var ticks <-chan time.Time
-	if !c.node.Alone() {
+	if !c.member.Alone() {
 		ticker := time.NewTicker(tickEvery)
 		defer ticker.Stop()
 		ticks = ticker.C
@@ -254,14 +165,17 @@ func (c *Control) Run(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return nil
 		case <-ticks:
-			c.node.Tick()
+			c.member.Tick()
 		case a := <-c.queue:
 			if err := c.take(a); err != nil {
 				return err
 			}
 		}
-		for c.node.HasWork() {
-			if err := c.turn(); err != nil {
+		for c.member.HasWork() {
+			if err := c.member.Turn(); err != nil {
+				return err
+			}
+			if err := c.member.Compact(); err != nil {
 				return err
 			}
 		}
@@ -275,7 +189,8 @@ func (c *Control) finish() error {
 		runtime.Gosched() // a few instructions of another goroutine
 	}
 	stopped := catalog.Result{Err: &catalog.Error{Code: catalog.Stopped, Message: ErrStopped.Error()}}
-	c.abandon(stopped)
+	c.member.Abandon(stopped)
+	c.ids.abandon()
 	for {
 		select {
 		case a := <-c.queue:
@@ -285,7 +200,7 @@ func (c *Control) finish() error {
 				a.done(stopped)
 			}
 		default:
-			return c.log.Close()
+			return c.member.Close()
 		}
 	}
 }

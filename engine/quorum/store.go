@@ -1,4 +1,4 @@
-package control
+package quorum
 
 import (
 	"pinion/disk/entries"

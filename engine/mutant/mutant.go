@@ -1,0 +1,32 @@
+// Package mutant names deliberate bugs, so that tests can be shown to catch them. In a build with the tag `mutant`, the environment
+// variable PINION_MUTANT switches one of them on; without the tag On is a constant false, and what it guards is not compiled. `make mutants` runs, for each, the test that
+// must catch it, with the mutant on and off.
+//
+// To add one: a constant with its name, a line in All, and `if mutant.On(mutant.Name)` where the bug would be. The package refuses to
+// be used for anything else: no feature, no test seam.
+package mutant
+
+// Env names the environment variable that switches one mutant on.
+const Env = "PINION_MUTANT"
+
+// Mutant is one deliberate bug.
+type Mutant struct {
+	Name   string
+	Breaks string // what goes wrong
+	Dir    string // folder of the package whose test must catch it
+	Test   string // that test
+}
+
+// The names.
+const (
+	RaftSendFirst     = "raft-send-first"
+	AppliedApart      = "applied-apart"
+	SnapshotNotSynced = "snapshot-not-synced"
+)
+
+// All is the register.
+var All = []Mutant{
+	{RaftSendFirst, "a member sends what it promises before it is durable", "engine/quorum", "TestSimulation"},
+	{AppliedApart, "the applied index is saved apart from the state it speaks of", "engine/quorum", "TestSimulation"},
+	{SnapshotNotSynced, "the names of a snapshot and of the segment that follows it are not made durable", "engine/quorum", "TestSimulation"},
+}
