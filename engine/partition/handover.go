@@ -21,12 +21,12 @@ func (p *Partition) moved(place *placement.Partition) bool {
 	return place == nil || place.Leader != p.set.options.Node || place.ShardOn(p.set.options.Node) != p.set.id
 }
 
-// handOver freezes the partition and starts its leaving.
-func (p *Partition) handOver(t *shard.Turn) {
+// handOver freezes the partition and starts its leaving; moves are those of the image that gave it away.
+func (p *Partition) handOver(t *shard.Turn, moves uint64) {
 	if p.leaving || p.closing || p.state == dropped {
 		return
 	}
-	p.leaving, p.leftAt = true, p.set.options.Image().Moves()
+	p.leaving, p.leftAt = true, moves
 	for a := p.held.pop(); a != nil; a = p.held.pop() {
 		a.reply(t, Moved)
 	}

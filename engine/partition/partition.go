@@ -107,10 +107,10 @@ func logConfig(c *config.Topic) log.Config {
 }
 
 // follow takes over what a new image says of this partition.
-func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placement.Partition) {
+func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placement.Partition, moves uint64) {
 	p.own.Check(t)
 	if p.moved(place) {
-		p.handOver(t)
+		p.handOver(t, moves)
 		return
 	}
 	p.epoch = max(p.epoch, place.LeaderEpoch)

@@ -135,8 +135,10 @@ func (s *Set) Open(t *shard.Turn) {
 }
 
 // Changed applies what an image changed for partitions this shard has open: deleted topics go, epochs and configurations follow.
-func (s *Set) Changed(t *shard.Turn, image *placement.Image, topics []model.TopicID) {
+// The newest image decides, which may be a later one: a partition that is back by then never leaves.
+func (s *Set) Changed(t *shard.Turn, _ *placement.Image, topics []model.TopicID) {
 	s.own.Check(t)
+	image := s.options.Image()
 	for _, id := range topics {
 		topic := image.TopicByID(id)
 		if topic == nil {
@@ -148,7 +150,7 @@ func (s *Set) Changed(t *shard.Turn, image *placement.Image, topics []model.Topi
 			if p == nil {
 				continue
 			}
-			p.follow(t, topic, topic.Partition(i))
+			p.follow(t, topic, topic.Partition(i), image.Moves())
 		}
 	}
 }
