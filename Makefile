@@ -10,7 +10,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz sim demo run clean
+.PHONY: help build check test test-tools clients versus-kafka docs race fuzz sim demo run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -61,6 +61,15 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
 	exit $$code
+
+versus-kafka: ## the same requests to Apache Kafka and to Pinion, answers compared; needs Java 17 and Maven, takes minutes
+	@mkdir -p bin
+	@CLIENTS_INSTALL=1 VERSUS_KAFKA=1 $(GO) test -count=1 -timeout 30m -v -run TestAnswersAreKafkas ./bench/versus >bin/versus.log 2>&1; code=$$?; \
+	if [ $$code -ne 0 ]; then cat bin/versus.log; else sed -nE 's/^ +versus_test.go:[0-9]+: //p' bin/versus.log; fi; \
+	exit $$code
+
+docs: ## docs/compatibility.md, made from the code
+	$(GO) test -count=1 -run TestDocumentIsCurrent ./bench/compat -rewrite
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...
