@@ -72,7 +72,12 @@ var Intended = []Difference{
 	{
 		What: "The settings of the whole cluster can be replaced as a whole.",
 		Why:  "Kafka refuses to, because that would remove min.insync.replicas.",
-		Step: "*broker \"\"*",
+		Keys: []int16{wire.KeyAlterConfigs}, Step: "broker \"\"|the unknown, broker \"\"|nothing, broker \"\"",
+	},
+	{
+		What: "What was replaced for the whole cluster is shown.",
+		Why:  "Kafka has refused to replace it.",
+		Keys: []int16{wire.KeyDescribeConfigs}, Step: "broker \"\" is set*|broker \"\" has nothing left*",
 	},
 	{
 		What: "The hours and minutes a topic's times may come from are among their synonyms.",
@@ -127,7 +132,7 @@ var Intended = []Difference{
 	{
 		What: "Loggers, client metrics and groups have no configuration.",
 		Why:  "There are no such things here yet.",
-		Keys: []int16{wire.KeyDescribeConfigs, wire.KeyIncrementalAlterConfigs}, Step: "resource type *",
+		Keys: []int16{wire.KeyDescribeConfigs, wire.KeyIncrementalAlterConfigs}, Step: "resource type 8*|resource type 16*|resource type 32*",
 	},
 	{
 		What: "A broker key without a value is null.",
