@@ -11,7 +11,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many versus-kafka docs race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -68,6 +68,15 @@ many: ## 20,000 partitions, 10,000 connections, 10 GB of cold reads: figures of 
 	@mkdir -p bin
 	@MANY_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '$(or $(MANY),.)' ./bench/many >bin/many.log 2>&1; code=$$?; \
 	grep -E '^ +[a-z]+_test.go:[0-9]+: |^(--- |ok|FAIL)' bin/many.log | sed -E 's/^ +[a-z]+_test.go:[0-9]+: /  /'; exit $$code
+
+versus-kafka: ## the same requests to Apache Kafka and to Pinion, answers compared; needs Java 17 and Maven, takes minutes
+	@mkdir -p bin
+	@CLIENTS_INSTALL=1 VERSUS_KAFKA=1 $(GO) test -count=1 -timeout 30m -v -run TestAnswersAreKafkas ./bench/versus >bin/versus.log 2>&1; code=$$?; \
+	if [ $$code -ne 0 ]; then cat bin/versus.log; else sed -nE 's/^ +versus_test.go:[0-9]+: //p' bin/versus.log; fi; \
+	exit $$code
+
+docs: ## docs/compatibility.md, made from the code
+	$(GO) test -count=1 -run TestDocumentIsCurrent ./bench/compat -rewrite
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...

@@ -65,9 +65,7 @@ var (
 	}
 	Java = &Kit{
 		Name: "java", tools: []string{"java", "javac", "mvn"}, list: "java/pom.xml",
-		fetch: func(dir string) [][]string {
-			return [][]string{{"mvn", "-q", "-B", "-f", "java/pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=" + dir}}
-		},
+		fetch: Jars("java/pom.xml"),
 		build: func(dir, out string) [][]string {
 			return [][]string{{"javac", "-d", out, "-cp", filepath.Join(dir, "*"), "java/Agent.java", "java/Records.java", "java/Topics.java"}}
 		},
@@ -94,7 +92,7 @@ func (k *Kit) Prepare(out string) (args, env []string, err error) {
 			return nil, nil, &Missing{tool + " is not installed"}
 		}
 	}
-	dir, err := k.packages()
+	dir, err := Packages(k.Name, k.list, k.fetch)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,18 +105,19 @@ func (k *Kit) Prepare(out string) (args, env []string, err error) {
 	return args, env, nil
 }
 
-// packages is the folder of the kit's packages, filled if it has to be and may be.
-func (k *Kit) packages() (string, error) {
+// Packages is the folder of the packages that a file lists, filled by fetch if it has to be and may be. The error is a *Missing where they
+// cannot be had.
+func Packages(name, list string, fetch func(dir string) [][]string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", &Missing{err.Error()}
 	}
-	text, err := os.ReadFile(k.list)
+	text, err := os.ReadFile(list)
 	if err != nil {
-		return "", fmt.Errorf("packages of %s: %w", k.Name, err)
+		return "", fmt.Errorf("packages of %s: %w", name, err)
 	}
 	hash := sha256.Sum256(text)
-	dir := filepath.Join(cache, "pinion", "families", k.Name+"-"+hex.EncodeToString(hash[:6]))
+	dir := filepath.Join(cache, "pinion", "families", name+"-"+hex.EncodeToString(hash[:6]))
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", &Missing{err.Error()}
 	}
@@ -132,19 +131,26 @@ func (k *Kit) packages() (string, error) {
 		return dir, nil
 	}
 	if os.Getenv(InstallEnv) != "1" {
-		return "", &Missing{fmt.Sprintf("the packages of %s are not installed; `make clients` installs them", k.list)}
+		return "", &Missing{fmt.Sprintf("the packages of %s are not installed; `make test` installs them", list)}
 	}
 	// What an installation that was cut short left behind is not worth repairing.
 	if err := os.RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("clear %s: %w", dir, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("packages of %s: %w", k.Name, err)
+		return "", fmt.Errorf("packages of %s: %w", name, err)
 	}
-	if err := runAll(k.fetch(dir)); err != nil {
-		return "", &Missing{fmt.Sprintf("the packages of %s could not be installed: %v", k.list, err)}
+	if err := runAll(fetch(dir)); err != nil {
+		return "", &Missing{fmt.Sprintf("the packages of %s could not be installed: %v", list, err)}
 	}
 	return dir, os.WriteFile(complete, nil, 0o644)
+}
+
+// Jars fetches what a POM names, with Maven.
+func Jars(pom string) func(dir string) [][]string {
+	return func(dir string) [][]string {
+		return [][]string{{"mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory=" + dir}}
+	}
 }
 
 // lock keeps other tests, of other checkouts too, from installing into the same folder.

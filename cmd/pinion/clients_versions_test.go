@@ -16,7 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"pinion/bench/compat"
 	"pinion/bench/harness"
+	"pinion/bench/versus"
 )
 
 // bench of one row: a client that speaks one version of one key and the newest of all others, and one that speaks as it likes.
@@ -89,6 +91,13 @@ func TestClientsEveryAdvertisedVersionWorks(t *testing.T) {
 				t.Errorf("%s v%d is advertised and was never answered (sent %d times)", kmsg.NameForKey(kv.key), kv.version, tap.sent[kv])
 			}
 		}
+	}
+	seen := map[versus.KeyVersion]int{}
+	for kv, n := range tap.answered {
+		seen[versus.KeyVersion{Key: kv.key, Version: kv.version}] = n
+	}
+	for _, wrong := range compat.Check(compat.FranzGo, seen) {
+		t.Error(wrong)
 	}
 	t.Logf("%d versions answered: %s", len(tap.answered), list(tap.answered))
 }

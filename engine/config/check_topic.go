@@ -92,15 +92,12 @@ var throttledReplicas = regexp.MustCompile(`^([0-9]+:[0-9]+)$`)
 
 func (k *Key) refuseList(value string) string {
 	items := splitList(value)
-	for i, item := range items {
+	for _, item := range items {
 		if k.choices != nil && !contains(k.choices, item) {
 			return "String must be one of: " + strings.Join(k.choices, ", ")
 		}
 		if k.choices == nil && !throttledReplicas.MatchString(item) && value != "*" && value != "none" {
 			return "must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
-		}
-		if contains(items[:i], item) {
-			return "Configuration '" + k.Name + "' values must not be duplicated."
 		}
 	}
 	return ""

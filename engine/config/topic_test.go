@@ -63,7 +63,6 @@ func TestValidateTopic(t *testing.T) {
 		{"segment.bytes", "99", "Invalid value 99 for configuration segment.bytes: Value must be at least 1048576"},
 		{"segment.bytes", "4294967296", "Invalid value 4294967296 for configuration segment.bytes: Not a number of type INT"},
 		{"cleanup.policy", "compact,shred", "Invalid value compact,shred for configuration cleanup.policy: String must be one of: compact, delete"},
-		{"cleanup.policy", "delete,delete", "Invalid value delete,delete for configuration cleanup.policy: Configuration 'cleanup.policy' values must not be duplicated."},
 		{"compression.type", "brotli", "Invalid value brotli for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer"},
 		{"compression.gzip.level", "0", "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1"},
 		{"compression.lz4.level", "18", "Invalid value 18 for configuration compression.lz4.level: Value must be no more than 17"},

@@ -49,7 +49,11 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 		return
 	}
 	if part.LastFetched != model.NoEpoch {
-		at, end := p.log.EpochEnd(part.LastFetched)
+		at, end := p.epochEnd(part.LastFetched)
+		if at == model.NoEpoch {
+			part.Code = OutOfRange // there is no place to go back to
+			return
+		}
 		if at != part.LastFetched || end < part.From {
 			part.Diverging, part.DivergeAt, part.DivergeEnd = true, at, end
 			return

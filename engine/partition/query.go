@@ -31,7 +31,9 @@ func (p *Partition) answer(t *shard.Turn, ask *QueryAsk) {
 	switch ask.Query {
 	case QueryEarliest:
 		ask.Offset = p.log.Start()
-		ask.LeaderEpoch = p.log.EpochAt(ask.Offset)
+		if ask.LeaderEpoch = p.log.EpochAt(ask.Offset); ask.LeaderEpoch == model.NoEpoch && ask.Offset == p.marks.End {
+			ask.LeaderEpoch = p.epoch // the leader's epoch begins where it took over, with or without a record
+		}
 	case QueryLatest:
 		ask.Offset = p.marks.Visible(ask.Committed)
 		ask.LeaderEpoch = p.epoch
@@ -49,16 +51,23 @@ func (p *Partition) answer(t *shard.Turn, ask *QueryAsk) {
 	ask.reply(t, OK)
 }
 
-// answerEpoch tells where the log of an epoch ends. The current epoch ends at the log end even before it has a record.
-func (p *Partition) answerEpoch(ask *QueryAsk) {
+// answerEpoch tells where the log of an epoch ends.
+func (p *Partition) answerEpoch(ask *QueryAsk) { ask.LeaderEpoch, ask.Offset = p.epochEnd(ask.Ending) }
+
+// epochEnd is the largest epoch not above the one asked for, and where it ends; NoEpoch and -1 where that is unknown. The current epoch
+// ends at the log end even before it has a record, and what came before a log without records ended where the log starts.
+func (p *Partition) epochEnd(asked model.Epoch) (model.Epoch, model.Offset) {
 	switch {
-	case ask.Ending == p.epoch:
-		ask.LeaderEpoch, ask.Offset = p.epoch, p.marks.End
-	case ask.Ending > p.epoch:
-		ask.LeaderEpoch, ask.Offset = model.NoEpoch, -1
-	default:
-		ask.LeaderEpoch, ask.Offset = p.log.EpochEnd(ask.Ending)
+	case asked == model.NoEpoch || asked > p.epoch:
+		return model.NoEpoch, -1
+	case asked == p.epoch:
+		return p.epoch, p.marks.End
 	}
+	at, end := p.log.EpochEnd(asked)
+	if at == model.NoEpoch && p.log.Start() == p.marks.End {
+		return asked, p.marks.End
+	}
+	return at, end
 }
 
 // search looks for a timestamp on a helper: it may read and decompress a batch.

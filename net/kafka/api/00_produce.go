@@ -55,8 +55,10 @@ type producePart struct {
 	records []wire.RecordError
 	limits  batch.Limits
 	config  config.TimestampType
-	lent    bool // the ask's batch lies in the request's body
-	waits   bool // for a helper's validation
+	keep    codec.Codec // what the topic stores records with
+	level   int         // of that codec
+	lent    bool        // the ask's batch lies in the request's body
+	waits   bool        // for a helper's validation
 }
 
 const (
@@ -130,6 +132,9 @@ func (d *Desk) produceTopic(t *shard.Turn, c *produceCall, v *wire.ProduceView, 
 		}
 	}
 	entry.to = len(c.parts)
+	if entry.to == entry.from {
+		return // Kafka's answer has partitions, and their topics for their sake
+	}
 	c.topics = append(c.topics, entry)
 }
 
@@ -175,7 +180,9 @@ func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic
 	a.Home, a.Caller, a.Acks = t.Shard(), p, c.acks
 	a.Timeout = time.Duration(d.view.TimeoutMs) * time.Millisecond
 	a.Batch = records
-	if !batch.Slow(records) {
+	// Compressing takes longer than a shard may.
+	recodes := d.keeps(p, cfg, records)
+	if !batch.Slow(records) && !recodes {
 		verdict := batch.Validate(&d.validator, records, p.limits)
 		if verdict.Fault != batch.FaultInflated {
 			if d.accept(p, &verdict, &d.validator, &d.recoder) {
@@ -195,6 +202,27 @@ func (d *Desk) produceBegin(t *shard.Turn, c *produceCall, p *producePart, topic
 	c.slow.waiting = true
 }
 
+// keeps finds out which codec the topic stores a batch with (compression.type), and whether that is another than the producer's.
+func (d *Desk) keeps(p *producePart, cfg *config.Topic, records []byte) bool {
+	header, ok := batch.ReadHeader(records)
+	if !ok {
+		return false
+	}
+	p.keep = header.Codec()
+	if kept, named := codec.Parse(cfg.CompressionType); named {
+		p.keep = kept
+	}
+	switch p.keep {
+	case codec.Gzip:
+		p.level = int(cfg.CompressionGzipLevel)
+	case codec.LZ4:
+		p.level = int(cfg.CompressionLZ4Level)
+	case codec.Zstd:
+		p.level = int(cfg.CompressionZstdLevel)
+	}
+	return p.keep != header.Codec()
+}
+
 // invalid counts a batch that was refused before it was asked for.
 func (d *Desk) invalid(p *producePart) {
 	d.stats.Invalid++
@@ -204,6 +232,10 @@ func (d *Desk) invalid(p *producePart) {
 // accept takes a verdict: the batch becomes the ask's, mended where Kafka mends, or the part gets its error.
 func (d *Desk) accept(p *producePart, v *batch.Verdict, validator *batch.Validator, recoder *batch.Recoder) bool {
 	a := &p.ask
+	if sent, ok := batch.ReadHeader(a.Batch); ok && sent.Magic == batch.Magic && sent.Codec() == codec.Zstd && p.call.version < 7 {
+		p.code, p.message = wire.CodeUnsupportedCompressionType, "zstd needs Produce version 7 (KIP-110)"
+		return false
+	}
 	if v.Fault != batch.FaultNone {
 		p.code, p.message = batchError(v.Fault), refusalText(v, &p.limits)
 		for _, f := range validator.RecordFaults() {
@@ -211,23 +243,19 @@ func (d *Desk) accept(p *producePart, v *batch.Verdict, validator *batch.Validat
 		}
 		return false
 	}
-	if v.Header.Codec() == codec.Zstd && p.call.version < 7 {
-		p.code, p.message = wire.CodeUnsupportedCompressionType, "zstd needs Produce version 7 (KIP-110)"
-		return false
-	}
 	if v.Header.IsTransactional() {
 		// Kafka's answer to transactional records without a transactional id; with one the request got here no further.
 		p.code = wire.CodeTransactionalIDAuthorizationFailed
 		return false
 	}
-	if v.Rewrite {
-		fresh, err := recoder.Append(nil, a.Batch, v.Header.Codec(), 0, p.limits.OutputMax)
+	if v.Rewrite || v.Header.Codec() != p.keep {
+		fresh, err := recoder.Append(nil, a.Batch, p.keep, p.level, p.limits.OutputMax)
 		switch {
 		case err != nil:
 			p.code, p.message = wire.CodeInvalidRecord, err.Error()
 			return false
 		case len(fresh) > p.limits.MaxBatchBytes:
-			p.code, p.message = wire.CodeMessageTooLarge, "the batch is larger than max.message.bytes once its offsets are mended"
+			p.code, p.message = wire.CodeMessageTooLarge, "the batch is larger than max.message.bytes of the topic as it would be stored"
 			return false
 		}
 		a.Batch = fresh

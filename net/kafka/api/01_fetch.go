@@ -164,8 +164,8 @@ func (d *Desk) addPart(t *shard.Turn, c *fetchCall, topic *placement.Topic, name
 		Slot:        int32(len(c.parts) - 1),
 		From:        p.Offset,
 		BytesMax:    max(p.MaxBytes, 0),
-		Epoch:       p.CurrentEpoch,
-		LastFetched: p.LastFetchedEpoch,
+		Epoch:       max(p.CurrentEpoch, model.NoEpoch), // any negative epoch is none, as in Kafka
+		LastFetched: max(p.LastFetchedEpoch, model.NoEpoch),
 	})
 	return part
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"pinion/engine/model"
+	"pinion/engine/partition"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -106,7 +107,9 @@ func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) (int, wire.Leader
 	switch {
 	case a != nil:
 		result.Code = byID(partitionError(a.Code), c.version >= 13)
-		result.HighWatermark, result.LastStable, result.LogStart = a.High, a.Stable, a.LogStart
+		if a.Code == partition.OK {
+			result.HighWatermark, result.LastStable, result.LogStart = a.High, a.Stable, a.LogStart
+		}
 		if a.Diverging {
 			result.Diverging = wire.DivergingEpoch{Known: true, Epoch: a.DivergeAt, End: a.DivergeEnd}
 		}

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"math"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/engine/model"
@@ -155,6 +157,9 @@ func (d *Desk) offsetAsk(t *shard.Turn, q *questions, r *conn.Request, req *kmsg
 		least = 11
 	default:
 		a.Query = partition.QueryTime
+		if p.Timestamp < 0 {
+			least = math.MaxInt16 // a special value no version has
+		}
 	}
 	if r.Version < least {
 		o.ErrorCode = int16(wire.CodeUnsupportedVersion)

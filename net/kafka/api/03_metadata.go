@@ -172,7 +172,7 @@ func (d *Desk) metadataOne(r *conn.Request, req *kmsg.MetadataRequest, image *pl
 	var topic *placement.Topic
 	var code wire.ErrorCode
 	switch {
-	case want.Topic == nil && id.IsZero(), want.Topic != nil && !id.IsZero() && r.Version < 12:
+	case want.Topic == nil && id.IsZero(), r.Version < 12 && (want.Topic == nil || !id.IsZero()):
 		code = wire.CodeInvalidRequest
 	case want.Topic == nil:
 		topic, code = image.TopicByID(id), wire.CodeUnknownTopicID

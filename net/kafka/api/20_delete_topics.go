@@ -5,6 +5,7 @@ import (
 
 	"pinion/engine/catalog"
 	"pinion/engine/model"
+	"pinion/engine/placement"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -30,14 +31,7 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 			d.answer(t, r, resp)
 		}
 	}
-	names, ids := make(map[string]int), make(map[model.TopicID]int)
-	for i := range wants {
-		if wants[i].Topic != nil {
-			names[*wants[i].Topic]++
-		} else {
-			ids[wants[i].TopicID]++
-		}
-	}
+	twice := deletedTwice(d.image(), wants)
 	r.FreeBody(t)
 	for i := range wants {
 		out := &resp.Topics[i]
@@ -46,6 +40,10 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 		id := model.TopicID(wants[i].TopicID)
 		if code := d.deleteRefusal(r, wants[i].Topic, id); code != wire.CodeNone {
 			out.ErrorCode = int16(code)
+			if code == wire.CodeInvalidRequest {
+				message := "a topic is deleted by its name or by its id"
+				out.ErrorMessage = &message
+			}
 			d.count(code)
 			continue
 		}
@@ -53,7 +51,7 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 		if wants[i].Topic != nil {
 			name = *wants[i].Topic
 		}
-		if names[name] > 1 || ids[id] > 1 {
+		if twice[i] {
 			message := "the request names the topic more than once"
 			out.ErrorCode, out.ErrorMessage = int16(wire.CodeInvalidRequest), &message
 			d.count(wire.CodeInvalidRequest)
@@ -77,6 +75,32 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 		}
 	}
 	home(t)
+}
+
+// deletedTwice tells which topics of a request are named more than once, be it by name, by id or by both.
+func deletedTwice(image *placement.Image, wants []kmsg.DeleteTopicsRequestTopic) []bool {
+	type key struct {
+		name string
+		id   model.TopicID // of a topic that is not there
+	}
+	keys, times := make([]key, len(wants)), make(map[key]int)
+	for i := range wants {
+		id := model.TopicID(wants[i].TopicID)
+		switch topic := image.TopicByID(id); {
+		case wants[i].Topic != nil:
+			keys[i].name = *wants[i].Topic
+		case topic != nil:
+			keys[i].name = topic.Name
+		default:
+			keys[i].id = id
+		}
+		times[keys[i]]++
+	}
+	twice := make([]bool, len(wants))
+	for i := range keys {
+		twice[i] = times[keys[i]] > 1
+	}
+	return twice
 }
 
 // deleteRefusal is the code for a deletion that is not even proposed.

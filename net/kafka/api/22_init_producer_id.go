@@ -28,6 +28,9 @@ func (d *Desk) initProducerID(t *shard.Turn, r *conn.Request, req *kmsg.InitProd
 		d.node.Log.Warn("transactional producer refused: this release has no transactions; use an idempotent producer", "peer", r.Conn().Peer())
 		refuse(t, wire.CodeTransactionalIDAuthorizationFailed)
 		return
+	case r.Version >= 3 && (req.ProducerID == -1) != (req.ProducerEpoch == -1):
+		refuse(t, wire.CodeInvalidRequest)
+		return
 	case !d.allowed(r, opIdempotentWrite, onCluster, ""):
 		refuse(t, wire.CodeClusterAuthorizationFailed)
 		return

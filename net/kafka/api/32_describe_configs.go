@@ -32,7 +32,7 @@ const clusterDefault model.NodeID = -1
 // configRefusal is why a resource is not described or altered.
 type configRefusal struct {
 	code    wire.ErrorCode
-	message string // empty: null
+	message string
 }
 
 func (d *Desk) describeConfigs(t *shard.Turn, r *conn.Request, req *kmsg.DescribeConfigsRequest) {
@@ -43,12 +43,11 @@ func (d *Desk) describeConfigs(t *shard.Turn, r *conn.Request, req *kmsg.Describ
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
+		out.ErrorMessage = new(string) // Kafka's is empty, not null
 		entries, refusal := d.configEntries(r, in)
 		if refusal != nil {
 			out.ErrorCode = int16(refusal.code)
-			if refusal.message != "" {
-				out.ErrorMessage = &refusal.message
-			}
+			out.ErrorMessage = &refusal.message
 			d.count(refusal.code)
 			continue
 		}

@@ -42,7 +42,7 @@ func (d *Desk) describeProducers(t *shard.Turn, r *conn.Request, req *kmsg.Descr
 			case !d.allowed(r, opRead, onTopic, name):
 				code = wire.CodeTopicAuthorizationFailed
 			case topic == nil || topic.Partition(index) == nil:
-				code = wire.CodeUnknownTopicOrPartition
+				code, o.ErrorMessage = wire.CodeUnknownTopicOrPartition, kmsg.StringPtr("there is no such topic or partition")
 			default:
 				d.ask(t, r, q, topic, &partition.QueryAsk{
 					Partition: model.Partition{Topic: topic.ID, Index: index},

@@ -131,6 +131,9 @@ func (p *topicPage) partition(topic *placement.Topic, index int32) kmsg.Describe
 func (p *topicPage) refuse(name string, code wire.ErrorCode) {
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic, out.ErrorCode = &name, int16(code)
+	if name != "" && (code == wire.CodeUnknownTopicOrPartition || code == wire.CodeInvalidTopicException) {
+		out.AuthorizedOperations = p.desk.operations(p.request, onTopic, name)
+	}
 	p.desk.count(code)
 	p.resp.Topics = append(p.resp.Topics, out)
 }

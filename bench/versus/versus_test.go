@@ -1,0 +1,64 @@
+package versus_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"pinion/bench/compat"
+	"pinion/bench/families"
+	"pinion/bench/harness"
+	"pinion/bench/versus"
+)
+
+// wholeEnv set to 1 lets the comparison run: it takes one minute alone on two cores, and several where others work as well.
+const wholeEnv = "VERSUS_KAFKA"
+
+// Apache Kafka and Pinion answer every advertised version of every advertised key alike, but for what Intended names.
+func TestAnswersAreKafkas(t *testing.T) {
+	if os.Getenv(wholeEnv) != "1" {
+		t.Skip("it takes minutes; `make versus-kafka` runs it")
+	}
+	begun := time.Now()
+	kafka, err := versus.StartKafka(t.TempDir())
+	var missing *families.Missing
+	if errors.As(err, &missing) {
+		t.Skip(missing.Why)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := kafka.Kill(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("Kafka said last:\n%s", kafka.Log())
+		}
+	})
+	dir := t.TempDir()
+	pinion := harness.Run(t, harness.Config{Dir: dir, Shards: 2})
+	ready := time.Since(begun)
+	report, err := versus.Compare(kafka.Addr, kafka.Dir, pinion.Addr, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range report.Faults {
+		t.Error(fault)
+	}
+	for _, wrong := range compat.Check(compat.Kafka, report.Asked) {
+		t.Error(wrong)
+	}
+	keys, intended := map[int16]bool{}, 0
+	for kv := range report.Asked {
+		keys[kv.Key] = true
+	}
+	for i, n := range report.Intended {
+		t.Logf("intended, %d times: %s", n, versus.Intended[i].What)
+		intended += n
+	}
+	t.Logf("versus Apache Kafka: %d keys, %d versions, %d requests to each, %d differences intended for %d reasons, %d others; Kafka asked again at %d, Pinion %d times; both up in %v, compared in %v",
+		len(keys), len(report.Asked), report.Requests, intended, len(versus.Intended), len(report.Faults), report.Settled, report.Hurried, ready.Round(time.Millisecond),
+		time.Since(begun.Add(ready)).Round(time.Millisecond))
+}
