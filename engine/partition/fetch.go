@@ -48,6 +48,11 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	}
 	if part.LastFetched != model.NoEpoch {
 		at, end := p.log.EpochEnd(part.LastFetched)
+		if at == model.NoEpoch || part.From < p.log.Start() {
+			// Kafka says this too. A place where epochs part that is nowhere would be passed over by clients, which ask again for ever.
+			part.Code = OutOfRange
+			return
+		}
 		if at != part.LastFetched || end < part.From {
 			part.Diverging, part.DivergeAt, part.DivergeEnd = true, at, end
 			return
