@@ -303,7 +303,7 @@ func (c *Conn) reject(t *shard.Turn, head []byte, size int) {
 		h.stats.Malformed++
 	}
 	h.rejects[kind]++
-	if h.hush.Say(c.peer.Addr(), kind, t.Now().Mono) {
+	if c.Complain(t, kind) {
 		h.options.Log.Warn(listen.Explain(kind, head[:4], c.peer.String(), c.endpoint.Advertised, "", h.options.RequestBytesMax))
 	}
 	if kind == listen.HTTP {
