@@ -29,7 +29,8 @@ type Conn struct {
 	frame    partial
 	readable bool
 	parched  bool // waits for the request budget
-	eof      bool
+	ended    bool // the peer said that it is through; the socket may still hold bytes
+	eof      bool // and they are read
 
 	// Requests begun, in order. inFlight of them from first on.
 	slots    [inFlightMax]*Request
@@ -110,6 +111,7 @@ func (c *Conn) Complain(t *shard.Turn, kind listen.Kind) bool {
 func (c *Conn) Ready(t *shard.Turn, events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.readable = true
+		c.ended = c.ended || events&unix.EPOLLRDHUP != 0
 	}
 	if events&(unix.EPOLLOUT|unix.EPOLLERR) != 0 {
 		c.writable = true

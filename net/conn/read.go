@@ -110,8 +110,8 @@ func (c *Conn) receive(t *shard.Turn) bool {
 	}
 	c.heard = t.Now().Mono
 	h.stats.BytesIn += uint64(n)
-	if n < len(own)+len(room) {
-		c.readable = false // a short read empties the socket; the next bytes announce themselves
+	if n < len(own)+len(room) && !c.ended {
+		c.readable = false // a short read empties the socket; the next bytes announce themselves, and so does the end unless it has
 	}
 	if len(own) > 0 {
 		took := min(n, len(own))
