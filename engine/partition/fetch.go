@@ -46,7 +46,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 		part.refuse(code)
 		return
 	}
-	if part.LastFetched != model.NoEpoch {
+	if part.LastFetched >= 0 {
 		at, end := p.log.EpochEnd(part.LastFetched)
 		if at == model.NoEpoch || part.From < p.log.Start() {
 			// Kafka says this too. A place where epochs part that is nowhere would be passed over by clients, which ask again for ever.

@@ -67,6 +67,7 @@ func TestReadComparesEpochs(t *testing.T) {
 	}{
 		{model.NoEpoch, model.NoEpoch, 0, OK, false, 0, 0},
 		{3, model.NoEpoch, 0, OK, false, 0, 0},
+		{-7, -7, 0, OK, false, 0, 0}, // as good as none, for Kafka
 		{2, model.NoEpoch, 0, FencedEpoch, false, 0, 0},
 		{4, model.NoEpoch, 0, UnknownEpoch, false, 0, 0},
 		{3, 3, 4, OK, false, 0, 0},
