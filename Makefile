@@ -5,12 +5,14 @@ GO       ?= go
 FUZZTIME ?= 1m
 SEEDS    ?= 2000
 ARGS     ?=
+FRAMES   ?= 20000000
+SEED     ?= 20260501
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz sim demo run clean
+.PHONY: help build check test test-tools clients hostile race fuzz sim demo run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -33,7 +35,7 @@ check: ## format, vet, house rules, module hashes
 # One package at a time: some tests hold the broker to latencies, and their neighbours would be measured with it.
 test: test-tools ## all tests, and a count of those that were skipped
 	@mkdir -p bin
-	@CLIENTS_INSTALL=1 $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
+	@CLIENTS_INSTALL=1 HOSTILE_TIME=2m $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
 	if [ $$code -eq 0 ]; then grep -E '^ok ' bin/test.log; \
 	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?|ok )|\[rapid\] OK' bin/test.log; fi; \
 	skipped=$$(grep -cE '^ *--- SKIP' bin/test.log); \
@@ -61,6 +63,9 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
 	exit $$code
+
+hostile: ## FRAMES spoiled requests against a running broker and an honest client beside them; make hostile FRAMES=1000000 SEED=7
+	HOSTILE_FRAMES=$(FRAMES) HOSTILE_SEED=$(SEED) $(GO) test -count=1 -timeout 4h -v -run '^TestCampaign$$' ./bench/hostile
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...

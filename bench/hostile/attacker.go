@@ -42,13 +42,14 @@ type attacker struct {
 	connections uint64
 	session     int32
 	correlation uint32
-	dice        *rand.Rand // for what must not change what is sent
+	dice        *rand.Rand // for what must not change what is sent; nil: check every answer
 	hurried     bool       // the deadline is that of a poll
 	untouched   []span     // the valid requests of the stream being made
 	polite      bool       // nothing was sent on this connection that may end it
 	sent        [][]byte
 	sentN       int
 	expected    []expected // sent, and not answered yet
+	wire        []byte     // the stream as it is sent
 	body        []byte
 
 	tally tally
@@ -77,21 +78,12 @@ func (a *attacker) connection() error {
 	a.connections++
 	a.mutator.Rand = rand.New(rand.NewPCG(a.seed, uint64(a.number)<<40|a.connections))
 	a.correlation = a.mutator.Uint32() &^ 0xffff
-	conn, err := net.DialTimeout("tcp", a.addr, hangMax)
-	if err != nil {
-		return a.wrong(fmt.Errorf("connect: %w", err))
+	if err := a.connect(); err != nil {
+		return a.wrong(err)
 	}
-	a.conn, a.polite, a.sentN, a.expected = conn, true, 0, a.expected[:0]
-	if a.in == nil {
-		a.in = bufio.NewReaderSize(nil, 64<<10)
-	}
-	a.in.Reset(conn)
-	defer func() {
-		_ = conn.(*net.TCPConn).SetLinger(0) // a reset leaves no port behind
-		conn.Close()
-	}()
+	defer a.drop()
 	for range 1 + a.mutator.IntN(streamsMax) {
-		over, err := a.stream()
+		over, err := a.send(a.make())
 		if errors.Is(err, errClosed) {
 			return a.closedUpon()
 		}
@@ -108,25 +100,58 @@ func (a *attacker) connection() error {
 	return a.halfClose()
 }
 
-// stream sends some frames and reads their answers. It is over when the connection is of no further use.
-func (a *attacker) stream() (over bool, err error) {
-	b := a.make()
-	before := len(a.expected)
-	a.deadline(hangMax)
-	var open bool
-	a.expected, open = deliver(a.mutator.Rand, b, a.expected)
-	a.judgeUntouched(b, before)
-	a.polite = a.polite && !open // a frame may be refused for what its beginning says
-	a.put(b)
-	leaves := a.mutator.IntN(100) == 0 // in the middle of it all
-	if leaves {
-		b = b[:a.mutator.IntN(len(b))]
+func (a *attacker) connect() error {
+	conn, err := net.DialTimeout("tcp", a.addr, hangMax)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
 	}
-	writeErr := a.write(b)
-	if leaves {
+	a.conn, a.polite, a.sentN, a.expected = conn, true, 0, a.expected[:0]
+	if a.in == nil {
+		a.in = bufio.NewReaderSize(nil, 64<<10)
+	}
+	a.in.Reset(conn)
+	return nil
+}
+
+// drop ends the connection with a reset, which leaves no port behind.
+func (a *attacker) drop() {
+	_ = a.conn.(*net.TCPConn).SetLinger(0)
+	a.conn.Close()
+}
+
+// send sends a stream as mutants do and reads the answers. It is over when the connection is of no further use.
+func (a *attacker) send(stream []byte) (over bool, err error) {
+	open := a.stage(stream)
+	if a.mutator.IntN(100) == 0 { // leaves in the middle of it all
+		_ = a.write(a.wire[:a.mutator.IntN(len(a.wire))])
 		a.tally.abandoned += int64(len(a.expected))
 		return true, nil
 	}
+	return a.settle(open, a.write(a.wire))
+}
+
+// push is send of a stream that was written down: whole.
+func (a *attacker) push(stream []byte) (over bool, err error) {
+	open := a.stage(stream)
+	_, err = a.conn.Write(a.wire)
+	return a.settle(open, err)
+}
+
+// stage makes a stream ready for the wire and notes what is to be expected of it. It is open when the broker will wait for more.
+func (a *attacker) stage(stream []byte) (open bool) {
+	before := len(a.expected)
+	a.deadline(hangMax)
+	a.expected, open = deliver(a.mutator.Rand, stream, a.expected)
+	a.judgeUntouched(before)
+	a.polite = a.polite && !open // a frame may be refused for what its beginning says
+	a.sent[a.sentN] = stream
+	a.sentN++
+	a.substitute(stream)
+	return open
+}
+
+// settle reads what a stream that was written is owed.
+func (a *attacker) settle(open bool, writeErr error) (over bool, err error) {
 	if err := a.read(); err != nil {
 		return true, err
 	}
@@ -143,12 +168,17 @@ func (a *attacker) stream() (over bool, err error) {
 	return false, nil
 }
 
-// make is a stream of one to many mutants with what is only known now in place.
-func (a *attacker) make() []byte {
+// room is a buffer for a stream, kept for whoever wants to send it again.
+func (a *attacker) room() []byte {
 	if a.sentN == len(a.sent) {
 		a.sent = append(a.sent, nil)
 	}
-	b := a.sent[a.sentN][:0]
+	return a.sent[a.sentN][:0]
+}
+
+// make is a stream of one to many mutants.
+func (a *attacker) make() []byte {
+	b := a.room()
 	n := 1
 	switch a.mutator.IntN(8) {
 	case 0:
@@ -168,7 +198,13 @@ func (a *attacker) make() []byte {
 			a.untouched = append(a.untouched, span{start, len(b)})
 		}
 	}
-	a.sent[a.sentN] = b
+	return b
+}
+
+// substitute copies a stream to the wire and puts what is only known now in place of what stands for it.
+func (a *attacker) substitute(stream []byte) {
+	a.wire = append(a.wire[:0], stream...)
+	b := a.wire
 	for from, to := range a.ids {
 		for i := bytes.Index(b, from[:]); i >= 0; i = bytes.Index(b, from[:]) {
 			copy(b[i:], to[:])
@@ -182,11 +218,10 @@ func (a *attacker) make() []byte {
 			copy(b[i:], session[:])
 		}
 	}
-	return b
 }
 
 // judgeUntouched finds the valid requests among the frames as they are delivered.
-func (a *attacker) judgeUntouched(b []byte, from int) {
+func (a *attacker) judgeUntouched(from int) {
 	next := 0
 	for i := from; i < len(a.expected); i++ {
 		e := &a.expected[i]
@@ -196,12 +231,6 @@ func (a *attacker) judgeUntouched(b []byte, from int) {
 		e.untouched = next < len(a.untouched) && a.untouched[next] == e.frame
 		a.polite = a.polite && e.untouched
 	}
-}
-
-// put keeps what is sent for whoever wants to send it again.
-func (a *attacker) put(b []byte) {
-	a.sent[a.sentN] = b
-	a.sentN++
 }
 
 // write sends a stream: at once, in a few parts, or byte by byte.
@@ -308,7 +337,7 @@ func (a *attacker) answer(e expected, size int) error {
 	if id := sessionOf(e, body); id != 0 {
 		a.session = id
 	}
-	if a.dice.IntN(checkedOften) > 0 {
+	if a.dice != nil && a.dice.IntN(checkedOften) > 0 {
 		return nil
 	}
 	return wellFormed(e, body)

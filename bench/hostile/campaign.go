@@ -41,10 +41,12 @@ const (
 
 // Report is what an attack came to.
 type Report struct {
+	Seed         uint64
 	Frames       int64
 	Connections  uint64
 	Took         time.Duration
-	Honest       int // requests of the honest clients
+	CPU          time.Duration // the broker's
+	Honest       int           // requests of the honest clients
 	P50, P99     time.Duration
 	Worst        time.Duration
 	Deleted      int // topics that mutants created
@@ -56,8 +58,9 @@ type Report struct {
 // Write prints a report.
 func (r *Report) Write(out io.Writer) {
 	r.tally.write(out)
-	fmt.Fprintf(out, "%d frames over %d connections in %s: %.0f a second; %d topics created by mutants and deleted\n",
-		r.Frames, r.Connections, r.Took.Round(time.Second/10), float64(r.Frames)/r.Took.Seconds(), r.Deleted)
+	fmt.Fprintf(out, "seed %d: %d frames over %d connections in %s: %.0f a second, %.1f us of the broker each; %d topics created by mutants and deleted\n",
+		r.Seed, r.Frames, r.Connections, r.Took.Round(time.Second/10), float64(r.Frames)/r.Took.Seconds(),
+		float64(r.CPU.Microseconds())/float64(max(1, r.Frames)), r.Deleted)
 	fmt.Fprintf(out, "honest clients: %d requests, p50 %s, p99 %s, worst %s\n", r.Honest, r.P50, r.P99, r.Worst)
 	fmt.Fprintf(out, "broker before: %s\n       peak:   %s\n       after:  %s\n", &r.Before, &r.Peak, &r.After)
 }
@@ -77,7 +80,7 @@ type attack struct {
 // Run attacks a broker that auto.create.topics.enable=false keeps from creating topics by itself, and makes its topics first. The
 // report is filled in as far as the attack came, also beside an error.
 func Run(b *harness.Broker, c Config) (*Report, error) {
-	a := &attack{config: c, broker: b, stop: make(chan struct{})}
+	a := &attack{config: c, broker: b, stop: make(chan struct{}), report: Report{Seed: c.Seed}}
 	keeper, err := dial(b.Addr)
 	if err != nil {
 		return &a.report, err
@@ -133,6 +136,9 @@ func (a *attack) run() error {
 	watching.Go(guarded(func() error { return a.watch(watched, end) }))
 	fighting.Wait()
 	a.report.Took = time.Since(began)
+	if now, err := a.broker.Usage(); err == nil { // else it ended, which is told below
+		a.report.CPU = now.CPU()
+	}
 	close(watched)
 	for _, w := range a.witnesses {
 		close(w.stop)

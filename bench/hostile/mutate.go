@@ -20,19 +20,19 @@ type way struct {
 
 // ways add up to 100. Most leave a frame that can be answered, because a connection that is closed upon costs as much as many frames.
 var ways = [...]way{
-	{10, func(_ *mutator, _ *template, b []byte) []byte { return b }},
-	{32, (*mutator).numbers},
-	{10, (*mutator).lengths},
-	{7, (*mutator).tagged},
-	{6, (*mutator).header},
-	{4, (*mutator).ends},
-	{4, (*mutator).moves},
-	{17, (*mutator).bytewise},
-	{10, (*mutator).batch},
+	{8, func(_ *mutator, _ *template, b []byte) []byte { return b }},
+	{43, (*mutator).numbers},
+	{7, (*mutator).lengths},
+	{6, (*mutator).tagged},
+	{3, (*mutator).header},
+	{2, (*mutator).ends},
+	{2, (*mutator).moves},
+	{14, (*mutator).bytewise},
+	{15, (*mutator).batch},
 }
 
 // lyingOften is one in how many frames tell a false length.
-const lyingOften = 40
+const lyingOften = 80
 
 // frame appends a mutant of some template with a correlation id, and tells whether it is the template unchanged.
 func (m *mutator) frame(dst []byte, correlation uint32) (out []byte, t *template, untouched bool) {
