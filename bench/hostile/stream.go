@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 
 	"pinion/net/kafka/wire"
@@ -113,7 +114,7 @@ func (c *cursor) take(n int) []byte {
 
 func (c *cursor) uvarint() int {
 	v, n := binary.Uvarint(c.b[c.at:])
-	if n <= 0 || v > frameMax {
+	if n <= 0 || v > math.MaxUint32 {
 		c.at = len(c.b)
 		return 0
 	}
