@@ -308,10 +308,10 @@ func (a *attacker) deadline(d time.Duration) {
 // match finds the frame that an answer belongs to: the next one that is owed an answer.
 func (a *attacker) match(correlation uint32) (expected, error) {
 	for i, e := range a.expected {
+		if e.fate == silent { // also where another frame's correlation id was changed to this one's
+			continue
+		}
 		if e.fate == refused || e.correlation != correlation {
-			if e.fate == silent {
-				continue
-			}
 			return e, fmt.Errorf("an answer with correlation id %d where %d (%s, key %d v%d) is next", correlation, e.correlation, e.fate, e.key, e.version)
 		}
 		for _, s := range a.expected[:i] {
