@@ -75,7 +75,7 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	for dir in $$(git grep -lE --untracked '^func Fuzz[A-Z_]' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | cut -c6-); do \
 	    found=$$((found+1)); echo "== $$dir $$target"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./$$dir || failed="$$failed $$dir:$$target"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1s ./$$dir || failed="$$failed $$dir:$$target"; \
 	  done; \
 	done; \
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
