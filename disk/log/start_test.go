@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pinion/disk/entries/powercut"
+	"pinion/disk/faulty"
 	"pinion/engine/model"
 )
 
@@ -134,7 +134,7 @@ func FuzzStart(f *testing.F) {
 	f.Add(appendStart(nil, 1<<62))
 	f.Add([]byte("0\n+7\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d := powercut.New(1)
+		d := faulty.New(1)
 		mustPut(t, d, path.Join("orders-0", startFile), text)
 		at, err := readStart(d, "orders-0")
 		if err != nil {
