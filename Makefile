@@ -6,12 +6,14 @@ FUZZTIME ?= 1m
 SEEDS    ?= 2000
 ARGS     ?=
 ADVERTISE ?= node
+FRAMES   ?= 20000000
+SEED     ?= 20260501
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many versus-kafka docs race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many versus-kafka docs hostile race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -35,7 +37,7 @@ check: ## format, vet, house rules, module hashes
 # One package at a time: some tests hold the broker to latencies, and their neighbours would be measured with it.
 test: test-tools ## all tests, and a count of those that were skipped
 	@mkdir -p bin
-	@CLIENTS_INSTALL=1 $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
+	@CLIENTS_INSTALL=1 HOSTILE_TIME=2m $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
 	if [ $$code -eq 0 ]; then grep -E '^ok ' bin/test.log; \
 	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?|ok )|\[rapid\] OK' bin/test.log; fi; \
 	skipped=$$(grep -cE '^ *--- SKIP' bin/test.log); \
@@ -50,7 +52,7 @@ test-tools:
 	if ! command -v apt-get >/dev/null; then echo "missing:$$missing; the tests that use them will be skipped"; exit 0; fi; \
 	if [ "$$(id -u)" -eq 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo=sudo; \
 	else echo "missing:$$missing and no right to install; the tests that use them will be skipped"; exit 0; fi; \
-	$$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
+	{ $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || \
 	echo "could not install$$missing; the tests that use them will be skipped"
 
 clients: ## every client family against a broker, long form: Python, Java, JavaScript, Go; make clients ADVERTISE=core
@@ -78,6 +80,9 @@ versus-kafka: ## the same requests to Apache Kafka and to Pinion, answers compar
 docs: ## docs/compatibility.md, made from the code
 	$(GO) test -count=1 -run TestDocumentIsCurrent ./bench/compat -rewrite
 
+hostile: ## FRAMES spoiled requests against a running broker and an honest client beside them; make hostile FRAMES=1000000 SEED=7
+	HOSTILE_FRAMES=$(FRAMES) HOSTILE_SEED=$(SEED) $(GO) test -count=1 -timeout 4h -v -run '^TestCampaign$$' ./bench/hostile
+
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...
 
@@ -86,7 +91,7 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	for dir in $$(git grep -lE --untracked '^func Fuzz[A-Z_]' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go | cut -c6-); do \
 	    found=$$((found+1)); echo "== $$dir $$target"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) ./$$dir || failed="$$failed $$dir:$$target"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1s ./$$dir || failed="$$failed $$dir:$$target"; \
 	  done; \
 	done; \
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }

@@ -241,3 +241,39 @@ func TestUnknownVersionOfApiVersionsIsAnsweredInVersionZero(t *testing.T) {
 		t.Errorf("a software name that is none: error %d, want INVALID_REQUEST", resp.ErrorCode)
 	}
 }
+
+// TestNonsenseDoesNotFillTheLog sends the same nonsense over and over: each shard says it once a minute about an address.
+func TestNonsenseDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	v := startVictim(t, 0)
+	transactional := kmsg.NewPtrInitProducerIDRequest()
+	transactional.SetVersion(4)
+	transactional.TransactionalID = new("t")
+	for range 200 {
+		for _, frame := range [][]byte{
+			rawFrame(wire.KeyMetadata, 1, []byte("\x7f\xff\xff\xff")),
+			rawFrame(wire.KeyProduce, 3, []byte("\xff\xff\x00\x01\x00\x00\x00\x01\x7f\xff\xff\xff")),
+			rawFrame(999, 0, nil),
+			rawFrame(wire.KeyFetch, 3, nil),
+			encode(transactional, 1),
+		} {
+			p := v.dial()
+			if err := p.send(frame); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.frame(); timeout(err) {
+				t.Fatal("neither answered nor closed")
+			}
+			p.Close()
+		}
+	}
+	for _, line := range []string{"malformed request", "request header", "transactional producer refused"} {
+		// Two shards may have met it, and a minute may have passed.
+		if n := v.lines.count(line); n < 1 || n > 4 {
+			t.Errorf("%d lines say %q, want one or two", n, line)
+		}
+	}
+	if n := strings.Count(v.lines.String(), "\n"); n > 40 {
+		t.Errorf("the log has %d lines:\n%s", n, tail(v.lines.String(), 2000))
+	}
+}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -53,6 +54,31 @@ func FuzzValidate(f *testing.F) {
 		}
 		if (got.Fault == FaultRecord || got.Fault == FaultCompressed || got.Fault == FaultInflated) && err == nil {
 			t.Fatalf("%s at %d, but the iterator read %d records", got.Fault, got.Record, n)
+		}
+	})
+}
+
+// FuzzVarint: the standard library is the oracle; what is longer than a value can be, or ends early, is refused.
+func FuzzVarint(f *testing.F) {
+	for _, v := range []int64{0, -1, 1, 63, 64, -65, 1 << 31, -1 << 31, 1<<63 - 1, -1 << 63} {
+		f.Add(appendVarlong(nil, v))
+	}
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		want, n := binary.Varint(b)
+		got, end := varlong(b, 0)
+		if n > 0 && n <= varlongMax && (got != want || end != n) || n == 0 && end != -1 {
+			t.Fatalf("%x: %d up to %d, want %d up to %d", b, got, end, want, n)
+		}
+		if again := appendVarlong(nil, got); end > 0 && (len(again) > end || len(again) != varlongSize(got)) {
+			t.Fatalf("%x: %d is written in %d bytes", b, got, len(again))
+		}
+		short, end := varint(b, 0)
+		if n > 0 && n <= varintMax && want == int64(int32(want)) && (int64(short) != want || end != n) {
+			t.Fatalf("%x: %d up to %d, want %d up to %d", b, short, end, want, n)
+		}
+		if n == 0 && len(b) < varintMax && end != -1 || end > len(b) {
+			t.Fatalf("%x: ends at %d", b, end)
 		}
 	})
 }

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/disk/faulty"
 	"pinion/engine/model"
 )
 
@@ -416,6 +419,21 @@ func FuzzMetadata(f *testing.F) {
 	})
 }
 
+// mustPut makes a file of a directory in memory, where a sync costs nothing.
+func mustPut(t testing.TB, d device.Dir, name string, b []byte) {
+	t.Helper()
+	if err := d.Mkdir(path.Dir(name)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Pwritev([][]byte{b}, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // FuzzOpen opens whatever bytes as segment and indexes: it may refuse or cut, and what it accepts must read back whole.
 func FuzzOpen(f *testing.F) {
 	good := append(stamped(0, 0, 1, 2, 30), stamped(2, 1, 2, 1, 5)...)
@@ -423,14 +441,17 @@ func FuzzOpen(f *testing.F) {
 	f.Add(good, []byte{}, []byte{}, "", int64(3))
 	f.Add(append(good, make([]byte, 50)...), []byte{1}, []byte{1}, "x", int64(2))
 	f.Fuzz(func(t *testing.T, data, index, times []byte, epochs string, recovery int64) {
-		r := &rig{t: t, path: t.TempDir(), cfg: testConfig()}
-		if err := os.MkdirAll(filepath.Join(r.path, "orders-0"), 0o700); err != nil {
-			t.Fatal(err)
+		d := faulty.New(1)
+		defer func() {
+			if err := d.Discard(); err != nil {
+				t.Error(err)
+			}
+		}()
+		r := &rig{t: t, disk: d, cfg: testConfig()}
+		for suffix, b := range map[string][]byte{logSuffix: data, indexSuffix: index, timeSuffix: times} {
+			mustPut(t, d, fileName("orders-0", 0, suffix), b)
 		}
-		mustWrite(t, r.file(0, logSuffix), data)
-		mustWrite(t, r.file(0, indexSuffix), index)
-		mustWrite(t, r.file(0, timeSuffix), times)
-		mustWrite(t, filepath.Join(r.path, "orders-0", epochFile), []byte(epochs))
+		mustPut(t, d, "orders-0/"+epochFile, []byte(epochs))
 		if r.tryOpen(OpenFrom{RecoveryPoint: model.Offset(recovery)}) != nil {
 			return
 		}

@@ -18,6 +18,7 @@ import (
 type rig struct {
 	t     testing.TB
 	path  string
+	disk  device.Dir // to open instead of path
 	dir   device.Dir
 	cfg   Config
 	files *Files
@@ -55,7 +56,10 @@ func (r *rig) open(from OpenFrom) {
 }
 
 func (r *rig) tryOpen(from OpenFrom) error {
-	dir, err := device.OpenDir(r.path)
+	dir, err := r.disk, error(nil)
+	if dir == nil {
+		dir, err = device.OpenDir(r.path)
+	}
 	if err != nil {
 		return err
 	}
@@ -173,6 +177,12 @@ func (r *rig) all() []byte {
 			r.t.Fatalf("read at %d: %d", at, state)
 		}
 		b := s.Bytes()
+		if b == nil && r.disk != nil { // what is in memory is not mapped
+			b = make([]byte, s.Len)
+			if _, err := s.ReadCold(b, 0); err != nil {
+				r.t.Fatal(err)
+			}
+		}
 		if len(b) != s.Len {
 			r.t.Fatalf("span of %d bytes maps %d", s.Len, len(b))
 		}

@@ -3,9 +3,11 @@ package log
 import (
 	"errors"
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 
+	"pinion/disk/faulty"
 	"pinion/engine/model"
 )
 
@@ -124,4 +126,25 @@ func TestStoreStartOfAnEmptyLog(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(r.path, "orders-0")); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("folder: %v", err)
 	}
+}
+
+// FuzzStart: any bytes are an offset that is written the same way, or damage.
+func FuzzStart(f *testing.F) {
+	f.Add(appendStart(nil, 0))
+	f.Add(appendStart(nil, 1<<62))
+	f.Add([]byte("0\n+7\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d := faulty.New(1)
+		mustPut(t, d, path.Join("orders-0", startFile), text)
+		at, err := readStart(d, "orders-0")
+		if err != nil {
+			return
+		}
+		if err := writeStart(d, "orders-0", at); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := readStart(d, "orders-0"); at < 0 || again != at || err != nil {
+			t.Fatalf("%q is %d, then %d, %v", text, at, again, err)
+		}
+	})
 }

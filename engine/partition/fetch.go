@@ -48,10 +48,11 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 		part.refuse(code)
 		return
 	}
-	if part.LastFetched != model.NoEpoch {
+	if part.LastFetched >= 0 {
 		at, end := p.epochEnd(part.LastFetched)
-		if at == model.NoEpoch {
-			part.Code = OutOfRange // there is no place to go back to
+		if at == model.NoEpoch || part.From < p.log.Start() {
+			// Kafka says this too. A place where epochs part that is nowhere would be passed over by clients, which ask again for ever.
+			part.Code = OutOfRange
 			return
 		}
 		if at != part.LastFetched || end < part.From {

@@ -67,12 +67,15 @@ func TestReadComparesEpochs(t *testing.T) {
 	}{
 		{model.NoEpoch, model.NoEpoch, 0, OK, false, 0, 0},
 		{3, model.NoEpoch, 0, OK, false, 0, 0},
+		{-7, -7, 0, OK, false, 0, 0}, // as good as none, for Kafka
 		{2, model.NoEpoch, 0, FencedEpoch, false, 0, 0},
 		{4, model.NoEpoch, 0, UnknownEpoch, false, 0, 0},
 		{3, 3, 4, OK, false, 0, 0},
 		{3, 0, 2, OK, false, 0, 0},
-		{3, 0, 3, OK, true, 0, 2}, // epoch 0 ended at 2
-		{3, 1, 3, OK, true, 0, 2}, // we never had epoch 1
+		{3, 0, 3, OK, true, 0, 2},           // epoch 0 ended at 2
+		{3, 1, 3, OK, true, 0, 2},           // we never had epoch 1
+		{3, 4, 3, OutOfRange, false, 0, 0},  // nobody can say where an epoch ended that is still to come
+		{3, 1, -1, OutOfRange, false, 0, 0}, // no use in telling where epochs part when the offset is no more
 	} {
 		f := r.newFetch(row.from, 0, 0)
 		part := &f.ask.Parts[0]

@@ -184,7 +184,7 @@ func (p *Partition) verdict() Code {
 // epochCode compares the leader epoch a client knows with ours (KIP-320).
 func (p *Partition) epochCode(known model.Epoch) Code {
 	switch {
-	case known == model.NoEpoch || known == p.epoch:
+	case known < 0 || known == p.epoch: // clients say NoEpoch; any negative one means that to Kafka
 		return OK
 	case known < p.epoch:
 		return FencedEpoch

@@ -29,7 +29,8 @@ type Conn struct {
 	frame    partial
 	readable bool
 	parched  bool // waits for the request budget
-	eof      bool
+	ended    bool // the peer said that it is through; the socket may still hold bytes
+	eof      bool // and they are read
 
 	// Requests begun, in order.
 	first    *Request // the oldest; each leads to the next
@@ -99,10 +100,18 @@ func (c *Conn) Attachment() Attachment { return c.attachment }
 // Peer is the client's address.
 func (c *Conn) Peer() netip.AddrPort { return c.peer }
 
+// Complain reports whether a complaint about the peer is worth a line of the log: a client that does the same wrong thing over and over
+// must not fill it.
+func (c *Conn) Complain(t *shard.Turn, kind listen.Kind) bool {
+	c.own.Check(t)
+	return c.hub.hush.Say(c.peer.Addr(), kind, t.Now().Mono)
+}
+
 // Ready is told of the socket's readiness.
 func (c *Conn) Ready(t *shard.Turn, events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.readable = true
+		c.ended = c.ended || events&unix.EPOLLRDHUP != 0
 	}
 	if events&(unix.EPOLLOUT|unix.EPOLLERR) != 0 {
 		c.writable = true

@@ -110,8 +110,8 @@ func (c *Conn) receive(t *shard.Turn) bool {
 	}
 	c.heard = t.Now().Mono
 	h.stats.BytesIn += uint64(n)
-	if n < len(own)+len(room) {
-		c.readable = false // a short read empties the socket; the next bytes announce themselves
+	if n < len(own)+len(room) && !c.ended {
+		c.readable = false // a short read empties the socket; the next bytes announce themselves, and so does the end unless it has
 	}
 	if len(own) > 0 {
 		took := min(n, len(own))
@@ -303,7 +303,7 @@ func (c *Conn) reject(t *shard.Turn, head []byte, size int) {
 		h.stats.Malformed++
 	}
 	h.rejects[kind]++
-	if h.hush.Say(c.peer.Addr(), kind, t.Now().Mono) {
+	if c.Complain(t, kind) {
 		h.options.Log.Warn(listen.Explain(kind, head[:4], c.peer.String(), c.endpoint.Advertised, "", h.options.RequestBytesMax))
 	}
 	if kind == listen.HTTP {

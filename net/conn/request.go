@@ -8,6 +8,7 @@ import (
 	"pinion/engine/shard"
 	"pinion/engine/slab"
 	"pinion/net/kafka/wire"
+	"pinion/net/listen"
 )
 
 // Request is one request being served. Its body is on loan from the block it arrived in until FreeBody.
@@ -46,21 +47,16 @@ func (c *Conn) start(t *shard.Turn, frame []byte, block *slab.Block) {
 	header, err := wire.ParseHeader(frame)
 	if err != nil {
 		h.stats.Malformed++
-		h.options.Log.Debug("connection closed: request header", "peer", c.peer, "err", err)
+		// Kafka, too, closes the connection on a key or version it does not know (SocketServer).
+		if c.Complain(t, listen.Unserved) {
+			h.options.Log.Info("connection closed: request header", "peer", c.peer, "key", header.Key, "version", header.Version, "err", err)
+		}
 		r.Close(t)
 		return
 	}
 	r.Header = header
 	if header.Key != wire.KeyProduce {
 		c.others++
-	}
-	api := wire.Lookup(header.Key)
-	if api == nil {
-		// Kafka closes the connection on a key it does not know (SocketServer).
-		h.stats.Malformed++
-		h.options.Log.Info("connection closed: key is not served", "peer", c.peer, "key", header.Key)
-		r.Close(t)
-		return
 	}
 	h.stats.Requests[placeOf[header.Key]]++
 	h.handler.Handle(t, r)

@@ -13,6 +13,16 @@ const hushPeers = 64
 // HushFor is how long the same complaint about the same peer stays unsaid.
 const HushFor = time.Minute
 
+// Complaints that no first four bytes give rise to.
+const (
+	// Nonsense: a request that cannot be read.
+	Nonsense Kind = kinds + iota
+	// Unserved: a header that cannot be read, or of a key or version that is not served.
+	Unserved
+	// Transactional: a producer that wants transactions.
+	Transactional
+)
+
 // Hush keeps a peer that retries in a loop from filling the log: each complaint about an address is said once in HushFor. It belongs
 // to one shard and remembers hushPeers complaints; when more peers misbehave at once the oldest is forgotten, which costs a repeated line.
 type Hush struct {

@@ -6,6 +6,7 @@ import (
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
+	"pinion/net/listen"
 )
 
 // InitProducerId (key 22) gives an idempotent producer its id; any broker may answer. Version 3 lets a producer name the id and
@@ -25,7 +26,9 @@ func (d *Desk) initProducerID(t *shard.Turn, r *conn.Request, req *kmsg.InitProd
 		refuse(t, wire.CodeInvalidRequest)
 		return
 	case req.TransactionalID != nil:
-		d.node.Log.Warn("transactional producer refused: this release has no transactions; use an idempotent producer", "peer", r.Conn().Peer())
+		if r.Conn().Complain(t, listen.Transactional) {
+			d.node.Log.Warn("transactional producer refused: this release has no transactions; use an idempotent producer", "peer", r.Conn().Peer())
+		}
 		refuse(t, wire.CodeTransactionalIDAuthorizationFailed)
 		return
 	case r.Version >= 3 && (req.ProducerID == -1) != (req.ProducerEpoch == -1):

@@ -7,6 +7,7 @@ import (
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
+	"pinion/net/listen"
 )
 
 // coldBudget bounds what decoding one cold request may allocate, in bytes.
@@ -83,7 +84,9 @@ func (d *Desk) malformed(t *shard.Turn, r *conn.Request, err error) {
 	if err == nil {
 		err = wire.FaultAllocation
 	}
-	d.node.Log.Info("connection closed: malformed request", "peer", r.Conn().Peer(), "api", wire.Lookup(r.Key).Name, "version", r.Version, "err", err)
+	if r.Conn().Complain(t, listen.Nonsense) {
+		d.node.Log.Info("connection closed: malformed request", "peer", r.Conn().Peer(), "api", wire.Lookup(r.Key).Name, "version", r.Version, "err", err)
+	}
 	d.count(wire.CodeInvalidRequest)
 	r.Close(t)
 }
