@@ -13,7 +13,7 @@ import (
 // When even the active segment has expired the Work rolls it instead, and the next Expire removes it. nil when there is nothing to do, or
 // other Work is in the way. One call may leave more to do: call again after Finish until nil.
 func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
-	if l.err != nil || l.closed || len(l.extents) == 0 || l.busy&(busyActive|busySync|busyEvict|busyExpire|busyWhole) != 0 {
+	if l.err != nil || l.closed || len(l.extents) == 0 || l.busy&(busyActive|busySync|busyEvict|busyExpire|busyWhole|busySwap) != 0 {
 		return nil
 	}
 	n, all := l.expired(now, min(high, l.written))
