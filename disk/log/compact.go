@@ -129,14 +129,14 @@ type Compaction struct {
 
 // CompactStats is what a pass did.
 type CompactStats struct {
-	Read, Written  int64 // bytes
-	Mapped         int64 // bytes read for their keys alone; part of Read
-	Keys           int
-	Dropped        int64 // records
-	Keyless        int64 // records without a key, which a compacted log cannot keep; part of Dropped
-	Segments       int   // that went
-	From, To       model.Offset
-	MapFull        bool
+	Read, Written int64 // bytes
+	Mapped        int64 // bytes read for their keys alone; part of Read
+	Keys          int
+	Dropped       int64 // records
+	Keyless       int64 // records without a key, which a compacted log cannot keep; part of Dropped
+	Segments      int   // that went
+	From, To      model.Offset
+	MapFull       bool
 }
 
 // Compact begins a pass, or is nil when there is nothing to do or other Work is in the way. The caller calls Step until it is nil.

@@ -43,7 +43,7 @@ type Log struct {
 	compacting bool           // a Compaction is not over
 	swapFrom   model.Offset   // while busySwap: the names of the segments in [swapFrom, swapTo) mean one form or the other
 	swapTo     model.Offset
-	err        error          // final
+	err        error // final
 
 	hasFolder   bool
 	hasMetadata bool

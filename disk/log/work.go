@@ -14,7 +14,7 @@ const (
 	busySync
 	busyEvict // the active segment, or one with index entries to write, is being closed
 	busyExpire
-	busyWhole // truncation, close, drop: nothing else that changes files may run
+	busyWhole   // truncation, close, drop: nothing else that changes files may run
 	busyStart   // the log start is being stored
 	busyCompact // new forms of segments are being written, which nobody knows yet
 	busySwap    // one takes the place of what it replaces
