@@ -8,6 +8,7 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
 
@@ -199,7 +200,7 @@ func (r *recovery) inventory(entries []device.Entry) error {
 				return &Damage{Segment: path.Join(l.name, e.Name), Offset: base, Reason: "larger than a segment can be"}
 			}
 			logs[base] = true
-			l.extents = append(l.extents, extent{base: base, size: e.Size, maxTime: -1, slot: noSlot, span: spanUnknown, indexSynced: true})
+			l.extents = append(l.extents, extent{base: base, size: e.Size, maxTime: -1, slot: noSlot, touched: clock.Wall(e.Modified), span: spanUnknown, indexSynced: true})
 		}
 	}
 	for _, e := range entries {

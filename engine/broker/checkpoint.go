@@ -14,6 +14,7 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/log"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -154,4 +155,18 @@ func descriptors() int {
 		return 1024
 	}
 	return int(min(limit.Cur, 1<<30))
+}
+
+// lastSeen is when the last life of this node left something in the log directory: the recovery points are written every minute.
+func lastSeen(dir device.Dir) (clock.Wall, error) {
+	entries, err := dir.List(".")
+	if err != nil {
+		return 0, fmt.Errorf("list the log directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name == recoveryFile {
+			return clock.Wall(e.Modified), nil
+		}
+	}
+	return 0, nil
 }

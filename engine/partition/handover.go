@@ -21,6 +21,8 @@ func (p *Partition) handOver(t *shard.Turn) {
 		return
 	}
 	p.leaving = true
+	p.watchCompaction(t)
+	p.endCleaning(t)
 	for a := p.held.pop(); a != nil; a = p.held.pop() {
 		a.reply(t, Moved)
 	}

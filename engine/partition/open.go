@@ -179,6 +179,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p.log.SetConfig(logConfig(&p.config))
 	p.marks.Written(p.log.End())
 	p.setDurability(t, p.config.Durability)
+	p.watchCompaction(t)
 	p.resumeFetches(t)
 	asked := p.asked
 	p.asked = nil

@@ -58,6 +58,9 @@ type Partition struct {
 	closing   bool
 	leaving   bool // another shard becomes the owner
 	gone      bool // dropped, and the files are being removed
+
+	halting     bool // something waits for the end of a pass of compaction
+	uncleanable bool // compaction met an error in this log
 }
 
 func dirName(topic string, index int32) string { return fmt.Sprintf("%s-%d", topic, index) }
@@ -95,6 +98,9 @@ func logConfig(c *config.Topic) log.Config {
 		RetentionBytes:     c.RetentionBytes,
 		Delete:             c.CleanupDelete,
 		Compact:            c.CleanupCompact,
+		DeleteRetentionMs:  c.DeleteRetentionMs,
+		MinCompactionLagMs: c.MinCompactionLagMs,
+		MaxCompactionLagMs: c.MaxCompactionLagMs,
 	}
 }
 
@@ -121,6 +127,7 @@ func (p *Partition) configure(t *shard.Turn, topic *placement.Topic) {
 		p.log.SetConfig(logConfig(&c))
 		p.setDurability(t, c.Durability)
 	}
+	p.watchCompaction(t)
 }
 
 // failDirectory fences the whole log directory: bytes that were accepted could not be written or synced.
@@ -137,6 +144,8 @@ func (p *Partition) fail(t *shard.Turn, err error) {
 	p.state, p.failure = failed, err
 	p.set.failures++
 	p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
+	p.watchCompaction(t)
+	p.endCleaning(t)
 	p.refuse(t, StorageFailed)
 }
 

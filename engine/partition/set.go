@@ -8,6 +8,7 @@ import (
 	"pinion/disk/device"
 	"pinion/disk/journal"
 	"pinion/disk/log"
+	"pinion/engine/clock"
 	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/model"
@@ -28,8 +29,11 @@ type Options struct {
 	// Journal makes small appends durable; nil: their segments are synced one by one.
 	Journal *commit.Journal
 	// Tail is what the journal held of a partition when the node started, or nil.
-	Tail  func(p model.Partition) *journal.Tail
-	Fence *Fence
+	Tail     func(p model.Partition) *journal.Tail
+	Fence    *Fence
+	Cleaners *Cleaners
+	// Seen is the latest time the last life of this node left a trace of, 0 if nobody knows.
+	Seen  clock.Wall
 	Files int // open segment files allowed per shard
 }
 
@@ -42,22 +46,28 @@ type Set struct {
 	id      model.ShardID
 
 	// Owned by the shard.
-	files     *log.Files
-	byName    map[model.Partition]*Partition
-	all       []*Partition // those of byName, in an order that chance has no part in
-	dirty     []*Partition // staged bytes this turn
-	delayed   []*Partition // appends wait for some work to come home
-	unsynced  []*Partition // a sync that acknowledgements wait for does
-	scribe    scribe
-	sweeping  bool
-	ackTimer  shard.Timer // deadlines of parked acknowledgements
-	careTimer shard.Timer // retention, expiry
-	starting  bool        // the partitions found at the start are being opened
-	opening   int
-	failures  int
-	closing   bool
-	whenIdle  func(t *shard.Turn)
-	stats     Stats
+	files      *log.Files
+	byName     map[model.Partition]*Partition
+	all        []*Partition // those of byName, in an order that chance has no part in
+	dirty      []*Partition // staged bytes this turn
+	delayed    []*Partition // appends wait for some work to come home
+	unsynced   []*Partition // a sync that acknowledgements wait for does
+	scribe     scribe
+	sweeping   bool
+	ackTimer   shard.Timer // deadlines of parked acknowledgements
+	careTimer  shard.Timer // retention, expiry
+	starting   bool        // the partitions found at the start are being opened
+	opening    int
+	failures   int
+	closing    bool
+	whenIdle   func(t *shard.Turn)
+	stats      Stats
+	guard      clock.Guard  // the time to delete by
+	doubted    bool         // the wall clock is ahead of it, and somebody was told
+	compacted  []*Partition // open, with cleanup.policy=compact
+	cleaning   *cleaning    // the pass under way, nil: none
+	cleanTimer shard.Timer  // the next pass, or its next step
+	cleaned    CleanStats
 }
 
 // Stats are counters of one set.
@@ -66,6 +76,7 @@ type Stats struct {
 	Partitions, Failed        int
 	Opening                   int
 	Refilled                  uint64 // batches that recovery found in the journal alone
+	Clean                     CleanStats
 }
 
 // NewSet makes the empty set of the shard that runs the turn.
@@ -77,6 +88,10 @@ func NewSet(t *shard.Turn, options Options) *Set {
 	}
 	s.options.Fence.sets.Store(s.id, s)
 	s.scribe = scribe{set: s, journal: options.Journal, told: commit.Nothing}
+	if s.options.Cleaners == nil {
+		s.options.Cleaners = &Cleaners{}
+	}
+	s.guard.Resume(options.Seen, t.Now())
 	t.Arm(&s.careTimer, options.Broker.Now().RetentionCheck, s)
 	return s
 }
@@ -85,7 +100,7 @@ func NewSet(t *shard.Turn, options Options) *Set {
 func (s *Set) Stats(t *shard.Turn) Stats {
 	s.own.Check(t)
 	st := s.stats
-	st.Partitions, st.Failed, st.Opening = len(s.byName), s.failures, s.opening
+	st.Partitions, st.Failed, st.Opening, st.Clean = len(s.byName), s.failures, s.opening, s.cleaned
 	return st
 }
 
@@ -202,6 +217,8 @@ func (s *Set) EndTurn(t *shard.Turn) bool {
 // Fire runs the set's timers.
 func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 	switch timer {
+	case &s.cleanTimer:
+		s.clean(t)
 	case &s.ackTimer:
 		s.expireAcks(t)
 	case &s.careTimer:
@@ -210,6 +227,20 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 		}
 		t.Arm(&s.careTimer, s.options.Broker.Now().RetentionCheck, s)
 	}
+}
+
+// wall is the time to delete by. It says so when that is not the wall clock's.
+func (s *Set) wall(t *shard.Turn) clock.Wall {
+	at, ahead := s.guard.Judge(t.Now())
+	if doubted := ahead > 0; doubted != s.doubted {
+		s.doubted = doubted
+		if doubted {
+			s.options.Log.Warn("the clock is ahead of what it was: nothing is deleted by it until it has stood for as long, a day at most", "ahead", ahead)
+		} else {
+			s.options.Log.Info("the clock is believed again")
+		}
+	}
+	return at
 }
 
 // ackCheckInterval bounds how late a timed out acknowledgement is told.
