@@ -43,7 +43,7 @@ const (
 type CleanStats struct {
 	Passes, Read, Written, Removed uint64
 	Uncleanable                    int     // logs given up after an error
-	DirtyPercentMax                float64 // of the filthiest log when it was last looked
+	DirtyMax                       float64 // part of the filthiest log that is not compacted, as of the last look
 	Longest                        time.Duration
 }
 
@@ -91,7 +91,7 @@ func (s *Set) clean(t *shard.Turn) {
 func (s *Set) filthiest(t *shard.Turn) *Partition {
 	var best *Partition
 	var most float64
-	s.cleaned.DirtyPercentMax = 0
+	s.cleaned.DirtyMax = 0
 	now := s.wall(t)
 	for _, p := range s.compacted {
 		if p.halting || p.uncleanable {
@@ -100,7 +100,7 @@ func (s *Set) filthiest(t *shard.Turn) *Partition {
 		p.prepareCleaning(t, now)
 		d := p.log.Dirt(now, p.marks.Stable)
 		ratio := d.Ratio()
-		s.cleaned.DirtyPercentMax = max(s.cleaned.DirtyPercentMax, 100*ratio)
+		s.cleaned.DirtyMax = max(s.cleaned.DirtyMax, ratio)
 		if d.Overdue > 0 || d.Purge {
 			ratio++
 		} else if ratio <= p.config.MinCleanableDirtyRatio {
