@@ -157,6 +157,10 @@ func descriptors() int {
 	return int(min(limit.Cur, 1<<30))
 }
 
+// RecoveryPoints is what the last stop, or the last checkpoint before a crash, left in a log directory: by folder, below which offset all
+// was durable.
+func RecoveryPoints(dir device.Dir) (map[string]model.Offset, error) { return readRecoveryPoints(dir) }
+
 // lastSeen is when the last life of this node left something in the log directory: the recovery points are written every minute.
 func lastSeen(dir device.Dir) (clock.Wall, error) {
 	entries, err := dir.List(".")
