@@ -10,7 +10,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz sim demo run clean
+.PHONY: help build check test test-tools clients corrupt race fuzz sim demo run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -61,6 +61,11 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
 	exit $$code
+
+corrupt: ## CORRUPT_CASES data directories hurt in every kind of file, before a start or under a broker; a short form is part of test
+	@mkdir -p bin
+	@CORRUPT_CASES=$${CORRUPT_CASES:-500} $(GO) test -count=1 -timeout 120m -v -run '^TestCorruptDirectories$$' ./cmd/pinion >bin/corrupt.log 2>&1; code=$$?; \
+	grep -E 'corrupt_test.go|^(ok|FAIL|---)' bin/corrupt.log; exit $$code
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...
