@@ -13,7 +13,7 @@ import (
 // TestModel does everything a log can do in random order, with deaths in between, and holds what is left against what it was told: the last value
 // of each key, offsets, order, nothing invented, the last batch of each producer. MODEL_RUNS makes it longer, MODEL_SEED repeats one.
 func TestModel(t *testing.T) {
-	runs, seed := 6, rand.Uint64()
+	runs, seed := 2, rand.Uint64()
 	if text := os.Getenv("MODEL_RUNS"); text != "" {
 		runs, _ = strconv.Atoi(text)
 	}
