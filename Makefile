@@ -13,7 +13,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many versus-kafka docs hostile race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many versus-kafka docs hostile corrupt race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -82,6 +82,11 @@ docs: ## docs/compatibility.md, made from the code
 
 hostile: ## FRAMES spoiled requests against a running broker and an honest client beside them; make hostile FRAMES=1000000 SEED=7
 	HOSTILE_FRAMES=$(FRAMES) HOSTILE_SEED=$(SEED) $(GO) test -count=1 -timeout 4h -v -run '^TestCampaign$$' ./bench/hostile
+
+corrupt: ## CORRUPT_CASES data directories hurt in every kind of file, before a start or under a broker; a short form is part of test
+	@mkdir -p bin
+	@CORRUPT_CASES=$${CORRUPT_CASES:-500} $(GO) test -count=1 -timeout 120m -v -run '^TestCorruptDirectories$$' ./cmd/pinion >bin/corrupt.log 2>&1; code=$$?; \
+	grep -E 'corrupt_test.go|^(ok|FAIL|---)' bin/corrupt.log; exit $$code
 
 race: ## all tests with the race detector and the deep checks; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -tags checks ./...

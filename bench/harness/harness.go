@@ -185,6 +185,9 @@ func (b *Broker) Kill() error {
 // Signal sends a signal to the process that was started.
 func (b *Broker) Signal(s syscall.Signal) error { return b.cmd.Process.Signal(s) }
 
+// Serving is closed once a broker that was launched serves.
+func (b *Broker) Serving() <-chan struct{} { return b.ready }
+
 // Ended is closed once the process is gone.
 func (b *Broker) Ended() <-chan struct{} { return b.ended }
 

@@ -16,6 +16,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitPartial = 3
+	exitDamage  = 4
 	exitConfig  = 78
 )
 

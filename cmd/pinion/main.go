@@ -2,7 +2,7 @@
 // exit codes and the wiring of the rooms into a running node (serve.go); it decides nothing about records.
 //
 // Data goes to stdout and everything else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some items failed and some
-// did not, 78 wrong configuration (EX_CONFIG, on which the systemd unit does not restart).
+// did not, 4 damage found (check, restore), 78 wrong configuration (EX_CONFIG, on which the systemd unit does not restart).
 package main
 
 import (

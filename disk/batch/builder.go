@@ -32,7 +32,8 @@ type Builder struct {
 	records []byte
 	count   int32
 	last    int32          // offset delta of the record added last
-	base    int64          // timestamp of the first record
+	base    int64          // timestamp of the first record, or the delete horizon
+	horizon bool           // base is one
 	max     int64          // largest timestamp added
 	encoder *codec.Encoder // made when first needed; it is large
 }
@@ -66,11 +67,8 @@ func (b *Builder) Add(ts int64, key, value []byte, headers ...RecordHeader) {
 
 // AddAt is Add with an offset delta of the caller's choice, as compaction leaves gaps and broken clients send nonsense.
 func (b *Builder) AddAt(delta int32, ts int64, key, value []byte, headers ...RecordHeader) {
-	if b.count == 0 {
-		b.base, b.max = ts, ts
-	}
 	b.count, b.last = b.count+1, delta
-	b.max = max(b.max, ts)
+	b.time(ts)
 	size := 1 + varlongSize(ts-b.base) + varintSize(delta) + blobSize(key) + blobSize(value) + varintSize(int32(len(headers)))
 	for _, h := range headers {
 		size += varintSize(int32(len(h.Key))) + len(h.Key) + blobSize(h.Value)
@@ -87,16 +85,24 @@ func (b *Builder) AddAt(delta int32, ts int64, key, value []byte, headers ...Rec
 	b.records = r
 }
 
-// addRaw is Add with headers already encoded.
-func (b *Builder) addRaw(ts int64, key, value []byte, count int32, headers []byte) {
-	if b.count == 0 {
-		b.base, b.max = ts, ts
+// time notes the timestamp of the record that was just counted.
+func (b *Builder) time(ts int64) {
+	if b.count > 1 {
+		b.max = max(b.max, ts)
+		return
 	}
-	b.last++
-	b.count++
-	b.max = max(b.max, ts)
-	size := 1 + varlongSize(ts-b.base) + varintSize(b.last) + blobSize(key) + blobSize(value) + varintSize(count) + len(headers)
-	b.records = b.appendFront(size, ts, b.last, key, value, count)
+	b.max = ts
+	if !b.horizon {
+		b.base = ts
+	}
+}
+
+// addRaw is AddAt with headers already encoded.
+func (b *Builder) addRaw(delta int32, ts int64, key, value []byte, count int32, headers []byte) {
+	b.count, b.last = b.count+1, delta
+	b.time(ts)
+	size := 1 + varlongSize(ts-b.base) + varintSize(delta) + blobSize(key) + blobSize(value) + varintSize(count) + len(headers)
+	b.records = b.appendFront(size, ts, delta, key, value, count)
 	b.records = append(b.records, headers...)
 }
 
@@ -167,6 +173,9 @@ func (b *Builder) header() Header {
 	}
 	if b.Control {
 		h.Attributes |= Control
+	}
+	if b.horizon {
+		h.Attributes |= DeleteHorizon
 	}
 	return h
 }

@@ -28,7 +28,7 @@ func (r *Recoder) Append(dst, b []byte, c codec.Codec, level, outputMax int) ([]
 	out.Transactional, out.Control, out.AppendTime = h.IsTransactional(), h.IsControl(), h.IsAppendTime()
 	for r.in.Next() {
 		record := r.in.Record()
-		out.addRaw(record.Timestamp, record.Key, record.Value, record.count, record.headers)
+		out.addRaw(out.last+1, record.Timestamp, record.Key, record.Value, record.count, record.headers)
 	}
 	if err := r.in.Err(); err != nil {
 		return dst, fmt.Errorf("rebuild batch at offset %d: %w", h.BaseOffset, err)

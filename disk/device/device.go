@@ -85,6 +85,8 @@ type Entry struct {
 	Name  string
 	IsDir bool
 	Size  int64 // bytes; of a folder, meaningless
+	// Modified is when its content last changed, by the wall clock of then, in milliseconds since the Unix epoch; 0 where nobody knows.
+	Modified int64
 }
 
 var (

@@ -243,7 +243,7 @@ func (r *root) List(name string) ([]Entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: stat %s: %w", name, e.Name, err)
 		}
-		e.Size = stat.Size
+		e.Size, e.Modified = stat.Size, stat.Mtim.Nano()/1e6
 		entries = append(entries, e)
 	}
 	sortEntries(entries)

@@ -86,6 +86,27 @@ func Open(dir device.Dir, want Want) (*Claim, error) {
 	return claim, nil
 }
 
+// Inspect locks a directory and reads whose it is, whoever that may be, and changes nothing: for tools that work in the place of the
+// broker. A directory without identity is a *Refusal.
+func Inspect(dir device.Dir) (*Claim, error) {
+	lock, err := dir.Lock(lockFile)
+	if err != nil {
+		return nil, err
+	}
+	data, err := dir.ReadFile(metaFile, metaBytesMax)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &Refusal{dir.Path(), "has no " + metaFile + ": it is not a broker's data directory"}
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	meta, refused := parseMeta(data)
+	if refused != "" {
+		return nil, errors.Join(&Refusal{dir.Path(), metaFile + ": " + refused}, lock.Close())
+	}
+	return &Claim{Identity: meta.Identity, lock: lock}, nil
+}
+
 func open(dir device.Dir, want Want) (*Claim, error) {
 	data, err := dir.ReadFile(metaFile, metaBytesMax)
 	switch {

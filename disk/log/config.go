@@ -11,6 +11,9 @@ type Config struct {
 	RetentionBytes     int64 // retention.bytes; -1 keeps all
 	Delete             bool  // cleanup.policy has delete: Expire looks at retention
 	Compact            bool  // cleanup.policy has compact: offsets may have gaps
+	DeleteRetentionMs  int64 // delete.retention.ms: how long tombstones outlive the pass that finds them
+	MinCompactionLagMs int64 // min.compaction.lag.ms
+	MaxCompactionLagMs int64 // max.compaction.lag.ms
 }
 
 // Chosen by us.

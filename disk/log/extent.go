@@ -21,7 +21,27 @@ type extent struct {
 	slot        int32      // of its open Segment in Files, or noSlot
 	indexed     int32      // bytes of its .index that are in the file
 	timed       int32      // bytes of its .timeindex that are in the file
+	span        uint32     // seconds from firstTime to maxTime, rounded up; spanUnknown
 	indexSynced bool       // the index files hold nothing unsynced
+}
+
+// spanUnknown stands for a first timestamp that was not looked at.
+const spanUnknown = 1<<32 - 1
+
+// firstTime is the largest timestamp of the segment's first batch, to the second below, or what is certainly not later where it was
+// not looked at, or -1.
+func (e *extent) firstTime() int64 {
+	if e.span == spanUnknown || e.maxTime < 0 {
+		return e.maxTime
+	}
+	return e.maxTime - int64(e.span)*1000
+}
+
+func (e *extent) setFirstTime(first int64) {
+	e.span = spanUnknown
+	if first >= 0 && e.maxTime >= first {
+		e.span = uint32(min((e.maxTime-first+999)/1000, spanUnknown-1))
+	}
 }
 
 // dirty reports whether a power cut could take something from the segment's files.

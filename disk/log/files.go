@@ -190,7 +190,7 @@ func (f *Files) evict(s *Segment) (sweepPart, bool) {
 	active := i == len(l.extents)-1
 	part := sweepPart{s: s}
 	if active || len(s.index)+len(s.times) > 0 {
-		if l.Busy() || (active && len(l.staged) > 0) {
+		if l.busy&busyFiles&^(busyCompact|busySwap) != 0 || (active && len(l.staged) > 0) {
 			return sweepPart{}, false
 		}
 		l.busy |= busyEvict

@@ -54,6 +54,12 @@ func (w *Work) Time() (offset model.Offset, time int64, epoch model.Epoch, ok bo
 	return t.found.offset, t.found.time, t.found.epoch, t.found.ok
 }
 
+// Stale reports whether files changed while a finished FindTime or MaxTime looked into them: its answer is none, ask again.
+func (w *Work) Stale() bool {
+	t, is := w.task.(*timeTask)
+	return is && t.stale
+}
+
 // timeTask searches a few segments in order.
 type timeTask struct {
 	dir        device.Dir
@@ -64,6 +70,7 @@ type timeTask struct {
 	generation uint32
 	parts      []timePart
 	found      found
+	stale      bool
 }
 
 type timePart struct {
@@ -174,7 +181,8 @@ func (t *timeTask) finish(l *Log, err error) error {
 			s.release()
 		}
 	}
-	if err == nil || l.generation != t.generation || l.dropped {
+	t.stale = l.generation != t.generation || l.busy&busySwap != 0
+	if err == nil || t.stale || l.dropped {
 		return nil
 	}
 	return fmt.Errorf("log %s: %w", l.name, err)

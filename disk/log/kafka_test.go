@@ -141,3 +141,50 @@ func TestKafkaReadsOurs(t *testing.T) {
 		t.Errorf("a broken index passes:\n%s", text)
 	}
 }
+
+// TestKafkaReadsCompacted lets Kafka judge a log after compaction, retention and a clean stop: gaps, emptied batches, delete horizons.
+func TestKafkaReadsCompacted(t *testing.T) {
+	classpath := kafkaClasspath(t)
+	cfg := compactConfig()
+	cfg.Delete, cfg.DeleteRetentionMs = true, 1<<40
+	r, g := newRig(t, cfg), newLedger(11)
+	for range 400 {
+		r.put(g)
+	}
+	r.compact(r.compactFrom(g))
+	cfg.RetentionBytes = r.l.Size() * 3 / 4
+	r.l.SetConfig(cfg)
+	r.expireAll(r.l.End())
+	r.checkLedger(g, true)
+	records, horizons := 0, 0
+	for raw := r.all(); len(raw) > 0; {
+		h, _ := batch.ReadHeader(raw)
+		records += int(h.Records)
+		if h.HasDeleteHorizon() {
+			horizons++
+		}
+		raw = raw[h.Size():]
+	}
+	r.close()
+	r.verify()
+	logs, _ := filepath.Glob(filepath.Join(r.path, "orders-0", "0*"+logSuffix))
+	indexes, _ := filepath.Glob(filepath.Join(r.path, "orders-0", "0*index"))
+	text := dump(t, classpath, "--deep-iteration", "--print-data-log", "--files", strings.Join(logs, ","))
+	if n := strings.Count(text, "| offset:"); n != records || horizons == 0 {
+		t.Errorf("Kafka sees %d records, want %d", n, records)
+	}
+	if n := strings.Count(text, "deleteHorizonMs: OptionalLong["); n != horizons {
+		t.Errorf("Kafka sees %d delete horizons, want %d", n, horizons)
+	}
+	if lower := strings.ToLower(text); strings.Contains(lower, "isvalid: false") || strings.Contains(lower, "invalid bytes") {
+		t.Errorf("Kafka objects:\n%.3000s", text)
+	}
+	text = dump(t, classpath, "--index-sanity-check", "--files", strings.Join(indexes, ","))
+	if strings.Count(text, "passed sanity check") != len(indexes) {
+		t.Errorf("index sanity check:\n%.3000s", text)
+	}
+	text = dump(t, classpath, "--verify-index-only", "--files", strings.Join(indexes, ","))
+	if strings.Contains(text, "Mismatches") || strings.Contains(text, "Found") || strings.Contains(text, "rror") {
+		t.Errorf("indexes:\n%.3000s", text)
+	}
+}

@@ -28,6 +28,7 @@ type Log struct {
 	recovery model.Offset // all below is durable, with its indexes; invariant: recovery <= durable
 	durable  model.Offset // the records below are durable; invariant: durable <= written
 	stored   model.Offset // what startFile says, 0 without one
+	point    cleanPoint   // what pointFile says
 
 	staged      [][]byte // batches for the next Write, lent by the caller
 	stagedBytes int64
@@ -38,8 +39,11 @@ type Log struct {
 	busy       busy           // kinds of Work under way
 	want       int64          // bytes the batch that Need looked at last will take
 	coldLimit  model.Offset   // what the Read that found too little in memory was limited to
-	generation uint32         // counts truncations: a file opened before one may be another inode
-	err        error          // final
+	generation uint32         // counts truncations and swaps: a file opened before one may be another inode
+	compacting bool           // a Compaction is not over
+	swapFrom   model.Offset   // while busySwap: the names of the segments in [swapFrom, swapTo) mean one form or the other
+	swapTo     model.Offset
+	err        error // final
 
 	hasFolder   bool
 	hasMetadata bool

@@ -15,6 +15,7 @@ const (
 	logSuffix      = ".log"
 	indexSuffix    = ".index"
 	timeSuffix     = ".timeindex"
+	txnSuffix      = ".txnindex"
 	epochFile      = "leader-epoch-checkpoint"
 	metadataFile   = "partition.metadata"
 	deleteSuffix   = "-delete"

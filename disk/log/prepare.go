@@ -180,7 +180,7 @@ func (t *activeTask) finish(l *Log, err error) error {
 		l.namesDirty = true
 		l.hasFolder = true
 		l.hasMetadata = l.hasMetadata || t.metadata
-		l.extents = append(l.extents, extent{base: t.base, maxTime: -1, slot: noSlot})
+		l.extents = append(l.extents, extent{base: t.base, maxTime: -1, slot: noSlot, span: spanUnknown})
 		l.tail = tail{firstTime: -1, timedTime: -1}
 	}
 	e := l.last()
@@ -199,6 +199,7 @@ func (t *activeTask) finish(l *Log, err error) error {
 // back, and it is synced, by the next SyncWork.
 func (l *Log) seal() {
 	e := l.last()
+	e.setFirstTime(l.tail.firstTime)
 	if e.maxTime <= l.tail.timedTime {
 		return
 	}

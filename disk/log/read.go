@@ -249,9 +249,9 @@ func (t *readTask) finish(l *Log, err error) error {
 		defer s.release()
 	} else if s != nil {
 		i := l.extentAt(t.base)
-		if err != nil || l.generation != t.generation || i < 0 || l.extents[i].slot != noSlot || l.closed {
+		if err != nil || l.changed(t.base, t.generation) || i < 0 || l.extents[i].slot != noSlot || l.closed {
 			l.files.discard(s)
-			if err == nil && i >= 0 && l.extents[i].slot != noSlot && l.generation == t.generation {
+			if err == nil && i >= 0 && l.extents[i].slot != noSlot && !l.changed(t.base, t.generation) {
 				s = l.open(&l.extents[i])
 			} else {
 				s = nil
@@ -272,9 +272,14 @@ func (t *readTask) finish(l *Log, err error) error {
 	return nil
 }
 
-// ownDeletion drops an error that only says that the file went away while we looked, because we deleted it.
+// changed reports whether the segment's name may have come to mean another inode since generation.
+func (l *Log) changed(base model.Offset, generation uint32) bool {
+	return l.generation != generation || l.busy&busySwap != 0 && base >= l.swapFrom && base < l.swapTo
+}
+
+// ownDeletion drops an error that only says that the file went away while we looked, because we deleted or replaced it.
 func (l *Log) ownDeletion(err error, base model.Offset, generation uint32) error {
-	if isNotExist(err) && (l.dropped || l.generation != generation || l.extentAt(base) < 0) {
+	if l.changed(base, generation) || isNotExist(err) && (l.dropped || l.extentAt(base) < 0) {
 		return nil
 	}
 	return fmt.Errorf("log %s: %w", l.name, err)

@@ -8,6 +8,7 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
 
@@ -46,7 +47,7 @@ type Recovery struct {
 // recovery point (nobody has been sent a byte yet, so the file may be cut), and is a *Damage when it lies below. Stale and missing
 // index files are rebuilt. visit may be nil. Open blocks: run it on a helper; Attach the Log before use.
 func Open(dir device.Dir, name string, id model.TopicID, cfg Config, from OpenFrom, visit func(batch.Header)) (*Log, Recovery, error) {
-	l := &Log{dir: dir, name: name, id: id, cfg: &cfg, tail: tail{firstTime: -1, timedTime: -1}}
+	l := &Log{dir: dir, name: name, id: id, cfg: &cfg, point: notCleaned, tail: tail{firstTime: -1, timedTime: -1}}
 	r := &recovery{l: l, from: from, visit: visit}
 	if r.visit == nil {
 		r.visit = func(batch.Header) {}
@@ -86,6 +87,14 @@ func (r *recovery) run() error {
 		return err
 	}
 	l.hasFolder = true
+	changed, err := resumeSwaps(l.dir, l.name, entries)
+	if err == nil && changed {
+		r.note("an interrupted compaction was completed or undone")
+		entries, err = l.dir.List(l.name)
+	}
+	if err != nil {
+		return err
+	}
 	if err := r.metadata(); err != nil {
 		return err
 	}
@@ -94,6 +103,9 @@ func (r *recovery) run() error {
 	}
 	r.from.Start = max(r.from.Start, l.stored)
 	if err := r.inventory(entries); err != nil {
+		return err
+	}
+	if err := r.point(); err != nil {
 		return err
 	}
 	r.epochs()
@@ -134,6 +146,7 @@ func (r *recovery) settle() error {
 	}
 	l.recovery = min(r.from.RecoveryPoint, r.end)
 	l.durable = l.recovery
+	l.point = l.point.cutTo(r.end)
 	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)
 	if r.noEpoch {
 		l.epochs = epochs{entries: r.seen.entries, dirty: len(r.seen.entries) > 0}
@@ -187,7 +200,7 @@ func (r *recovery) inventory(entries []device.Entry) error {
 				return &Damage{Segment: path.Join(l.name, e.Name), Offset: base, Reason: "larger than a segment can be"}
 			}
 			logs[base] = true
-			l.extents = append(l.extents, extent{base: base, size: e.Size, maxTime: -1, slot: noSlot, indexSynced: true})
+			l.extents = append(l.extents, extent{base: base, size: e.Size, maxTime: -1, slot: noSlot, touched: clock.Wall(e.Modified), span: spanUnknown, indexSynced: true})
 		}
 	}
 	for _, e := range entries {
@@ -195,8 +208,6 @@ func (r *recovery) inventory(entries []device.Entry) error {
 		switch {
 		case e.IsDir:
 			continue
-		case strings.HasSuffix(e.Name, ".swap"), strings.HasSuffix(e.Name, ".cleaned"):
-			return fmt.Errorf("%s: a Kafka broker was stopped during compaction; start it once more and stop it cleanly", e.Name)
 		case strings.HasSuffix(e.Name, keptSuffix), strings.HasSuffix(e.Name, ".deleted"), strings.HasSuffix(e.Name, ".tmp"):
 		case ok && !logs[base] && (suffix == indexSuffix || suffix == timeSuffix):
 		default:
@@ -208,6 +219,26 @@ func (r *recovery) inventory(entries []device.Entry) error {
 	}
 	return nil
 }
+
+// point reads how far compaction has come. Where the file is damaged the whole log is compacted again.
+func (r *recovery) point() error {
+	l := r.l
+	point, ok, err := readPoint(l.dir, l.name, segmentEndMax)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		r.note("%s was damaged", pointFile)
+	}
+	l.point = point
+	return nil
+}
+
+// segmentEndMax is behind every offset.
+const segmentEndMax = model.Offset(1<<63 - 1)
+
+// gap reports whether offsets may be missing before offset.
+func (r *recovery) gap(offset model.Offset) bool { return r.l.cfg.Compact || offset <= r.l.point.gaps }
 
 // epochs reads the checkpoint. Where it cannot be trusted the batches tell.
 func (r *recovery) epochs() {

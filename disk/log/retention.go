@@ -13,7 +13,7 @@ import (
 // When even the active segment has expired the Work rolls it instead, and the next Expire removes it. nil when there is nothing to do, or
 // other Work is in the way. One call may leave more to do: call again after Finish until nil.
 func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
-	if l.err != nil || l.closed || len(l.extents) == 0 || l.busy&(busyActive|busySync|busyEvict|busyExpire|busyWhole) != 0 {
+	if l.err != nil || l.closed || len(l.extents) == 0 || l.busy&(busyActive|busySync|busyEvict|busyExpire|busyWhole|busySwap) != 0 {
 		return nil
 	}
 	n, all := l.expired(now, min(high, l.written))
@@ -65,17 +65,18 @@ func (l *Log) expired(now clock.Now, high model.Offset) (n int, all bool) {
 	return n - 1, true
 }
 
-// outdated is retention by time: Kafka compares the segment's largest timestamp.
+// outdated is retention by time: Kafka compares the segment's largest timestamp, or the time of the file where there is none. What was older
+// than that already when it came (back-filled, or from a clock that was wrong) would go minutes later in Kafka; here it is kept for
+// as long as anything else, from when it was written.
 func (l *Log) outdated(e *extent, now clock.Now) bool {
 	if !l.cfg.Delete || l.cfg.RetentionMs < 0 {
 		return false
 	}
+	if e.touched == 0 {
+		e.touched = now.Wall // nobody knows: the time counts from now on
+	}
 	newest := e.maxTime
-	if newest < 0 {
-		// Kafka takes the file's modification time. We know it only for what we wrote; for the rest the time counts from now on.
-		if e.touched == 0 {
-			e.touched = now.Wall
-		}
+	if newest < 0 || int64(e.touched)-newest > l.cfg.RetentionMs {
 		newest = int64(e.touched)
 	}
 	return int64(now.Wall)-newest > l.cfg.RetentionMs

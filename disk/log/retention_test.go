@@ -3,7 +3,9 @@ package log
 import (
 	"bytes"
 	"testing"
+	"time"
 
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
 
@@ -133,6 +135,46 @@ func TestRetention(t *testing.T) {
 			t.Fatalf("start %d", r.l.Start())
 		}
 	})
+}
+
+// TestRetentionOfThePast: records that are older than retention when they come are kept for as long as any other, also after a start.
+func TestRetentionOfThePast(t *testing.T) {
+	cfg := testConfig()
+	cfg.RetentionMs = 10_000
+	r := newRig(t, cfg)
+	r.now.Wall = clock.Wall(time.Now().UnixMilli()) // files carry the machine's time
+	past := int64(r.now.Wall) - 365*24*3600*1000
+	for range 200 {
+		r.stage(stamped(r.l.End(), 0, past, 1, 1000))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run(r.l.SyncWork())
+	written := r.now
+	for _, c := range []*rig{r, r.crash(OpenFrom{RecoveryPoint: 200})} {
+		c.now = written
+		if w := c.l.Expire(c.now, 200); w != nil {
+			t.Fatal("records of the past go at once")
+		}
+		c.now.Wall += 60_000
+		if c.expireAll(200); c.l.Start() != 200 {
+			t.Fatalf("start %d: records of the past stay for ever", c.l.Start())
+		}
+	}
+	// What was fresh when it came goes by its own time, as in Kafka.
+	fresh := newRig(t, cfg)
+	fresh.now = written
+	for range 200 {
+		fresh.stage(stamped(fresh.l.End(), 0, int64(fresh.now.Wall)-9_000, 1, 1000))
+		if err := fresh.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh.now.Wall += 2_000
+	if fresh.expireAll(200); fresh.l.Start() != 200 {
+		t.Fatalf("start %d", fresh.l.Start())
+	}
 }
 
 // TestRoll is Kafka's LogSegment.shouldRoll.

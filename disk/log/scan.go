@@ -34,7 +34,8 @@ func (r *recovery) trust(i int) error {
 	}
 	e.synced, e.indexed, e.timed = e.size, int32(len(index)), int32(len(times))
 	visiting := r.from.VisitFrom < r.end
-	if goodIndex && goodTimes && !visiting && !r.noEpoch {
+	aging := l.cfg.Compact && e.size > 0 // max.compaction.lag.ms counts from the first record
+	if goodIndex && goodTimes && !visiting && !r.noEpoch && !aging {
 		return nil
 	}
 	f, err := l.dir.Open(fileName(l.name, e.base, logSuffix))
@@ -42,7 +43,17 @@ func (r *recovery) trust(i int) error {
 		return err
 	}
 	defer f.Close()
+	if aging {
+		first, err := firstTime(f)
+		if err != nil {
+			return err
+		}
+		e.setFirstTime(first)
+	}
 	if goodIndex && goodTimes && !r.noEpoch {
+		if !visiting {
+			return nil
+		}
 		return r.visitHeaders(f, e, indexFloor(index, e, r.from.VisitFrom), e.size)
 	}
 	b := newIndexBuilder(l.cfg.IndexIntervalBytes)
@@ -155,7 +166,7 @@ func (r *recovery) follows(e *extent, i int) string {
 	if i == 0 || e.base == r.end || (!r.scanned && e.base >= r.end) {
 		return ""
 	}
-	if e.base > r.end && r.l.cfg.Compact {
+	if e.base > r.end && r.gap(e.base) {
 		return ""
 	}
 	return fmt.Sprintf("begins at %d, but the log before it ends at %d", e.base, r.end)
@@ -256,7 +267,7 @@ func (s *scanner) run() error {
 // follows says why a sound batch cannot come here, or nothing: what the CRC does not cover.
 func (s *scanner) follows(h *batch.Header) string {
 	switch {
-	case h.BaseOffset < s.expect, h.BaseOffset > s.expect && !s.r.l.cfg.Compact:
+	case h.BaseOffset < s.expect, h.BaseOffset > s.expect && !s.r.gap(h.BaseOffset):
 		return fmt.Sprintf("base offset %d, expected %d", h.BaseOffset, s.expect)
 	case h.LastOffset()-s.e.base > segmentBytesMax:
 		return fmt.Sprintf("last offset %d is out of reach of the segment's base", h.LastOffset())
@@ -324,13 +335,6 @@ func (s *scanner) close(index, times []byte) error {
 		b.seal()
 	} else {
 		l.tail = tail{firstTime: -1, timedTime: b.timedTime, sinceIndex: b.since}
-		if e.size > 0 {
-			first, err := firstTime(s.f)
-			if err != nil {
-				return err
-			}
-			l.tail.firstTime = first
-		}
 		// A clean close wrote the largest timestamp too; it may stay.
 		if n := b.timed(); len(times) == (n+1)*timeEntryBytes && s.reason == "" {
 			if m := timeEntry(times, n); m.time == b.maxTime && int32(m.last) == b.maxTimeAt && b.maxTime > b.timedTime {
@@ -340,6 +344,16 @@ func (s *scanner) close(index, times []byte) error {
 		}
 	}
 	e.maxTime, e.maxTimeAt = b.maxTime, b.maxTimeAt
+	if e.size > 0 {
+		first, err := firstTime(s.f)
+		if err != nil {
+			return err
+		}
+		e.setFirstTime(first)
+		if s.last {
+			l.tail.firstTime = first
+		}
+	}
 	if s.expect <= r.from.RecoveryPoint && s.reason == "" {
 		e.synced = e.size
 	}

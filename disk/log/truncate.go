@@ -40,6 +40,7 @@ func (l *Log) Truncate(to model.Offset) *Work {
 		index:   int64(e.indexed),
 		times:   int64(e.timed),
 		stored:  l.stored,
+		point:   l.point,
 	}
 	for n := len(l.extents) - 1; n > i; n-- {
 		t.remove = append(t.remove, l.extents[n].base)
@@ -61,7 +62,7 @@ func (l *Log) Reset(at model.Offset) *Work {
 	if len(l.staged) > 0 {
 		must.Failf("log %s: reset with %d bytes staged", l.name, l.stagedBytes)
 	}
-	t := &resetTask{dir: l.dir, folder: l.name, at: at, stored: l.stored, epochs: (&epochs{}).appendFile(nil)}
+	t := &resetTask{dir: l.dir, folder: l.name, at: at, stored: l.stored, point: l.point, epochs: (&epochs{}).appendFile(nil)}
 	for n := len(l.extents) - 1; n >= 0; n-- {
 		t.remove = append(t.remove, l.extents[n].base)
 	}
@@ -84,6 +85,7 @@ type truncateTask struct {
 	remove               []model.Offset
 	epochs               []byte
 	stored               model.Offset
+	point                cleanPoint
 
 	s        *Segment // what goes on
 	copied   bool     // in a new inode
@@ -251,6 +253,11 @@ func (t *truncateTask) finishFiles() error {
 			return err
 		}
 	}
+	if point := t.point.cutTo(t.newEnd); point != t.point {
+		if err := writePoint(t.dir, t.folder, point); err != nil {
+			return err
+		}
+	}
 	return t.dir.Replace(path.Join(t.folder, epochFile), t.epochs) // syncs the folder as well
 }
 
@@ -272,6 +279,7 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	*e = extent{
 		base: t.base, size: t.keep, synced: min(e.synced, t.keep), touched: e.touched,
 		maxTime: t.maxTime, maxTimeAt: t.maxAt, indexed: int32(len(t.newIndex)), timed: int32(len(t.newTimes)), indexSynced: true,
+		span: spanUnknown,
 	}
 	if t.copied {
 		e.synced = t.keep
@@ -285,6 +293,7 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	l.recovery, l.durable = min(l.recovery, t.newEnd), min(l.durable, t.newEnd)
 	l.start = min(l.start, t.newEnd)
 	l.stored = min(l.stored, t.newEnd)
+	l.point = l.point.cutTo(t.newEnd)
 	l.epochs.truncateEnd(t.to)
 	l.epochs.dirty = false // so the file says
 	l.epochs.truncateEnd(t.newEnd)
@@ -299,6 +308,7 @@ type resetTask struct {
 	remove []model.Offset
 	epochs []byte
 	stored model.Offset
+	point  cleanPoint
 }
 
 func (t *resetTask) do() error {
@@ -322,6 +332,11 @@ func (t *resetTask) do() error {
 			return err
 		}
 	}
+	if point := t.point.cutTo(t.at); point != t.point {
+		if err := writePoint(t.dir, t.folder, point); err != nil {
+			return err
+		}
+	}
 	return t.dir.Replace(path.Join(t.folder, epochFile), t.epochs)
 }
 
@@ -335,11 +350,12 @@ func (t *resetTask) finish(l *Log, err error) error {
 			l.files.remove(s)
 		}
 	}
-	l.extents = append(l.extents[:0], extent{base: t.at, maxTime: -1, slot: noSlot, indexSynced: true})
+	l.extents = append(l.extents[:0], extent{base: t.at, maxTime: -1, slot: noSlot, span: spanUnknown, indexSynced: true})
 	l.tail = tail{firstTime: -1, timedTime: -1}
 	l.unsealed = l.unsealed[:0]
 	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
 	l.stored = min(l.stored, t.at)
+	l.point = l.point.cutTo(t.at)
 	l.epochs = epochs{}
 	l.hasFolder, l.namesDirty = true, true
 	return nil

@@ -6,7 +6,7 @@ import (
 )
 
 // busy is a set of kinds of Work under way.
-type busy uint8
+type busy uint16
 
 const (
 	busyActive busy = 1 << iota // opening or making the active segment, or rolling
@@ -14,12 +14,14 @@ const (
 	busySync
 	busyEvict // the active segment, or one with index entries to write, is being closed
 	busyExpire
-	busyWhole // truncation, close, drop: nothing else that changes files may run
-	busyStart // the log start is being stored
+	busyWhole   // truncation, close, drop: nothing else that changes files may run
+	busyStart   // the log start is being stored
+	busyCompact // new forms of segments are being written, which nobody knows yet
+	busySwap    // one takes the place of what it replaces
 )
 
 // busyFiles are the kinds that write or delete files.
-const busyFiles = busyActive | busySpace | busySync | busyEvict | busyExpire | busyWhole | busyStart
+const busyFiles = busyActive | busySpace | busySync | busyEvict | busyExpire | busyWhole | busyStart | busyCompact | busySwap
 
 // task is one kind of work. Do runs on a helper and touches nothing the owner may touch; finish runs on the owner.
 type task interface {
@@ -74,8 +76,8 @@ type idle struct{}
 func (idle) do() error                    { return nil }
 func (idle) finish(_ *Log, _ error) error { return nil }
 
-// Busy reports whether any Work of this log that changes files is under way.
-func (l *Log) Busy() bool { return l.busy&busyFiles != 0 }
+// Busy reports whether any Work of this log that changes files is under way, or a Compaction is not over.
+func (l *Log) Busy() bool { return l.busy&busyFiles != 0 || l.compacting }
 
 // found carries the answer of a search by time.
 type found struct {

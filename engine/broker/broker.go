@@ -44,6 +44,7 @@ type Broker struct {
 	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
 	journal  *commit.Journal   // nil until Start
 	fence    partition.Fence
+	seen     clock.Wall  // the latest time the last life left in the log directory
 	ran      atomic.Bool // the controller's loop was started
 	watch    atomic.Pointer[func(*config.Broker)]
 }
@@ -79,6 +80,9 @@ func (b *Broker) open() error {
 		return err
 	}
 	b.reconfigure(b.Control.Image())
+	if b.seen, err = lastSeen(b.dir); err != nil {
+		return errors.Join(err, b.stopControl())
+	}
 	if b.recovery, err = Prepare(b.dir, b.Control.Image(), b.log); err != nil {
 		return errors.Join(err, b.stopControl())
 	}
@@ -126,6 +130,7 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
 		Files: b.filesPerShard(), Folders: b.folders,
 		Journal: b.journal, Tail: b.contents.Tail, Fence: &b.fence,
+		Cleaners: &partition.Cleaners{}, Seen: b.seen,
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)

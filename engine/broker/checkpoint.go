@@ -14,6 +14,7 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/log"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -42,25 +43,8 @@ func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (map[m
 	if err := setStraysAside(dir, image, logger); err != nil {
 		return nil, err
 	}
-	points, err := readPoints(dir, pointsFile, func(id, index string) (p model.Partition, ok bool) {
-		n, err := strconv.ParseInt(index, 10, 32)
-		p.Index = int32(n)
-		if err == nil {
-			p.Topic, err = model.ParseTopicID(id)
-		}
-		return p, err == nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		points, err = readPoints(dir, recoveryFile, func(name, index string) (p model.Partition, ok bool) {
-			n, err := strconv.ParseInt(index, 10, 32)
-			topic := image.TopicCalled(name)
-			if err != nil || topic == nil {
-				return p, false
-			}
-			return model.Partition{Topic: topic.ID, Index: int32(n)}, true
-		})
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	points, err := RecoveryPoints(dir, image)
+	if err != nil {
 		return nil, err
 	}
 	for _, file := range []string{recoveryFile, startFile} {
@@ -155,4 +139,44 @@ func descriptors() int {
 		return 1024
 	}
 	return int(min(limit.Cur, 1<<30))
+}
+
+// RecoveryPoints is what the last stop, or the last checkpoint before a crash, left in a log directory: below which offset all was durable.
+func RecoveryPoints(dir device.Dir, image *placement.Image) (map[model.Partition]model.Offset, error) {
+	points, err := readPoints(dir, pointsFile, func(id, index string) (p model.Partition, ok bool) {
+		n, err := strconv.ParseInt(index, 10, 32)
+		p.Index = int32(n)
+		if err == nil {
+			p.Topic, err = model.ParseTopicID(id)
+		}
+		return p, err == nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		points, err = readPoints(dir, recoveryFile, func(name, index string) (p model.Partition, ok bool) {
+			n, err := strconv.ParseInt(index, 10, 32)
+			topic := image.TopicCalled(name)
+			if err != nil || topic == nil {
+				return p, false
+			}
+			return model.Partition{Topic: topic.ID, Index: int32(n)}, true
+		})
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return points, nil
+}
+
+// lastSeen is when the last life of this node left something in the log directory: the recovery points are written every minute.
+func lastSeen(dir device.Dir) (clock.Wall, error) {
+	entries, err := dir.List(".")
+	if err != nil {
+		return 0, fmt.Errorf("list the log directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name == pointsFile {
+			return clock.Wall(e.Modified), nil
+		}
+	}
+	return 0, nil
 }

@@ -44,6 +44,8 @@ func build(g *gatherer) *Broker {
 		RecoveryPointInterval: g.duration("log.flush.offset.checkpoint.interval.ms"),
 		RecoveryThreads:       g.int32("num.recovery.threads.per.data.dir"),
 
+		Cleaner: g.cleaner(),
+
 		settings: g.settings,
 	}
 	g.roles()
@@ -105,6 +107,27 @@ func (g *gatherer) nodeID() model.NodeID {
 		id = n
 	}
 	return model.NodeID(id)
+}
+
+// cleaner reads log.cleaner.*. What makes no sense was let in by Kafka's own bounds, and gets the nearest that does.
+func (g *gatherer) cleaner() Cleaner {
+	return Cleaner{
+		Enabled:        g.flag("log.cleaner.enable"),
+		Threads:        g.int32("log.cleaner.threads"),
+		KeyBytes:       max(g.number("log.cleaner.dedupe.buffer.size"), 1<<10),
+		Load:           min(max(g.float("log.cleaner.io.buffer.load.factor"), 0.1), 1),
+		IOBytes:        g.number("log.cleaner.io.buffer.size"),
+		BytesPerSecond: max(g.float("log.cleaner.io.max.bytes.per.second"), 1),
+		Backoff:        max(g.duration("log.cleaner.backoff.ms"), time.Millisecond),
+	}
+}
+
+func (g *gatherer) float(key string) float64 {
+	n, err := strconv.ParseFloat(g.text(key), 64)
+	if err != nil {
+		must.Failf("%s passed as a number but is not: %v", key, err)
+	}
+	return n
 }
 
 func (g *gatherer) logDirs() []string {

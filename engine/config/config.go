@@ -51,11 +51,24 @@ type Broker struct {
 	RecoveryPointInterval time.Duration // log.flush.offset.checkpoint.interval.ms
 	RecoveryThreads       int32         // num.recovery.threads.per.data.dir
 
+	Cleaner Cleaner
+
 	settings map[string]Setting // what was set, by key
 	static   *Broker            // the configuration without dynamic settings; nil when there are none
 	common   map[string]string  // dynamic settings of the cluster, as they were stored
 	own      map[string]string  // dynamic settings of this broker
 	topic    Topic              // what a topic without overrides gets
+}
+
+// Cleaner is what log.cleaner.* says of compaction as a whole; topics have the rest.
+type Cleaner struct {
+	Enabled        bool
+	Threads        int32         // passes at a time, on the node
+	KeyBytes       int64         // log.cleaner.dedupe.buffer.size: memory for keys, of all passes together
+	Load           float64       // log.cleaner.io.buffer.load.factor: how full a table of keys gets
+	IOBytes        int64         // log.cleaner.io.buffer.size: what is read at once, of all passes together, twice
+	BytesPerSecond float64       // read and written, of all passes together
+	Backoff        time.Duration // between two looks for something to do
 }
 
 // Pinion holds the keys Kafka does not have.

@@ -44,6 +44,7 @@ func TestEveryEffectiveKeyChangesSomething(t *testing.T) {
 		"listeners": "PLAINTEXT://:9", "advertised.listeners": "PLAINTEXT://h:9", "log.dirs": "/a", "log.dir": "/a", "broker.rack": "r",
 		"max.connections.per.ip.overrides": "::1:7", "log.cleanup.policy": "compact", "compression.type": "zstd", "pinion.admin": ":1",
 		"log.message.timestamp.type": "LogAppendTime", "broker.id": "7",
+		"log.cleaner.min.cleanable.ratio": "0.7",
 	}
 	// Keys that only say what listeners mean, or whose other values are refused.
 	checked := map[string]bool{

@@ -109,7 +109,6 @@ var idle = map[string]string{
 	"share":        "share groups are not served yet",
 	"streams":      "streams groups are not served yet",
 	"tiered":       "there is no tiered storage",
-	"compaction":   "compaction does not run yet",
 	"quorum":       "the metadata quorum lives inside the broker and has no such setting",
 	"replication":  "replication between nodes is not served yet",
 	"metrics":      "metrics are served at pinion.admin and need no reporter",

@@ -111,6 +111,8 @@ func TestEveryTopicKeyHasAField(t *testing.T) {
 			value = "lz4"
 		case "message.timestamp.type":
 			value = "LogAppendTime"
+		case "min.cleanable.dirty.ratio":
+			value = "0.7"
 		case "compression.gzip.level", "compression.lz4.level", "compression.zstd.level":
 			value = "4"
 		}

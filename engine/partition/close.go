@@ -69,6 +69,8 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 		done(t, log.ErrClosed)
 		return
 	}
+	p.watchCompaction(t)
+	p.endCleaning(t)
 	if p.caring > 0 || p.staged.first != nil || p.awaitsJournal() {
 		p.set.later(t, func(t *shard.Turn) { p.close(t, done) })
 		return

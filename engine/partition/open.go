@@ -82,21 +82,21 @@ func (j *openJob) Run() {
 	if j.taken = !j.folders.claim(j.name, claimant{j.topic, j.p.set.id}); j.taken {
 		return
 	}
-	j.snapshots, j.err = listSnapshots(j.dir, j.name)
+	j.snapshots, j.err = Snapshots(j.dir, j.name)
 	if j.err != nil {
 		return
 	}
 	visitFrom := model.Offset(0)
 	j.producers = producer.NewTable()
 	for i := len(j.snapshots) - 1; i >= 0; i-- {
-		table, err := loadProducers(j.dir, j.name, j.snapshots[i])
+		table, err := LoadProducers(j.dir, j.name, j.snapshots[i])
 		if err == nil {
 			j.producers, visitFrom = table, j.snapshots[i]
 			j.snapshots = j.snapshots[:i+1]
 			break
 		}
 	}
-	visit := func(h batch.Header) { j.replay(&h) }
+	visit := func(h batch.Header) { Replay(j.producers, &h, j.now) }
 	from := log.OpenFrom{RecoveryPoint: j.folders.point(j.p.name, j.from), VisitFrom: visitFrom}
 	if j.tail != nil {
 		from.Durable = j.tail.Synced
@@ -121,15 +121,15 @@ func (j *openJob) Run() {
 	}
 }
 
-// replay takes one stored batch into the producer window, as its append did.
-func (j *openJob) replay(h *batch.Header) {
+// Replay takes one stored batch into a producer window, as its append did.
+func Replay(producers *producer.Table, h *batch.Header, now clock.Wall) {
 	if !h.HasProducer() || h.IsControl() {
 		return
 	}
-	j.producers.Add(producer.Batch{
+	producers.Add(producer.Batch{
 		ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, First: h.BaseSequence, Last: h.LastSequence(),
 		Base: h.BaseOffset, LastOffset: h.LastOffset(), Timestamp: h.MaxTimestamp,
-	}, j.now)
+	}, now)
 }
 
 // Deliver opens the partition for business, back on its shard.
@@ -182,6 +182,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p.log.ShareConfig(&p.config.log)
 	p.marks.Written(p.log.End())
 	p.setDurability(t, p.config.Durability)
+	p.watchCompaction(t)
 	p.resumeFetches(t)
 	asked := p.asked
 	p.asked = nil
@@ -205,8 +206,8 @@ func snapshotPath(dir string, at model.Offset, suffix string) string {
 	return fmt.Sprintf("%s/%020d%s", dir, at, suffix)
 }
 
-// listSnapshots returns the offsets of the producer snapshots of a partition, ascending.
-func listSnapshots(dir device.Dir, name string) ([]model.Offset, error) {
+// Snapshots returns the offsets of the producer snapshots of a partition, ascending.
+func Snapshots(dir device.Dir, name string) ([]model.Offset, error) {
 	entries, err := dir.List(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -228,7 +229,8 @@ func listSnapshots(dir device.Dir, name string) ([]model.Offset, error) {
 	return offsets, nil
 }
 
-func loadProducers(dir device.Dir, name string, at model.Offset) (*producer.Table, error) {
+// LoadProducers reads the producer snapshot of an offset, and the window beside it.
+func LoadProducers(dir device.Dir, name string, at model.Offset) (*producer.Table, error) {
 	snapshot, err := dir.ReadFile(snapshotPath(name, at, snapshotSuffix), snapshotMax)
 	if err != nil {
 		return nil, fmt.Errorf("read producer snapshot: %w", err)

@@ -63,6 +63,9 @@ type Partition struct {
 	leftAt    uint64 // moves of the image that said so
 	returning asks   // routed here by a later image, while it is still leaving
 	gone      bool   // dropped, and the files are being removed
+
+	halting     bool // something waits for the end of a pass of compaction
+	uncleanable bool // compaction met an error in this log
 }
 
 func dirName(topic string, index int32) string { return fmt.Sprintf("%s-%d", topic, index) }
@@ -103,6 +106,9 @@ func logConfig(c *config.Topic) log.Config {
 		RetentionBytes:     c.RetentionBytes,
 		Delete:             c.CleanupDelete,
 		Compact:            c.CleanupCompact,
+		DeleteRetentionMs:  c.DeleteRetentionMs,
+		MinCompactionLagMs: c.MinCompactionLagMs,
+		MaxCompactionLagMs: c.MaxCompactionLagMs,
 	}
 }
 
@@ -128,6 +134,7 @@ func (p *Partition) configure(t *shard.Turn, topic *placement.Topic) {
 		p.log.ShareConfig(&c.log)
 		p.setDurability(t, c.Durability)
 	}
+	p.watchCompaction(t)
 }
 
 // failDirectory fences the whole log directory: bytes that were accepted could not be written or synced.
@@ -144,6 +151,8 @@ func (p *Partition) fail(t *shard.Turn, err error) {
 	p.state, p.failure = failed, err
 	p.set.failures++
 	p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
+	p.watchCompaction(t)
+	p.endCleaning(t)
 	p.refuse(t, StorageFailed)
 }
 

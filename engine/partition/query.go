@@ -83,6 +83,10 @@ func (p *Partition) search(t *shard.Turn, ask *QueryAsk) {
 			ask.reply(t, StorageFailed)
 			return
 		}
+		if work.Stale() {
+			p.search(t, ask)
+			return
+		}
 		offset, timestamp, epoch, ok := work.Time()
 		if !ok || offset >= p.marks.Visible(ask.Committed) {
 			ask.Offset = -1

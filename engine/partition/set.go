@@ -7,6 +7,7 @@ import (
 	"pinion/disk/device"
 	"pinion/disk/journal"
 	"pinion/disk/log"
+	"pinion/engine/clock"
 	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/model"
@@ -27,8 +28,11 @@ type Options struct {
 	// Journal makes small appends durable; nil: their segments are synced one by one.
 	Journal *commit.Journal
 	// Tail is what the journal held of a partition when the node started, or nil.
-	Tail  func(p model.Partition) *journal.Tail
-	Fence *Fence
+	Tail     func(p model.Partition) *journal.Tail
+	Fence    *Fence
+	Cleaners *Cleaners
+	// Seen is the latest time the last life of this node left a trace of, 0 if nobody knows.
+	Seen  clock.Wall
 	Files int // open segment files allowed per shard
 }
 
@@ -41,27 +45,33 @@ type Set struct {
 	id      model.ShardID
 
 	// Owned by the shard.
-	files     *log.Files
-	byName    map[model.Partition]*Partition
-	all       []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
-	topics    map[model.TopicID]*topicConfigs // of the topics that have partitions here
-	dirty     []*Partition                    // staged bytes this turn
-	delayed   []*Partition                    // appends wait for some work to come home
-	unsynced  []*Partition                    // a sync that acknowledgements wait for does
-	scribe    scribe
-	crowd     crowd
-	parked    []*Partition // have acknowledgements parked, or had some lately
-	sweeping  bool
-	ackTimer  shard.Timer // deadlines of parked acknowledgements
-	careTimer shard.Timer // retention, expiry
-	careNext  int         // of all: those before it are still to be looked after, 0 between two rounds
-	caring    int         // works of care under way
-	starting  bool        // the partitions found at the start are being opened
-	opening   int
-	failures  int
-	closing   bool
-	whenIdle  func(t *shard.Turn)
-	stats     Stats
+	files      *log.Files
+	byName     map[model.Partition]*Partition
+	all        []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
+	topics     map[model.TopicID]*topicConfigs // of the topics that have partitions here
+	dirty      []*Partition                    // staged bytes this turn
+	delayed    []*Partition                    // appends wait for some work to come home
+	unsynced   []*Partition                    // a sync that acknowledgements wait for does
+	scribe     scribe
+	crowd      crowd
+	parked     []*Partition // have acknowledgements parked, or had some lately
+	sweeping   bool
+	ackTimer   shard.Timer // deadlines of parked acknowledgements
+	careTimer  shard.Timer // retention, expiry
+	careNext   int         // of all: those before it are still to be looked after, 0 between two rounds
+	caring     int         // works of care under way
+	starting   bool        // the partitions found at the start are being opened
+	opening    int
+	failures   int
+	closing    bool
+	whenIdle   func(t *shard.Turn)
+	stats      Stats
+	guard      clock.Guard  // the time to delete by
+	doubted    bool         // the wall clock is ahead of it, and somebody was told
+	compacted  []*Partition // open, with cleanup.policy=compact
+	cleaning   *cleaning    // the pass under way, nil: none
+	cleanTimer shard.Timer  // the next pass, or its next step
+	cleaned    CleanStats
 }
 
 // Stats are counters of one set.
@@ -70,6 +80,7 @@ type Stats struct {
 	Partitions, Failed        int
 	Opening                   int
 	Refilled                  uint64 // batches that recovery found in the journal alone
+	Clean                     CleanStats
 }
 
 // NewSet makes the empty set of the shard that runs the turn.
@@ -81,6 +92,10 @@ func NewSet(t *shard.Turn, options Options) *Set {
 	}
 	s.options.Fence.sets.Store(s.id, s)
 	s.scribe = scribe{set: s, journal: options.Journal, told: commit.Nothing}
+	if s.options.Cleaners == nil {
+		s.options.Cleaners = &Cleaners{}
+	}
+	s.guard.Resume(options.Seen, t.Now())
 	t.Arm(&s.careTimer, options.Broker.Now().RetentionCheck, s)
 	return s
 }
@@ -89,7 +104,7 @@ func NewSet(t *shard.Turn, options Options) *Set {
 func (s *Set) Stats(t *shard.Turn) Stats {
 	s.own.Check(t)
 	st := s.stats
-	st.Partitions, st.Failed, st.Opening = len(s.byName), s.failures, s.opening
+	st.Partitions, st.Failed, st.Opening, st.Clean = len(s.byName), s.failures, s.opening, s.cleaned
 	return st
 }
 
@@ -200,6 +215,8 @@ func (s *Set) EndTurn(t *shard.Turn) bool {
 // Fire runs the set's timers.
 func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 	switch timer {
+	case &s.cleanTimer:
+		s.clean(t)
 	case &s.ackTimer:
 		s.expireAcks(t)
 	case &s.crowd.timer:
@@ -299,6 +316,20 @@ func (s *Set) configOf(topic *placement.Topic) *resolved {
 		here.topic, here.broker, here.config = topic, broker, r
 	}
 	return r
+}
+
+// wall is the time to delete by. It says so when that is not the wall clock's.
+func (s *Set) wall(t *shard.Turn) clock.Wall {
+	at, ahead := s.guard.Judge(t.Now())
+	if doubted := ahead > 0; doubted != s.doubted {
+		s.doubted = doubted
+		if doubted {
+			s.options.Log.Warn("the clock is ahead of what it was: nothing is deleted by it until it has stood for as long, a day at most", "ahead", ahead)
+		} else {
+			s.options.Log.Info("the clock is believed again")
+		}
+	}
+	return at
 }
 
 // ackCheckInterval bounds how late a timed out acknowledgement is told.

@@ -19,6 +19,7 @@ const (
 	workAhead                   // nobody yet: space reserved before it is needed
 	workCare                    // retention, truncation, sync
 	workSync                    // acknowledgements
+	workClean                   // a step of compaction, which judges its errors itself
 )
 
 // logWork carries a log's blocking work to a helper and its result home.
@@ -27,7 +28,7 @@ type logWork struct {
 	work *log.Work
 	p    *Partition
 	kind workKind
-	then func(t *shard.Turn, err error) // for care alone; nil if nobody asks
+	then func(t *shard.Turn, err error) // for care and clean; nil if nobody asks
 }
 
 // Run does the blocking part.
@@ -49,6 +50,11 @@ func (w *logWork) Deliver(t *shard.Turn) {
 	case workSync:
 		p.durable.syncing = false
 		p.checkFailure(t, err)
+	case workClean:
+		if p.log.Err() != nil {
+			p.fail(t, err)
+		}
+		w.then(t, err)
 	case workCare:
 		p.set.caring--
 		p.checkFailure(t, err)
@@ -131,7 +137,7 @@ func (p *Partition) care(t *shard.Turn) {
 	if p.state != open || p.closing {
 		return
 	}
-	p.producers.Expire(t.Now().Wall, p.set.options.Broker.Now().ProducerIDExpiration)
+	p.producers.Expire(p.set.wall(t), p.set.options.Broker.Now().ProducerIDExpiration)
 	if p.log.SealedDirty() {
 		if work := p.log.SyncSealed(); work != nil {
 			p.helpBulk(t, work, nil)
@@ -145,7 +151,9 @@ func (p *Partition) expire(t *shard.Turn) {
 	if p.preparing || p.staged.first != nil || p.state != open || p.closing {
 		return
 	}
-	if work := p.log.Expire(t.Now(), p.marks.High); work != nil {
+	now := t.Now()
+	now.Wall = p.set.wall(t)
+	if work := p.log.Expire(now, p.marks.High); work != nil {
 		p.helpBulk(t, work, func(t *shard.Turn, err error) {
 			if err == nil {
 				p.expire(t) // one work may leave more to do
@@ -177,6 +185,8 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		return
 	}
 	var work *log.Work
+	p.halting = true
+	p.endCleaning(t)
 	if p.state == open && p.staged.first == nil { // else what this turn took in is written first
 		work = p.log.Truncate(to)
 	}
@@ -186,7 +196,7 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 	}
 	p.preparing, p.forbidden = true, false
 	p.helpBulk(t, work, func(t *shard.Turn, err error) {
-		p.preparing = false
+		p.preparing, p.halting = false, false
 		if err == nil {
 			p.marks.Truncated(p.log.End())
 			if p.durable != nil {
@@ -208,6 +218,8 @@ func (p *Partition) drop(t *shard.Turn) {
 	was := p.state
 	p.state = dropped
 	p.closing = true
+	p.watchCompaction(t)
+	p.endCleaning(t)
 	p.refuse(t, UnknownPartition)
 	p.set.leave(p)
 	p.set.scribe.forget(t, p)

@@ -181,6 +181,18 @@ func (t *Table) Add(b Batch, now clock.Wall) {
 	t.use(place, now)
 }
 
+// Kept is the last offset of the oldest batch remembered, by producer: as long as the log has the batches from there on, if only their
+// headers, the table can be made again from it.
+func (t *Table) Kept() map[int64]model.Offset {
+	kept := make(map[int64]model.Offset, len(t.states))
+	for i := range t.states {
+		if s := &t.states[i]; s.count > 0 {
+			kept[s.id] = s.batches[0].lastOffset
+		}
+	}
+	return kept
+}
+
 // Active is one producer as DescribeProducers (API key 61, KIP-664) shows it.
 type Active struct {
 	ID               int64

@@ -30,6 +30,7 @@ func writeKafkaBroker(p *page, s *scrape) {
 	p.open("kafka_server_replicamanager_leadercount", gauge, "Replicas on this broker that lead.")
 	p.count(s.total.Leaders)
 
+	writeCleaner(p, s)
 	var produce, fetch Buckets
 	for i := range s.window {
 		produce.Add(&s.window[i].produce)
@@ -41,6 +42,28 @@ func writeKafkaBroker(p *page, s *scrape) {
 		p.sample(produce.Quantile(q).Seconds()*1e3, "request", "Produce", "quantile", label)
 		p.sample(fetch.Quantile(q).Seconds()*1e3, "request", "FetchConsumer", "quantile", label)
 	}
+}
+
+// writeCleaner writes Kafka's LogCleaner and LogCleanerManager, and the counters those lack.
+func writeCleaner(p *page, s *scrape) {
+	dirty, longest := uint64(0), uint64(0)
+	for i := range s.shards {
+		dirty, longest = max(dirty, s.shards[i].DirtyMax), max(longest, s.shards[i].CleanMillisMax)
+	}
+	p.open("kafka_log_logcleanermanager_max_dirty_percent", gauge, "Part of the filthiest compacted log that is not compacted, in percent.")
+	p.sample(float64(dirty) / 10)
+	p.open("kafka_log_logcleanermanager_uncleanable_partitions_count", gauge, "Logs that compaction has given up after an error.")
+	p.count(s.total.Uncleanable)
+	p.open("kafka_log_logcleaner_max_clean_time_secs", gauge, "The longest pass of compaction since start.")
+	p.sample(float64(longest) / 1e3)
+	p.open("pinion_compaction_passes_total", counter, "Passes of compaction that ended well.")
+	p.count(s.total.CleanPasses)
+	p.open("pinion_compaction_read_bytes_total", counter, "Bytes read by compaction.")
+	p.count(s.total.CleanRead)
+	p.open("pinion_compaction_written_bytes_total", counter, "Bytes written by compaction.")
+	p.count(s.total.CleanWritten)
+	p.open("pinion_compaction_removed_records_total", counter, "Records removed by compaction.")
+	p.count(s.total.CleanRemoved)
 }
 
 // writeCluster writes what the catalogue's image says.

@@ -62,6 +62,11 @@ type ShardStats struct {
 
 	// Replicas this shard owns, and how many of them lead.
 	Partitions, Leaders uint64
+
+	// Compaction: passes that ended well, bytes they read and wrote, records they removed; logs given up after an error now.
+	CleanPasses, CleanRead, CleanWritten, CleanRemoved, Uncleanable uint64
+	// Of the filthiest log what is not compacted, in thousandths, and the longest pass in milliseconds. Over shards the largest counts.
+	DirtyMax, CleanMillisMax uint64
 }
 
 // ErrorIndex is where ShardStats.Errors counts a Kafka error code; codes out of range count as UNKNOWN_SERVER_ERROR.

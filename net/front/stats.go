@@ -100,6 +100,9 @@ func readHub(hub *conn.Stats, out *admin.ShardStats) {
 func readSet(set *partition.Stats, out *admin.ShardStats) {
 	out.Partitions, out.Leaders = uint64(set.Partitions), uint64(set.Partitions-set.Failed)
 	out.Topics.MessagesIn, out.Topics.BytesIn = set.Records, set.BytesIn
+	clean := &set.Clean
+	out.CleanPasses, out.CleanRead, out.CleanWritten, out.CleanRemoved = clean.Passes, clean.Read, clean.Written, clean.Removed
+	out.Uncleanable, out.DirtyMax, out.CleanMillisMax = uint64(clean.Uncleanable), uint64(clean.DirtyMax*1000), uint64(clean.Longest.Milliseconds())
 }
 
 // Cluster reads the catalogue's image.

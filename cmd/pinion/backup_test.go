@@ -1,0 +1,59 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pinion/bench/harness"
+)
+
+// TestBackupAndRestore: a copy of a stopped node, put in the place of its directory, is the node.
+func TestBackupAndRestore(t *testing.T) {
+	c := newCorpse(t, true)
+	saved, back := filepath.Join(t.TempDir(), "saved"), filepath.Join(t.TempDir(), "deep", "back")
+	b, err := harness.Start(harness.Config{Dir: c.dir, Set: corpseSettings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, _, complaints := pinion(t, "backup", c.dir, saved)
+	if _, err := os.Stat(saved); code != 1 || !strings.Contains(complaints, "stop the broker first") || err == nil {
+		t.Fatalf("of a running broker: %d\n%s", code, complaints)
+	}
+	if _, err := b.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, complaints := pinion(t, "backup", c.dir, saved); code != 0 || !strings.Contains(out, "sound") {
+		t.Fatalf("backup: %d\n%s%s", code, out, complaints)
+	}
+	for name, args := range map[string][]string{
+		"twice": {"backup", c.dir, saved}, "into itself": {"backup", c.dir, filepath.Join(c.dir, "x")}, "over a node": {"restore", saved, c.dir},
+	} {
+		if code, _, complaints := pinion(t, args...); code != 2 {
+			t.Errorf("%s: %d\n%s", name, code, complaints)
+		}
+	}
+	if code, _, complaints := pinion(t, "backup", t.TempDir(), saved+"2"); code != 78 {
+		t.Errorf("of nothing: %d\n%s", code, complaints)
+	}
+	if code, out, complaints := pinion(t, "restore", saved, back); code != 0 {
+		t.Fatalf("restore: %d\n%s%s", code, out, complaints)
+	}
+	if whole, _ := c.serves(t, "restored", back, nil); !whole {
+		t.Error("records are missing")
+	}
+	// A damaged backup says so, and is restored all the same: it may be all there is.
+	name := filepath.Join(saved, "packed-0", strings.Repeat("0", 20)+".log")
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/2] ^= 1
+	if err := os.WriteFile(name, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := pinion(t, "restore", saved, back+"2"); code != 4 || !strings.Contains(out, "CRC does not match") {
+		t.Errorf("a damaged backup: %d\n%s", code, out)
+	}
+}

@@ -1,0 +1,74 @@
+package log
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"pinion/disk/device"
+	"pinion/engine/clock"
+	"pinion/engine/model"
+)
+
+// pointFile lies in the folder of a partition that has been compacted: a version and three numbers, a line each. Kafka keeps one file of this
+// name for a whole log directory; it lies beside the log here for the reasons startFile does.
+const pointFile = "cleaner-offset-checkpoint"
+
+const pointFileMax = 128
+
+// cleanPoint is how far compaction has come.
+type cleanPoint struct {
+	clean model.Offset // every key stands at most once below
+	gaps  model.Offset // offsets may be missing below; invariant: durable before any are
+	purge clock.Wall   // from then on a pass has tombstones to remove; never: there are none
+}
+
+const never clock.Wall = -1
+
+var notCleaned = cleanPoint{purge: never}
+
+func (p cleanPoint) valid() error {
+	if p.clean < 0 || p.gaps < p.clean || p.purge < never {
+		return fmt.Errorf("clean to %d, gaps to %d, purge at %d", p.clean, p.gaps, p.purge)
+	}
+	return nil
+}
+
+// cutTo is the point of a log that ends at end.
+func (p cleanPoint) cutTo(end model.Offset) cleanPoint {
+	p.clean, p.gaps = min(p.clean, end), min(p.gaps, end)
+	return p
+}
+
+func writePoint(dir device.Dir, folder string, p cleanPoint) error {
+	b := append([]byte(nil), "0\n"...)
+	for _, n := range []int64{int64(p.clean), int64(p.gaps), int64(p.purge)} {
+		b = append(strconv.AppendInt(b, n, 10), '\n')
+	}
+	return dir.Replace(path.Join(folder, pointFile), b)
+}
+
+// readPoint returns the stored point. A file that makes no sense costs a pass over the whole log, no more: ok is false then, and offsets
+// may be missing anywhere.
+func readPoint(dir device.Dir, folder string, end model.Offset) (p cleanPoint, ok bool, err error) {
+	text, err := dir.ReadFile(path.Join(folder, pointFile), pointFileMax)
+	if isNotExist(err) {
+		return notCleaned, true, nil
+	}
+	if err != nil {
+		return notCleaned, false, err
+	}
+	rest, versioned := strings.CutPrefix(string(text), "0\n")
+	lines := strings.Split(rest, "\n")
+	if versioned && len(lines) == 4 && lines[3] == "" {
+		clean, err1 := strconv.ParseInt(lines[0], 10, 64)
+		gaps, err2 := strconv.ParseInt(lines[1], 10, 64)
+		purge, err3 := strconv.ParseInt(lines[2], 10, 64)
+		p = cleanPoint{model.Offset(clean), model.Offset(gaps), clock.Wall(purge)}
+		if err1 == nil && err2 == nil && err3 == nil && p.valid() == nil {
+			return p, true, nil
+		}
+	}
+	return cleanPoint{gaps: end, purge: never}, false, nil
+}

@@ -1,0 +1,274 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/engine/model"
+)
+
+// Finding is one thing Inspect has against a partition's files.
+type Finding struct {
+	File   string       `json:"file"`
+	Pos    int64        `json:"position"`
+	Offset model.Offset `json:"offset"`
+	Reason string       `json:"problem"`
+	// Mended: the next start puts it right without losing anything that was durable.
+	Mended bool `json:"mended_by_start"`
+}
+
+// Inspection is what Inspect saw.
+type Inspection struct {
+	ID        model.TopicID
+	Start     model.Offset
+	End       model.Offset
+	Segments  int
+	Batches   int64
+	Records   int64
+	Bytes     int64
+	Findings  []Finding
+	newest    int64 // largest timestamp of the segment so far
+	positions map[uint32]uint32
+	newestAt  map[uint32]int64
+}
+
+// Inspect reads all of a partition's files and says what is wrong with them. It changes nothing, so that it can be used on a directory nobody
+// works in and on a copy of one. recovery is what the node's checkpoint says: damage below is never put right by a start. each may be
+// nil. The error is the disk's.
+func Inspect(dir device.Dir, name string, recovery model.Offset, each func(batch.Header)) (*Inspection, error) {
+	in := &inspector{Inspection: &Inspection{}, dir: dir, name: name, recovery: recovery, each: each}
+	if in.each == nil {
+		in.each = func(batch.Header) {}
+	}
+	if err := in.run(); err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", name, err)
+	}
+	return in.Inspection, nil
+}
+
+type inspector struct {
+	*Inspection
+	dir      device.Dir
+	name     string
+	recovery model.Offset
+	each     func(batch.Header)
+	point    cleanPoint
+	epochs   epochs // as the file has them
+	seen     epochs // as the batches have them
+	noEpochs bool
+	swapping bool
+}
+
+func (in *inspector) find(file string, pos int64, offset model.Offset, mended bool, format string, args ...any) {
+	in.Findings = append(in.Findings, Finding{File: file, Pos: pos, Offset: offset, Reason: fmt.Sprintf(format, args...), Mended: mended})
+}
+
+func (in *inspector) run() error {
+	entries, err := in.dir.List(in.name)
+	if err != nil {
+		return err
+	}
+	var parts []compactPart
+	for _, e := range entries {
+		base, suffix, ok := parseName(e.Name)
+		switch {
+		case ok && suffix == logSuffix && e.Size > segmentBytesMax:
+			in.find(path.Join(in.name, e.Name), segmentBytesMax, base, false, "larger than a segment can be")
+		case ok && suffix == logSuffix:
+			parts = append(parts, compactPart{base: base, end: segmentEndMax, size: e.Size})
+		case strings.HasSuffix(e.Name, swapSuffix):
+			in.swapping = true
+			in.find(path.Join(in.name, e.Name), 0, base, true, "a compaction was interrupted while it replaced segments")
+		}
+	}
+	if err := in.small(); err != nil {
+		return err
+	}
+	for i := range parts {
+		if i+1 < len(parts) {
+			parts[i].end = parts[i+1].base
+		}
+	}
+	in.Segments = len(parts)
+	if len(parts) > 0 {
+		in.End = parts[0].base
+		in.Start = max(in.Start, parts[0].base)
+	}
+	for i := range parts {
+		if err := in.segment(parts[i], i == len(parts)-1); err != nil {
+			return err
+		}
+	}
+	in.compareEpochs()
+	if in.End < in.recovery {
+		in.find(in.name, 0, in.End, false, "the log ends at %d, and %d was durable", in.End, in.recovery)
+	}
+	return nil
+}
+
+// small reads the small files of the folder.
+func (in *inspector) small() error {
+	name := path.Join(in.name, metadataFile)
+	text, err := in.dir.ReadFile(name, metadataBytesMax)
+	if err == nil {
+		var ok bool
+		if in.ID, ok, err = parseMetadata(text); err != nil || !ok {
+			in.find(name, 0, 0, err == nil, "says no topic id: %v", err)
+		}
+	} else if !isNotExist(err) {
+		return err
+	}
+	start, err := readStart(in.dir, in.name)
+	var damage *Damage
+	switch {
+	case errors.As(err, &damage):
+		in.find(damage.Segment, 0, 0, false, "%s", damage.Reason)
+	case err != nil:
+		return err
+	}
+	in.Start = start
+	point, ok, err := readPoint(in.dir, in.name, segmentEndMax)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		in.find(path.Join(in.name, pointFile), 0, 0, true, "not a version and three numbers: the log is compacted again from its start")
+	}
+	in.point = point
+	name = path.Join(in.name, epochFile)
+	text, err = in.dir.ReadFile(name, epochFileMax)
+	if err == nil {
+		in.epochs.entries, err = parseEpochs(text)
+	}
+	if in.noEpochs = err != nil; err != nil && !isNotExist(err) {
+		in.find(name, 0, 0, true, "%v", err)
+	}
+	return nil
+}
+
+// segment reads one segment, record by record, and then its indexes.
+func (in *inspector) segment(part compactPart, last bool) error {
+	var r segmentReader
+	if err := r.begin(in.dir, in.name, part, walkBytes); err != nil {
+		return err
+	}
+	defer r.close()
+	if part.base < in.End {
+		in.find(r.name, 0, part.base, in.swapping, "begins at %d, but the segment before it ends at %d", part.base, in.End)
+	}
+	in.positions, in.newestAt, in.newest = map[uint32]uint32{}, map[uint32]int64{}, -1
+	in.End = max(in.End, part.base)
+	var it batch.Iterator
+	for {
+		pos, expect := r.pos, max(r.expect, in.End)
+		h, raw, err := r.next()
+		var damage *Damage
+		if errors.As(err, &damage) {
+			// Only what was never durable, at the very end, may be cut off by a start.
+			in.find(r.name, pos, expect, last && expect >= in.recovery, "%s", damage.Reason)
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if raw == nil {
+			break
+		}
+		if h.BaseOffset > expect && h.BaseOffset > in.point.gaps {
+			in.find(r.name, pos, expect, false, "base offset %d, expected %d, and nothing was compacted there", h.BaseOffset, expect)
+		}
+		if h.Epoch < in.seen.latest() {
+			in.find(r.name, pos, h.BaseOffset, false, "leader epoch %d after %d", h.Epoch, in.seen.latest())
+		}
+		if err := records(&it, &h, raw); err != nil {
+			in.find(r.name, pos, h.BaseOffset, false, "%v", err)
+		}
+		in.note(&h, part.base, pos)
+	}
+	return in.indexes(part, r.pos, last)
+}
+
+func (in *inspector) note(h *batch.Header, base model.Offset, pos int64) {
+	in.seen.assign(h.Epoch, h.BaseOffset)
+	in.newest = max(in.newest, h.MaxTimestamp)
+	last := uint32(h.LastOffset() - base)
+	in.positions[uint32(pos)] = last
+	in.newestAt[last] = in.newest
+	in.Batches++
+	in.Records += int64(h.Records)
+	in.Bytes += int64(h.Size())
+	in.End = h.LastOffset() + 1
+	in.each(*h)
+}
+
+// records decodes a batch to its end: its offsets ascend within the range of the header.
+func records(it *batch.Iterator, h *batch.Header, raw []byte) error {
+	next := h.BaseOffset
+	for it.Reset(raw, siftOutputMax); it.Next(); {
+		r := it.Record()
+		if r.Offset < next || r.Offset > h.LastOffset() {
+			return fmt.Errorf("record at offset %d in a batch of [%d, %d], behind %d", r.Offset, h.BaseOffset, h.LastOffset(), next-1)
+		}
+		next = r.Offset + 1
+	}
+	return it.Err()
+}
+
+// indexes holds both index files against the batches. A start makes them anew where they are wrong above the recovery point, or make no
+// sense by themselves; an entry that looks right and is wrong below it would stay.
+func (in *inspector) indexes(part compactPart, good int64, last bool) error {
+	index, times, err := readIndexes(in.dir, in.name, part.base)
+	if err != nil {
+		return err
+	}
+	name := fileName(in.name, part.base, indexSuffix)
+	entries := indexPrefix(index, part.size)
+	rebuilt := last || part.end > in.recovery
+	if entries*indexEntryBytes != len(index) {
+		in.find(name, int64(entries*indexEntryBytes), part.base, true, "makes no sense from here on")
+	}
+	for n := range entries {
+		m := indexEntry(index, n)
+		if behind := int64(m.pos) >= good; behind {
+			break
+		}
+		if last, ok := in.positions[m.pos]; !ok || last != m.last {
+			in.find(name, int64(n*indexEntryBytes), part.base+model.Offset(m.last), rebuilt, "entry %d names byte %d, where no batch ends at that offset", n, m.pos)
+			break
+		}
+	}
+	name = fileName(in.name, part.base, timeSuffix)
+	prefix := timePrefix(times, segmentBytesMax)
+	if prefix*timeEntryBytes != len(times) {
+		in.find(name, int64(prefix*timeEntryBytes), part.base, true, "makes no sense from here on")
+	}
+	for n := range prefix {
+		m := timeEntry(times, n)
+		if part.base+model.Offset(m.last) >= in.End {
+			break
+		}
+		if newest, ok := in.newestAt[m.last]; !ok || newest != m.time {
+			in.find(name, int64(n*timeEntryBytes), part.base+model.Offset(m.last), rebuilt, "entry %d says %d, the largest timestamp up to that offset is %d", n, m.time, newest)
+			break
+		}
+	}
+	return nil
+}
+
+// compareEpochs holds the checkpoint against the batches: each epoch that wrote must be there, at or before its first batch.
+func (in *inspector) compareEpochs() {
+	if in.noEpochs {
+		return
+	}
+	name := path.Join(in.name, epochFile)
+	for i, e := range in.seen.entries {
+		if got := in.epochs.at(max(e.start, in.Start)); got != e.epoch && (i+1 == len(in.seen.entries) || in.seen.entries[i+1].start > in.Start) {
+			in.find(name, 0, e.start, e.start >= in.recovery, "epoch %d wrote from %d on, the file says %d", e.epoch, e.start, got)
+			return
+		}
+	}
+}

@@ -1,0 +1,213 @@
+// Package audit reads a whole data directory that no broker works in and says what is wrong with it: whose it is, the metadata log, every
+// batch and record of every partition, indexes, checkpoints and producer snapshots. It changes nothing but the lock it holds meanwhile, and
+// refuses to mend: a start mends what can be mended without loss, and the rest is for a person to decide. It blocks; programs call it.
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"pinion/disk/batch"
+	"pinion/disk/device"
+	"pinion/disk/identity"
+	"pinion/disk/log"
+	"pinion/engine/broker"
+	"pinion/engine/clock"
+	"pinion/engine/control"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/placement"
+	"pinion/engine/producer"
+)
+
+// Report is what Check found.
+type Report struct {
+	Directory  string    `json:"directory"`
+	Cluster    string    `json:"cluster"`
+	Node       int32     `json:"node"`
+	Topics     int       `json:"topics"`
+	Partitions int       `json:"partitions"`
+	Segments   int       `json:"segments"`
+	Batches    int64     `json:"batches"`
+	Records    int64     `json:"records"`
+	Bytes      int64     `json:"bytes"`
+	Findings   []Finding `json:"findings"`
+}
+
+// Finding is one thing that is not as it should be.
+type Finding = log.Finding
+
+// Sound reports whether nothing is wrong that a start would not mend.
+func (r *Report) Sound() bool {
+	for i := range r.Findings {
+		if !r.Findings[i].Mended {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Report) find(file string, mended bool, format string, args ...any) {
+	r.Findings = append(r.Findings, Finding{File: file, Reason: fmt.Sprintf(format, args...), Mended: mended})
+}
+
+// Check reads the directory at path. The error says why that was not possible: it is not a broker's (identity.Refusal), a broker works in
+// it (device.ErrLocked), or the disk does not read.
+func Check(path string) (*Report, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	dir, err := device.OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	claim, err := identity.Inspect(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer claim.Close()
+	r := &Report{Directory: path, Cluster: claim.Cluster, Node: int32(claim.Node), Findings: []Finding{}}
+	image, err := metadata(path, claim)
+	if err != nil {
+		r.find(control.Folder, false, "%v", err)
+	} else {
+		r.Topics = image.TopicCount()
+	}
+	var points map[model.Partition]model.Offset
+	if image != nil {
+		if points, err = broker.RecoveryPoints(dir, image); err != nil {
+			return nil, err
+		}
+	}
+	entries, err := dir.List(".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.IsDir && isPartition(e.Name) {
+			if err := r.partition(dir, e.Name, points[named(image, e.Name)], image); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// metadata replays the metadata log, from a copy: opening it may cut its torn tail.
+func metadata(path string, claim *identity.Claim) (*placement.Image, error) {
+	copied, err := os.MkdirTemp("", "pinion-check-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(copied)
+	if err := os.CopyFS(filepath.Join(copied, control.Folder), os.DirFS(filepath.Join(path, control.Folder))); err != nil {
+		return nil, fmt.Errorf("copy the metadata log: %w", err)
+	}
+	dir, err := device.OpenDir(copied)
+	if err != nil {
+		return nil, err
+	}
+	c, err := control.Open(control.Options{Node: claim.Node, Dir: dir, Clock: clock.Real{}, Cluster: claim.Cluster, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	return c.Image(), c.Run(ended)
+}
+
+// named is the partition that a folder has the name of; the zero value where the image has none.
+func named(image *placement.Image, folder string) model.Partition {
+	cut := strings.LastIndexByte(folder, '-')
+	index, err := strconv.ParseInt(folder[cut+1:], 10, 32)
+	if image == nil || err != nil {
+		return model.Partition{}
+	}
+	topic := image.TopicCalled(folder[:cut])
+	if topic == nil {
+		return model.Partition{}
+	}
+	return model.Partition{Topic: topic.ID, Index: int32(index)}
+}
+
+// isPartition reports whether a folder's name ends in a partition's number.
+func isPartition(folder string) bool {
+	cut := strings.LastIndexByte(folder, '-')
+	if cut <= 0 {
+		return false
+	}
+	_, err := strconv.ParseUint(folder[cut+1:], 10, 31)
+	return err == nil
+}
+
+func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, image *placement.Image) error {
+	snapshots, err := partition.Snapshots(dir, name)
+	if err != nil {
+		return err
+	}
+	// What the log says of its producers up to the newest snapshot, to hold the snapshot against.
+	replayed, at := producer.NewTable(), model.Offset(-1)
+	if len(snapshots) > 0 {
+		at = snapshots[len(snapshots)-1]
+	}
+	in, err := log.Inspect(dir, name, recovery, func(h batch.Header) {
+		if h.LastOffset() < at {
+			partition.Replay(replayed, &h, clock.Wall(h.MaxTimestamp))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	r.Partitions++
+	r.Segments += in.Segments
+	r.Batches += in.Batches
+	r.Records += in.Records
+	r.Bytes += in.Bytes
+	r.Findings = append(r.Findings, in.Findings...)
+	if image != nil {
+		cut := strings.LastIndexByte(name, '-')
+		topic := image.TopicCalled(name[:cut])
+		switch {
+		case topic == nil:
+			r.find(name, true, "the catalogue has no topic of this name: a start sets the folder aside")
+		case !in.ID.IsZero() && in.ID != topic.ID:
+			r.find(name, true, "belongs to an earlier topic of this name: a start sets the folder aside")
+		}
+	}
+	for _, s := range snapshots {
+		table, err := partition.LoadProducers(dir, name, s)
+		switch {
+		case errors.Is(err, producer.ErrDamaged), errors.Is(err, device.ErrTooLarge), errors.Is(err, fs.ErrNotExist):
+			r.find(fmt.Sprintf("%s/%020d.snapshot", name, s), true, "%v: the log tells what it said", err)
+		case err != nil:
+			return err
+		case s > in.End:
+			r.find(fmt.Sprintf("%s/%020d.snapshot", name, s), true, "from behind the end of the log, %d", in.End)
+		case s == at:
+			r.producers(fmt.Sprintf("%s/%020d.snapshot", name, s), table, replayed)
+		}
+	}
+	return nil
+}
+
+// producers holds a snapshot against what the log says. A producer the log does not show any more is none of its faults, and one that the
+// snapshot does not show had expired.
+func (r *Report) producers(file string, stored, replayed *producer.Table) {
+	told := map[int64]producer.Active{}
+	for _, a := range replayed.Active() {
+		told[a.ID] = a
+	}
+	for _, a := range stored.Active() {
+		if b, ok := told[a.ID]; ok && a.LastSequence >= 0 && b.LastSequence >= 0 && (a.Epoch != b.Epoch || a.LastSequence != b.LastSequence) {
+			r.find(file, false, "producer %d stands at sequence %d of epoch %d, the log says %d of epoch %d", a.ID, a.LastSequence, a.Epoch, b.LastSequence, b.Epoch)
+			return
+		}
+	}
+}
