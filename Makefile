@@ -5,12 +5,14 @@ GO       ?= go
 FUZZTIME ?= 1m
 SEEDS    ?= 2000
 ARGS     ?=
+KILLS    ?= 300
+CUTS     ?= 300
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz sim demo run clean
+.PHONY: torture help build check test test-tools clients race fuzz sim demo run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -74,6 +76,9 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	  done; \
 	done; \
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+torture: build ## kill -9 and power cuts of a real broker under load; needs root for the cuts; make torture KILLS=300 CUTS=300
+	@PINION_BINARY=bin/pinion $(GO) run ./bench/torture -kills $(KILLS) -cuts $(CUTS) $(ARGS)
 
 sim: ## a whole node from seeds: crashes, power cuts, failing disks, clock steps; make sim SEEDS=200
 	$(GO) test -count=1 -timeout 3h -v ./engine/sim -run 'TestSeeds|TestSameSeedSameTrace' -args -seeds $(SEEDS)

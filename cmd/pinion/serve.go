@@ -93,6 +93,9 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 			ended <- nil
 			return fmt.Errorf("controller stopped: %w", err)
 		case <-checkpoint.C:
+			if b.Fenced() != nil {
+				continue // nothing that is written there counts any more
+			}
 			if err := b.Checkpoint(); err != nil {
 				logger.Error("recovery points not stored", "err", err)
 			}
@@ -137,13 +140,28 @@ func serveAdmin(cfg *config.Broker, b *broker.Broker, doors *front.Front, ready 
 		Version: version, Shards: b.Shards.Len(), Listener: doors.Advertised[0].Name, Dealing: doors.Rungs[0].Name,
 		Clock: clock.Real{}, Stats: gauge.Stats, Cluster: gauge.Cluster,
 	})
-	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter})
+	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter, b})
 }
 
 // adminSource is readiness and metrics in one.
 type adminSource struct {
 	*httpadmin.Readiness
 	*httpadmin.Meter
+	broker *broker.Broker
+}
+
+// Ready adds what the broker itself knows: how far recovery is, and whether its disk can be trusted.
+func (a adminSource) Ready() []httpadmin.Check {
+	checks := a.Readiness.Ready()
+	for i := range checks {
+		if done, all := a.broker.Recovered(); checks[i].Name == "recovery" && !checks[i].OK && all > 0 {
+			checks[i].Detail = fmt.Sprintf("%d of %d partitions", done, all)
+		}
+	}
+	if err := a.broker.Fenced(); err != nil {
+		checks = append(checks, httpadmin.Check{Name: "log directory", Detail: err.Error()})
+	}
+	return checks
 }
 
 // setProcs fixes GOMAXPROCS: the runtime would otherwise follow cgroup limits and stop the world to do so.

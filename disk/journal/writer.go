@@ -285,15 +285,10 @@ func (w *Writer) Prepare(oldest uint64) (bool, error) {
 		}
 		i = len(w.slots) - 1
 	}
-	if w.slots[i].zeroed == 0 {
-		// Space first: filling a file with zeros must not find the disk full half way.
-		if err := w.slots[i].file.Reserve(0, w.options.FileBytes); errors.Is(err, device.ErrNoSpace) {
-			return false, w.abandon(i)
-		} else if err != nil {
-			return false, w.fail(err)
-		}
-	}
-	if err := w.zero(i); err != nil {
+	// No reservation: those are refused before the disk is full, and this is what the rest is for.
+	if err := w.zero(i); device.IsFull(err) {
+		return false, w.abandon(i)
+	} else if err != nil {
 		return false, w.fail(err)
 	}
 	return true, nil

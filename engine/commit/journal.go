@@ -136,6 +136,9 @@ func (j *Journal) Need(t *shard.Turn, oldest uint64) {
 // Hand gives a commit away until it comes home.
 func (j *Journal) Hand(t *shard.Turn, c *Commit) { t.Hand(j.clerk, c) }
 
+// Ring has the clerk look again at what waits. Any thread may call it.
+func (j *Journal) Ring() { j.clerk.Ring() }
+
 // Stats copies the counters. Any thread may call it.
 func (j *Journal) Stats() Stats {
 	s := &j.stats

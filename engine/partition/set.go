@@ -222,6 +222,7 @@ func (s *Set) expireAcks(t *shard.Turn) {
 		waiting = waiting || p.acks.count > 0
 	}
 	if waiting {
+		s.scribe.nudge()
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
 }
