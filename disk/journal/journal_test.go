@@ -369,3 +369,28 @@ func TestKept(t *testing.T) {
 		t.Fatalf("%d files in the folder", len(names))
 	}
 }
+
+// TestFullDiskIsTriedAgain: a journal that finds no room for its first file leaves none behind, and begins when there is.
+func TestFullDiskIsTriedAgain(t *testing.T) {
+	dir := faulty.New(1)
+	writes := 0
+	dir.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.Write {
+			if writes++; writes < 4 {
+				return device.ErrNoSpace
+			}
+		}
+		return nil
+	})
+	for range 3 {
+		if _, err := Open(dir, small, &Contents{}); !device.IsFull(err) {
+			t.Fatal(err)
+		}
+		if names, err := dir.List(folder); err != nil || len(names) != 0 {
+			t.Fatalf("%v, %d files left", err, len(names))
+		}
+	}
+	if _, err := Open(dir, small, &Contents{}); err != nil {
+		t.Fatal(err)
+	}
+}

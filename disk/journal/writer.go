@@ -57,9 +57,21 @@ type Writer struct {
 func Open(dir device.Dir, options Options, found *Contents) (*Writer, error) {
 	w := &Writer{dir: dir, options: options, current: -1, generation: found.Generation, sequence: found.Sequence, told: found.Oldest, empty: NewBuffer()}
 	if err := w.open(found); err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, fmt.Errorf("open journal: %w", errors.Join(err, w.giveUp(len(found.files))))
 	}
 	return w, nil
+}
+
+// giveUp closes everything and removes the files that were made: a full disk is tried again later.
+func (w *Writer) giveUp(found int) error {
+	var err error
+	for i, s := range w.slots {
+		err = errors.Join(err, s.file.Close())
+		if i >= found {
+			err = errors.Join(err, w.dir.Remove(s.name))
+		}
+	}
+	return err
 }
 
 func (w *Writer) open(found *Contents) error {

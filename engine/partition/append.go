@@ -173,6 +173,10 @@ func (p *Partition) acknowledge(t *shard.Turn, ask *AppendAsk) {
 func (p *Partition) park(t *shard.Turn, ask *AppendAsk) {
 	ask.deadline = t.Now().Mono.Add(ask.Timeout)
 	p.acks.push(ask)
+	if !p.parked {
+		p.parked = true
+		p.set.parked = append(p.set.parked, p)
+	}
 	ask.stored.ask = ask
 	t.Reply(ask.Home, &ask.stored)
 	if !p.set.ackTimer.Armed() {

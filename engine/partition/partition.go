@@ -50,6 +50,7 @@ type Partition struct {
 
 	trimming  bool // a log start is being stored
 	preparing bool // appends wait for a log.Work or for the log to be free
+	parked    bool // on the set's list of those with acknowledgements that wait
 	forbidden bool // the journal knows what a truncation is about to take
 	ahead     bool // a log.Work nobody waits for yet is away
 	caring    int  // works away, of any kind

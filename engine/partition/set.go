@@ -47,6 +47,7 @@ type Set struct {
 	all       []*Partition // those of byName, in an order that chance has no part in
 	dirty     []*Partition // staged bytes this turn
 	delayed   []*Partition // appends wait for some work to come home
+	parked    []*Partition // acknowledgements wait, or did when the timer last looked
 	unsynced  []*Partition // a sync that acknowledgements wait for does
 	scribe    scribe
 	sweeping  bool
@@ -216,12 +217,12 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 const ackCheckInterval = 100 * time.Millisecond
 
 func (s *Set) expireAcks(t *shard.Turn) {
-	waiting := false
-	for _, p := range s.all {
+	s.parked = slices.DeleteFunc(s.parked, func(p *Partition) bool {
 		p.acks.expire(t)
-		waiting = waiting || p.acks.count > 0
-	}
-	if waiting {
+		p.parked = p.acks.count > 0
+		return !p.parked
+	})
+	if len(s.parked) > 0 {
 		s.scribe.nudge()
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
