@@ -394,3 +394,36 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFilesLargerThanTheirHeads: which files are read is decided by their first bytes; nothing is missed by it, and a clean stop leaves one.
+func TestFilesLargerThanTheirHeads(t *testing.T) {
+	was := small
+	small = Options{FileBytes: 160 << 10, FilesMax: 4}
+	defer func() { small = was }()
+	dir := faulty.New(1)
+	l := &life{dir: dir, rand: rand.New(rand.NewPCG(11, 2))}
+	l.run(700)
+	if l.err != nil || l.w.Generation() < 8 {
+		t.Fatalf("%v, generation %d", l.err, l.w.Generation())
+	}
+	for seed := range uint64(4) {
+		if err := l.check(dir.AfterCut(seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := Read(dir, small)
+	if err != nil || found.Records != 1 || len(found.tails) != 0 {
+		t.Fatalf("%v, %+v", err, found)
+	}
+	next := &life{dir: dir, rand: rand.New(rand.NewPCG(12, 2)), next: l.next, acked: l.next, synced: l.next}
+	next.run(300)
+	if next.err != nil {
+		t.Fatal(next.err)
+	}
+	if err := next.check(dir.AfterCut(9)); err != nil {
+		t.Fatal(err)
+	}
+}
