@@ -8,12 +8,14 @@ ARGS     ?=
 ADVERTISE ?= node
 FRAMES   ?= 20000000
 SEED     ?= 20260501
+KILLS    ?= 300
+CUTS     ?= 300
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many versus-kafka docs hostile corrupt race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many versus-kafka docs hostile corrupt torture race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -100,6 +102,9 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	  done; \
 	done; \
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+torture: build ## kill -9 and power cuts of a real broker under load; needs root for the cuts; make torture KILLS=300 CUTS=300
+	@PINION_BINARY=bin/pinion $(GO) run ./bench/torture -kills $(KILLS) -cuts $(CUTS) $(ARGS)
 
 sim: ## a whole node from seeds: crashes, power cuts, failing disks, clock steps; make sim SEEDS=200
 	$(GO) test -count=1 -timeout 3h -v ./engine/sim -run 'TestSeeds|TestSameSeedSameTrace' -args -seeds $(SEEDS)

@@ -80,7 +80,7 @@ func (c *campaign) fresh(ctx context.Context) error {
 		return err
 	}
 	if c.cuts {
-		image, err := newImage(c.dir)
+		image, err := newImage(c.dir, imageBytes)
 		if err != nil {
 			return err
 		}

@@ -28,8 +28,8 @@ type errNoImage struct{ why string }
 
 func (e *errNoImage) Error() string { return "power cuts are not possible here: " + e.why }
 
-// newImage makes and mounts a file system below dir.
-func newImage(dir string) (*image, error) {
+// newImage makes and mounts a file system of so many bytes below dir.
+func newImage(dir string, bytes int64) (*image, error) {
 	if os.Geteuid() != 0 {
 		return nil, &errNoImage{"not root"}
 	}
@@ -41,7 +41,7 @@ func newImage(dir string) (*image, error) {
 	m := &image{dir: dir, file: filepath.Join(dir, "disk.img"), at: filepath.Join(dir, "mnt")}
 	f, err := os.Create(m.file)
 	if err == nil {
-		err = errors.Join(f.Truncate(imageBytes), f.Close())
+		err = errors.Join(f.Truncate(bytes), f.Close())
 	}
 	if err == nil {
 		err = os.Mkdir(m.at, 0o700)

@@ -165,4 +165,9 @@ var Intended = []Difference{
 		Why:  "It is how versions are found out; nothing of the request is needed for the answer.",
 		Step: "nonsense: ApiVersions v*",
 	},
+	{
+		What: "A request for no reassignment at all is answered without words.",
+		Why:  "Kafka answers an empty text.",
+		Keys: []int16{wire.KeyAlterPartitionReassignments}, Step: "no topics", Path: "ErrorMessage",
+	},
 }

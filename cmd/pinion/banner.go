@@ -36,7 +36,7 @@ func banner(out io.Writer, cfg *config.Broker, b *broker.Broker, doors *front.Fr
 	fmt.Fprintf(out, "  shards      %d on cpus %s\n", b.Shards.Len(), cpuList(b.CPUs))
 	image := b.Control.Image()
 	fmt.Fprintf(out, "  topics      %d with %d partitions; auto-create %s\n", image.TopicCount(), image.PartitionCount(), onOff(cfg.AutoCreateTopics))
-	fmt.Fprintf(out, "  durability  %s: acks=all waits for the page cache; power loss loses records not yet written back\n", cfg.Pinion.Durability)
+	fmt.Fprintf(out, "  durability  %s\n", durability(cfg.Pinion.Durability))
 	fmt.Fprintf(out, "ready in %d ms - try:  pinion topic create orders -p 3%s   |   Ctrl-C stops, data stays\n", took.Milliseconds(), brokersFlag(first))
 }
 
@@ -70,6 +70,14 @@ func bracketed(host string) string {
 		return "[" + host + "]"
 	}
 	return host
+}
+
+// durability says what an acknowledgement means for topics that do not say it themselves.
+func durability(d config.Durability) string {
+	if d == config.DurabilityFsync {
+		return "fsync: acks=all waits until a power cut cannot take the record"
+	}
+	return "memory: acks=all waits for the page cache; power loss loses records not yet written back; fsync: pinion.durability"
 }
 
 // brokersFlag is what a client verb needs to find this broker, if its default would not.

@@ -94,6 +94,9 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 			ended <- nil
 			return fmt.Errorf("controller stopped: %w", err)
 		case <-checkpoint.C:
+			if b.Fenced() != nil {
+				continue // nothing that is written there counts any more
+			}
 			if err := b.Checkpoint(); err != nil {
 				logger.Error("recovery points not stored", "err", err)
 			}
@@ -138,7 +141,7 @@ func serveAdmin(cfg *config.Broker, b *broker.Broker, doors *front.Front, ready 
 		Version: version, Shards: b.Shards.Len(), Listener: doors.Advertised[0].Name, Dealing: doors.Rungs[0].Name,
 		Clock: clock.Real{}, Stats: gauge.Stats, Cluster: gauge.Cluster,
 	})
-	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter, front.NewPlaces(doors)})
+	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter, front.NewPlaces(doors), b})
 }
 
 // adminSource is readiness, metrics and places in one.
@@ -146,6 +149,21 @@ type adminSource struct {
 	*httpadmin.Readiness
 	*httpadmin.Meter
 	*front.Places
+	broker *broker.Broker
+}
+
+// Ready adds what the broker itself knows: how far recovery is, and whether its disk can be trusted.
+func (a adminSource) Ready() []httpadmin.Check {
+	checks := a.Readiness.Ready()
+	for i := range checks {
+		if done, all := a.broker.Recovered(); checks[i].Name == "recovery" && !checks[i].OK && all > 0 {
+			checks[i].Detail = fmt.Sprintf("%d of %d partitions", done, all)
+		}
+	}
+	if err := a.broker.Fenced(); err != nil {
+		checks = append(checks, httpadmin.Check{Name: "log directory", Detail: err.Error()})
+	}
+	return checks
 }
 
 // collectAt is GOGC unless the environment says otherwise: the heap may grow by half before it is collected. What lives in it is mostly partitions

@@ -106,7 +106,7 @@ func describe(ctx context.Context, cmd *cobra.Command, client *kadm.Client, deta
 	if len(names) == 0 {
 		return list
 	}
-	if flags.configs {
+	if flags.configs || flags.summary {
 		describeConfigs(ctx, cmd, client, names, list)
 	}
 	if flags.partitions {
@@ -194,6 +194,11 @@ func writeTopic(out io.Writer, t describedTopic, flags describeFlags) error {
 	}
 	if heading(flags.summary, "SUMMARY") {
 		rows := [][]string{{"NAME", t.Name}, {"ID", t.ID}, {"PARTITIONS", strconv.Itoa(t.listedTopic.Partitions)}, {"REPLICAS", strconv.Itoa(t.Replicas)}}
+		for _, c := range t.Configs {
+			if c.Key == "pinion.durability" && c.Value != nil {
+				rows = append(rows, []string{"DURABILITY", *c.Value})
+			}
+		}
 		if t.Internal {
 			rows = append(rows, []string{"INTERNAL", "true"})
 		}

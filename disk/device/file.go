@@ -14,6 +14,7 @@ import (
 type file struct {
 	fd   int
 	name string // for messages
+	root *root
 }
 
 func (f *file) Fd() int { return f.fd }
@@ -107,6 +108,9 @@ func (f *file) PreadNowait(b []byte, pos int64) (int, error) {
 func (f *file) Reserve(from, length int64) error {
 	if length <= 0 {
 		return nil
+	}
+	if !f.root.keeps(f.fd, length) {
+		return fmt.Errorf("reserve %d bytes at %d of %s: %w: the disk is full but for its reserve", length, from, f.name, ErrNoSpace)
 	}
 	err := againErr(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, from, length) })
 	if err == nil || err == unix.EOPNOTSUPP || err == unix.ENOSYS {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,29 @@ import (
 type root struct {
 	fd   int
 	path string
+	free atomic.Int64 // see KeepFree; orders nothing
+}
+
+// KeepFree has reservations refused (ErrNoSpace) that would leave less than so many bytes of the file system, or less than a twentieth of it
+// where that is less: what has no reservation (indexes, checkpoints, the journal, the metadata log) needs room to go on.
+func KeepFree(d Dir, bytes int64) {
+	if r, ok := d.(*root); ok {
+		r.free.Store(bytes)
+	}
+}
+
+// keeps reports whether so much can be reserved.
+func (r *root) keeps(fd int, length int64) bool {
+	keep := r.free.Load()
+	if keep <= 0 {
+		return true
+	}
+	var st unix.Statfs_t
+	if err := againErr(func() error { return unix.Fstatfs(fd, &st) }); err != nil {
+		return true // the reservation itself will tell
+	}
+	total, free := int64(st.Blocks)*int64(st.Frsize), int64(st.Bavail)*int64(st.Frsize)
+	return free-length >= min(keep, total/20)
 }
 
 // OpenDir opens a log directory and makes it, mode 0700, when it does not exist.
@@ -130,6 +154,11 @@ func (r *root) at(name string, f func(fd int, last string) error) error {
 	return againErr(func() error { return f(fd, last) })
 }
 
+// IsFull reports whether an error says that the disk or a quota is full: for a file that holds nothing yet, which can be given up.
+func IsFull(err error) bool {
+	return errors.Is(err, ErrNoSpace) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
 // noSpace marks an error that says that the disk or a quota is full.
 func noSpace(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
@@ -143,7 +172,7 @@ func (r *root) Create(name string) (File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", name, noSpace(err))
 	}
-	return &file{fd: fd, name: name}, nil
+	return &file{fd: fd, name: name, root: r}, nil
 }
 
 func (r *root) Open(name string) (File, error) {
@@ -151,7 +180,7 @@ func (r *root) Open(name string) (File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
-	return &file{fd: fd, name: name}, nil
+	return &file{fd: fd, name: name, root: r}, nil
 }
 
 func (r *root) Mkdir(name string) error {

@@ -33,6 +33,9 @@
 // An append holds offsets [base, end), which lie at pos of the segment that begins at offset segment. A truncation takes away what
 // earlier entries hold from base on; a synced entry says that the segments held everything below end, so that they may not end before.
 //
+// Deletions need no entries: topic ids never come back, and the catalogue knows which exist. Nor do deletions of records and retention: only
+// what continues behind the end of a log's segments is taken from here, and a log's end does not fall by them.
+//
 // A Writer has one owner at a time, a helper, and blocks. A Buffer belongs to whoever fills it until it is given to the Writer's owner.
 // An error of a write or sync is final. The package refuses to know segments, producers and who waits.
 package journal

@@ -369,3 +369,61 @@ func TestKept(t *testing.T) {
 		t.Fatalf("%d files in the folder", len(names))
 	}
 }
+
+// TestFullDiskIsTriedAgain: a journal that finds no room for its first file leaves none behind, and begins when there is.
+func TestFullDiskIsTriedAgain(t *testing.T) {
+	dir := faulty.New(1)
+	writes := 0
+	dir.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.Write {
+			if writes++; writes < 4 {
+				return device.ErrNoSpace
+			}
+		}
+		return nil
+	})
+	for range 3 {
+		if _, err := Open(dir, small, &Contents{}); !device.IsFull(err) {
+			t.Fatal(err)
+		}
+		if names, err := dir.List(folder); err != nil || len(names) != 0 {
+			t.Fatalf("%v, %d files left", err, len(names))
+		}
+	}
+	if _, err := Open(dir, small, &Contents{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFilesLargerThanTheirHeads: which files are read is decided by their first bytes; nothing is missed by it, and a clean stop leaves one.
+func TestFilesLargerThanTheirHeads(t *testing.T) {
+	was := small
+	small = Options{FileBytes: 160 << 10, FilesMax: 4}
+	defer func() { small = was }()
+	dir := faulty.New(1)
+	l := &life{dir: dir, rand: rand.New(rand.NewPCG(11, 2))}
+	l.run(700)
+	if l.err != nil || l.w.Generation() < 8 {
+		t.Fatalf("%v, generation %d", l.err, l.w.Generation())
+	}
+	for seed := range uint64(4) {
+		if err := l.check(dir.AfterCut(seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := Read(dir, small)
+	if err != nil || found.Records != 1 || len(found.tails) != 0 {
+		t.Fatalf("%v, %+v", err, found)
+	}
+	next := &life{dir: dir, rand: rand.New(rand.NewPCG(12, 2)), next: l.next, acked: l.next, synced: l.next}
+	next.run(300)
+	if next.err != nil {
+		t.Fatal(next.err)
+	}
+	if err := next.check(dir.AfterCut(9)); err != nil {
+		t.Fatal(err)
+	}
+}

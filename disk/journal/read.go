@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -89,7 +90,7 @@ func Read(dir device.Dir, options Options) (*Contents, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
-	var all []found
+	var sizes []int64
 	for _, e := range entries {
 		name := path.Join(folder, e.Name)
 		if !e.IsDir && strings.HasSuffix(e.Name, keptSuffix) {
@@ -100,12 +101,12 @@ func Read(dir device.Dir, options Options) (*Contents, error) {
 		if e.IsDir || !strings.HasSuffix(e.Name, nameSuffix) {
 			continue
 		}
-		records, generation, err := readFile(dir, name, max(options.FileBytes, e.Size))
-		if err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
-		}
-		c.files = append(c.files, foundFile{name, generation})
-		all = append(all, records...)
+		c.files = append(c.files, foundFile{name: name})
+		sizes = append(sizes, max(options.FileBytes, e.Size))
+	}
+	all, err := c.readFiles(dir, sizes)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	if err := c.order(all); err != nil {
 		return nil, err
@@ -113,25 +114,95 @@ func Read(dir device.Dir, options Options) (*Contents, error) {
 	return c, nil
 }
 
+// headBytes of each file are read to learn its generation. More than a sector, so that one that shows what was there before does not hide
+// the records behind it.
+const headBytes = 64 << 10
+
+// readFiles reads the newest file, and of the others those that it says are needed: after a clean stop none.
+func (c *Contents) readFiles(dir device.Dir, sizes []int64) (all []found, err error) {
+	newest := -1
+	for i := range c.files {
+		if c.files[i].generation, err = headGeneration(dir, c.files[i].name); err != nil {
+			return nil, err
+		}
+		if newest < 0 || c.files[i].generation > c.files[newest].generation {
+			newest = i
+		}
+	}
+	oldest := uint64(0)
+	read := func(i int) error {
+		records, generation, err := readFile(dir, c.files[i].name, sizes[i])
+		if err != nil {
+			return err
+		}
+		c.files[i].generation = generation
+		for k := range records {
+			oldest = max(oldest, records[k].oldest)
+		}
+		all = append(all, records...)
+		return nil
+	}
+	if newest >= 0 {
+		if err := read(newest); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.files {
+		// 0: nothing sound at its head, which may be damage.
+		if g := c.files[i].generation; i == newest || g > 0 && g < oldest {
+			continue
+		}
+		if err := read(i); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// headGeneration is the largest generation at the head of a file, 0 where no record is sound.
+func headGeneration(dir device.Dir, name string) (uint64, error) {
+	f, err := dir.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	head := make([]byte, headBytes)
+	n, err := f.Pread(head, 0)
+	if err != nil && err != io.EOF {
+		return 0, errors.Join(err, f.Close())
+	}
+	generation := uint64(0)
+	for _, r := range records(name, head[:n]) {
+		generation = max(generation, r.generation)
+	}
+	return generation, f.Close()
+}
+
 // readFile returns the records of a file's last use. Whatever lies between them is stepped over, for order to judge.
-func readFile(dir device.Dir, name string, bytesMax int64) (records []found, generation uint64, err error) {
+func readFile(dir device.Dir, name string, bytesMax int64) (all []found, generation uint64, err error) {
 	data, err := dir.ReadFile(name, bytesMax)
 	if err != nil {
 		return nil, 0, err
 	}
+	all = records(name, data)
+	for i := range all {
+		generation = max(generation, all[i].generation)
+	}
+	return slices.DeleteFunc(all, func(r found) bool { return r.generation < generation }), generation, nil
+}
+
+// records are all that are sound in a file's bytes, of whatever use.
+func records(name string, data []byte) (all []found) {
 	for pos := 0; pos+recordHeader <= len(data); {
 		if binary.LittleEndian.Uint32(data[pos:]) == magic {
 			if s, count, entries, ok := readRecord(data[pos:]); ok {
-				records = append(records, found{stamp: s, file: name, pos: int64(pos), count: count, entries: entries})
-				generation = max(generation, s.generation)
+				all = append(all, found{stamp: s, file: name, pos: int64(pos), count: count, entries: entries})
 				pos += int(padded(recordHeader + len(entries)))
 				continue
 			}
 		}
 		pos += boundary
 	}
-	records = slices.DeleteFunc(records, func(r found) bool { return r.generation < generation })
-	return records, generation, nil
+	return all
 }
 
 // order finds the records that count, checks that none is missing among them, and applies their entries.

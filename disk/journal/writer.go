@@ -57,9 +57,21 @@ type Writer struct {
 func Open(dir device.Dir, options Options, found *Contents) (*Writer, error) {
 	w := &Writer{dir: dir, options: options, current: -1, generation: found.Generation, sequence: found.Sequence, told: found.Oldest, empty: NewBuffer()}
 	if err := w.open(found); err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, fmt.Errorf("open journal: %w", errors.Join(err, w.giveUp(len(found.files))))
 	}
 	return w, nil
+}
+
+// giveUp closes everything and removes the files that were made: a full disk is tried again later.
+func (w *Writer) giveUp(found int) error {
+	var err error
+	for i, s := range w.slots {
+		err = errors.Join(err, s.file.Close())
+		if i >= found {
+			err = errors.Join(err, w.dir.Remove(s.name))
+		}
+	}
+	return err
 }
 
 func (w *Writer) open(found *Contents) error {
@@ -285,15 +297,10 @@ func (w *Writer) Prepare(oldest uint64) (bool, error) {
 		}
 		i = len(w.slots) - 1
 	}
-	if w.slots[i].zeroed == 0 {
-		// Space first: filling a file with zeros must not find the disk full half way.
-		if err := w.slots[i].file.Reserve(0, w.options.FileBytes); errors.Is(err, device.ErrNoSpace) {
-			return false, w.abandon(i)
-		} else if err != nil {
-			return false, w.fail(err)
-		}
-	}
-	if err := w.zero(i); err != nil {
+	// No reservation: those are refused before the disk is full, and this is what the rest is for.
+	if err := w.zero(i); device.IsFull(err) {
+		return false, w.abandon(i)
+	} else if err != nil {
 		return false, w.fail(err)
 	}
 	return true, nil

@@ -44,9 +44,11 @@ type Broker struct {
 	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
 	journal  *commit.Journal   // nil until Start
 	fence    partition.Fence
-	seen     clock.Wall  // the latest time the last life left in the log directory
-	ran      atomic.Bool // the controller's loop was started
-	watch    atomic.Pointer[func(*config.Broker)]
+	seen     clock.Wall // the latest time the last life left in the log directory
+
+	recovered [2]atomic.Int64 // partitions that are, and all; written while they are being recovered, read by anyone
+	ran       atomic.Bool     // the controller's loop was started
+	watch     atomic.Pointer[func(*config.Broker)]
 }
 
 // Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
@@ -58,6 +60,7 @@ func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
 	b.dir = dir
+	device.KeepFree(dir, cfg.Pinion.DiskReserve)
 	if b.Claim, err = identity.Open(dir, identity.Want{Node: cfg.NodeID, Random: rand.Reader}); err != nil {
 		return nil, err
 	}
@@ -153,20 +156,34 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 
 // awaitRecovery waits until every partition of the image is open.
 func (b *Broker) awaitRecovery(ctx context.Context) error {
-	for {
-		left := 0
+	const look, tell = 5 * time.Millisecond, 2 * time.Second
+	for waited := time.Duration(0); ; waited += look {
+		left, all := 0, 0
 		for i, set := range b.Sets {
-			<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { left += set.Stats(t).Opening })
+			<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
+				st := set.Stats(t)
+				left, all = left+st.Opening, all+st.Partitions
+			})
 		}
+		b.recovered[0].Store(int64(all - left))
+		b.recovered[1].Store(int64(all))
 		if left == 0 {
 			return nil
+		}
+		if waited%tell == tell-look {
+			b.log.Info("recovering", "partitions", all, "left", left)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(look):
 		}
 	}
+}
+
+// Recovered is how many partitions of how many are recovered, once recovery has begun.
+func (b *Broker) Recovered() (done, all int) {
+	return int(b.recovered[0].Load()), int(b.recovered[1].Load())
 }
 
 // Abandon gives the directory up of a node whose start failed. The controller's loop, if it was started, has ended.

@@ -77,7 +77,12 @@ func SettleJournal(dir device.Dir, image *placement.Image, contents *journal.Con
 }
 
 // JournalStats copies the journal's counters.
-func (b *Broker) JournalStats() commit.Stats { return b.journal.Stats() }
+func (b *Broker) JournalStats() commit.Stats {
+	if b.journal == nil {
+		return commit.Stats{}
+	}
+	return b.journal.Stats()
+}
 
 // Fenced is why the log directory is fenced, or nil.
 func (b *Broker) Fenced() error { return b.fence.Err() }

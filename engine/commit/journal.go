@@ -136,6 +136,9 @@ func (j *Journal) Need(t *shard.Turn, oldest uint64) {
 // Hand gives a commit away until it comes home.
 func (j *Journal) Hand(t *shard.Turn, c *Commit) { t.Hand(j.clerk, c) }
 
+// Ring has the clerk look again at what waits. Any thread may call it.
+func (j *Journal) Ring() { j.clerk.Ring() }
+
 // Stats copies the counters. Any thread may call it.
 func (j *Journal) Stats() Stats {
 	s := &j.stats
@@ -190,7 +193,10 @@ func (j *Journal) together(papers []shard.Paper) []shard.Paper {
 // write makes as much durable as fits into the file. Without a free one it waits: who needs the oldest is syncing it, and rings.
 func (j *Journal) write() error {
 	if j.writer == nil {
-		if err := j.begin(); err != nil {
+		if err := j.begin(); device.IsFull(err) {
+			j.stats.waits.Add(1) // nothing was accepted by it: whoever waits has us look again
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -151,6 +151,7 @@ func (g *gatherer) pinion() Pinion {
 		Shards:        int(g.number("pinion.shards")),
 		Advertise:     g.text("pinion.advertise"),
 		Admin:         g.text("pinion.admin"),
+		DiskReserve:   g.number("pinion.disk.reserve"),
 		RequestBytes:  g.number("pinion.memory.request.bytes"),
 		ResponseBytes: g.number("pinion.memory.response.bytes"),
 		ParkedBytes:   g.number("pinion.memory.parked.bytes"),

@@ -77,6 +77,7 @@ type Pinion struct {
 	Advertise     string // whom clients see as brokers: "node" or "core"; see Cores
 	Admin         string // host:port of the admin server; empty: off
 	Durability    Durability
+	DiskReserve   int64 // bytes of the file system that produced records may not take
 	RequestBytes  int64 // per shard: bodies of requests being read or handled
 	ResponseBytes int64 // per shard: response bytes not yet handed to the kernel
 	ParkedBytes   int64 // per shard: requests that wait (acknowledgements, long polls)

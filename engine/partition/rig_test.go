@@ -13,7 +13,9 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/disk/journal"
 	"pinion/engine/clock"
+	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -37,6 +39,7 @@ type rig struct {
 	set     *Set
 	dir     *faultDir
 	folders *Folders
+	journal *commit.Journal
 	image   atomic.Pointer[placement.Image]
 	options Options
 }
@@ -71,6 +74,17 @@ func newRigFiles(t *testing.T, files int) *rig {
 	r.options = Options{
 		Node: 1, Dir: r.dir, Broker: config.NewLive(config.Default()), Image: r.image.Load, Log: slog.New(slog.DiscardHandler), Folders: r.folders, Files: files,
 	}
+	r.journal = commit.New(r.dir, journal.DefaultOptions(), &journal.Contents{}, r.shards)
+	if err := r.journal.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.dir.open()
+		if err := r.journal.Stop(); err != nil && r.options.Fence.Err() == nil {
+			t.Error(err)
+		}
+	})
+	r.options.Journal, r.options.Fence = r.journal, &Fence{}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
@@ -116,6 +130,11 @@ func (r *rig) until(what string, ok func(t *shard.Turn) bool) {
 
 // create adds a topic to the image.
 func (r *rig) create(name string, id model.TopicID, partitions int) {
+	r.createWith(name, id, partitions, nil)
+}
+
+// createWith adds a topic with a configuration.
+func (r *rig) createWith(name string, id model.TopicID, partitions int, configs map[string]string) {
 	d := r.image.Load().Edit()
 	var parts []*placement.Partition
 	for range partitions {
@@ -123,7 +142,7 @@ func (r *rig) create(name string, id model.TopicID, partitions int) {
 			Leader: 1, Replicas: []placement.Replica{{Node: 1, Shard: owner}}, ISR: []model.NodeID{1},
 		})
 	}
-	d.AddTopic(name, id, false, nil, parts)
+	d.AddTopic(name, id, false, configs, parts)
 	r.image.Store(d.Freeze(r.image.Load().Revision() + 1))
 }
 

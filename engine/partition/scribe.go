@@ -153,6 +153,13 @@ func (s *scribe) resume(t *shard.Turn) {
 	}
 }
 
+// nudge has the journal look again: it may have waited for a disk that was full.
+func (s *scribe) nudge() {
+	if s.journal != nil && s.away > 0 {
+		s.journal.Ring()
+	}
+}
+
 // save starts the sync of one log. It is false when that has to wait.
 func (s *scribe) save(t *shard.Turn, item *commit.Item[*Partition]) bool {
 	p := item.Owner

@@ -346,6 +346,7 @@ func (s *Set) expireAcks(t *shard.Turn) {
 	clear(s.parked[len(left):])
 	s.parked = left
 	if len(left) > 0 {
+		s.scribe.nudge()
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
 }

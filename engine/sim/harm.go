@@ -148,11 +148,19 @@ func (w *World) heal() {
 	w.broken = false
 	w.restartBroken()
 	w.settleClients()
+	w.settle("the way of what is written to readers", w.visible) // acks=1 is answered before that
 	for _, b := range w.living() {
 		if w.err == nil {
 			w.audit(b)
 		}
 	}
+}
+
+// visible reports whether readers see everything that is written.
+func (w *World) visible() bool {
+	all := true
+	w.node.look(func(_ *shard.Turn, p *partition.Partition) { all = all && p.Marks().High == p.Marks().End })
+	return all
 }
 
 // restartBroken starts anew where an error of the disk has taken partitions offline.

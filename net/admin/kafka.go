@@ -89,6 +89,12 @@ func writeCluster(p *page, c ClusterStats) {
 		{"kafka_log_logmanager_offlinelogdirectorycount", "Log directories taken out of service.", gauge, c.OfflineDirs},
 		{"kafka_server_raftmetrics_current_epoch", "Term of the metadata log.", gauge, c.LeaderEpoch},
 		{"kafka_server_raftmetrics_high_watermark", "Committed end of the metadata log.", gauge, c.HighWatermark},
+		{"pinion_journal_writes_total", "Durable writes of the journal.", counter, c.Journal.Writes},
+		{"pinion_journal_commits_total", "Turns of shards that were made durable by them.", counter, c.Journal.Commits},
+		{"pinion_journal_bytes_total", "Bytes written to the journal.", counter, c.Journal.Bytes},
+		{"pinion_journal_waits_total", "Times that producers waited because every journal file was needed.", counter, c.Journal.Waits},
+		{"pinion_journal_files", "Files of the journal.", gauge, c.Journal.Files},
+		{"pinion_journal_files_needed", "Journal files that hold what the segments may lack.", gauge, c.Journal.Used},
 		{"pinion_image_revision", "Revision of the catalogue image in use.", gauge, c.ImageRevision},
 	}
 	for _, f := range families {

@@ -135,6 +135,17 @@ type ClusterStats struct {
 	LeaderEpoch     uint64 // raft term of the metadata log
 	HighWatermark   uint64 // committed index of the metadata log
 	ImageRevision   uint64
+	Journal         JournalStats
+}
+
+// JournalStats is what makes small appends of fsync topics durable.
+type JournalStats struct {
+	Writes  uint64 // durable writes
+	Commits uint64 // of shards' turns; more than Writes where they were gathered
+	Bytes   uint64
+	Waits   uint64 // times that producers had to wait because every file was needed
+	Files   uint64
+	Used    uint64 // files that hold what the segments may lack
 }
 
 // PartitionStats is one partition as the exporter-compatible names show it.

@@ -112,6 +112,11 @@ func (g *Gauge) Cluster() admin.ClusterStats {
 	if b == nil {
 		return st
 	}
+	j := b.JournalStats()
+	st.Journal = admin.JournalStats{Writes: j.Writes, Commits: j.Commits, Bytes: j.Bytes, Waits: j.Waits, Files: uint64(j.Files), Used: uint64(j.Used)}
+	if b.Fenced() != nil {
+		st.OfflineDirs = 1
+	}
 	image := b.Control.Image()
 	st.Topics, st.Partitions, st.ImageRevision = image.TopicCount(), uint64(image.PartitionCount()), uint64(image.Revision())
 	g.front.Naming.Brokers(image, g.front.Advertised[0].Name, func(seen placement.Seen) bool {

@@ -1,0 +1,241 @@
+package partition
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+var durableID = model.TopicID{2}
+
+func durableAt(index int32) model.Partition { return model.Partition{Topic: durableID, Index: index} }
+
+// newFsyncRig is a rig with a topic "safe" whose acknowledgements wait for durability. Its partitions are open.
+func newFsyncRig(t *testing.T, partitions int32) *rig {
+	t.Helper()
+	r := newRigFiles(t, int(partitions)+8)
+	r.createWith("safe", durableID, int(partitions), map[string]string{"pinion.durability": "fsync"})
+	var calls []*appendCall
+	for i := range partitions {
+		calls = append(calls, r.safeAppend(&trace{}, "first", i, 1))
+	}
+	r.post(calls...)
+	for _, c := range calls {
+		r.await(c.done, "append")
+		if c.ask.Code != OK {
+			t.Fatalf("append: code %d", c.ask.Code)
+		}
+	}
+	return r
+}
+
+func (r *rig) safeAppend(tr *trace, name string, index int32, records int) *appendCall {
+	c := r.newAppend(tr, name, index, batchOf(records, -1, 0))
+	c.ask.Partition = durableAt(index)
+	return c
+}
+
+// marks copies the marks of a partition of "safe".
+func (r *rig) marks(index int32) (m Marks) {
+	r.on(owner, func(*shard.Turn) { m = r.set.byName[durableAt(index)].marks })
+	return m
+}
+
+func (c *appendCall) answered() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Nothing is answered and nothing is seen before the journal has it: not the append, not a retry of it. acks=1 does not wait.
+func TestAcknowledgementWaitsForTheJournal(t *testing.T) {
+	r := newFsyncRig(t, 1)
+	r.dir.hold(only("sync", "journal/"))
+	tr := &trace{}
+	original := r.newAppend(tr, "original", 0, batchOf(2, 7, 0))
+	retry := r.newAppend(tr, "retry", 0, batchOf(2, 7, 0))
+	leader := r.newAppend(tr, "leader", 0, batchOf(1, 8, 0))
+	for _, c := range []*appendCall{original, retry, leader} {
+		c.ask.Partition = durableAt(0)
+	}
+	leader.ask.Acks = AcksLeader
+	r.post(original)
+	r.awaitHeld(1)
+	r.post(retry, leader)
+	r.await(leader.done, "acks=1")
+	r.on(owner, func(*shard.Turn) {})
+	if original.answered() || retry.answered() || leader.ask.Base != 3 {
+		t.Fatalf("answered before the journal was synced: %s", tr)
+	}
+	if m := r.marks(0); m.End != 4 || m.High != 1 || m.Durable != 1 {
+		t.Fatalf("marks %+v", m)
+	}
+	f := r.newFetch(1, 0, 0)
+	f.ask.Parts[0].Partition = durableAt(0)
+	r.send(&f.ask)
+	r.expect(f, "fetched")
+	if part := &f.ask.Parts[0]; part.Leased || part.High != 1 {
+		t.Fatalf("a reader was given offset %d, high watermark %d", part.From, part.High)
+	}
+	r.dir.open()
+	r.await(original.done, "original")
+	r.await(retry.done, "retry")
+	if original.ask.Code != OK || retry.ask.Code != OK || retry.ask.Base != original.ask.Base {
+		t.Fatalf("%s", tr)
+	}
+	r.until("everything is visible", func(*shard.Turn) bool { return r.set.byName[durableAt(0)].marks.High == 4 })
+}
+
+// What many partitions take in while the journal is at work is its next write: one for all of them, and no segment is synced.
+func TestManyPartitionsAreOneWrite(t *testing.T) {
+	const partitions = 512
+	r := newFsyncRig(t, partitions)
+	var segments atomic.Int32
+	r.dir.fail(func(op, path string) error {
+		if op == "sync" && strings.HasSuffix(path, ".log") {
+			segments.Add(1)
+		}
+		return nil
+	})
+	r.dir.hold(only("sync", "journal/"))
+	plug := r.safeAppend(&trace{}, "plug", 0, 1)
+	r.post(plug)
+	r.awaitHeld(1)
+	before := r.journal.Stats()
+	var calls []*appendCall
+	for i := range int32(partitions) {
+		calls = append(calls, r.safeAppend(&trace{}, "small", i, 1))
+	}
+	r.post(calls...)
+	r.until("all are written", func(*shard.Turn) bool {
+		for i := range int32(partitions) {
+			if m := r.set.byName[durableAt(i)].marks; m.End < 2 || m.High > 1 {
+				return false
+			}
+		}
+		return true
+	})
+	r.dir.open()
+	for _, c := range calls {
+		r.await(c.done, "append")
+	}
+	// The plug, and what gathered behind it: in as many hand-ins as the shard had turns, at most two before it waits.
+	if after := r.journal.Stats(); after.Writes-before.Writes > 3 || segments.Load() != 0 {
+		t.Fatalf("%d appends took %d writes of the journal and %d syncs of segments", partitions, after.Writes-before.Writes, segments.Load())
+	}
+}
+
+// A large append waits for its segment, and a small one behind it for both: the durable end has no gaps.
+func TestDurableEndHasNoGaps(t *testing.T) {
+	r := newFsyncRig(t, 1)
+	r.dir.hold(only("sync", "safe-0/"))
+	tr := &trace{}
+	large, small := r.safeAppend(tr, "large", 0, 8000), r.safeAppend(tr, "small", 0, 1)
+	if len(large.ask.Batch) <= r.journal.Options().BatchMax {
+		t.Fatalf("a batch of %d bytes is not large", len(large.ask.Batch))
+	}
+	r.post(large)
+	r.awaitHeld(1)
+	writes := r.journal.Stats().Writes
+	r.post(small)
+	r.until("the journal has the small one", func(*shard.Turn) bool { return r.journal.Stats().Writes > writes && r.set.scribe.away == 0 })
+	if large.answered() || small.answered() || r.marks(0).High != 1 {
+		t.Fatalf("answered across a gap: %s, %+v", tr, r.marks(0))
+	}
+	r.dir.open()
+	r.await(large.done, "large")
+	r.await(small.done, "small")
+	if large.ask.Code != OK || small.ask.Code != OK || r.marks(0).High != 8002 {
+		t.Fatalf("%s, %+v", tr, r.marks(0))
+	}
+}
+
+// After a failed sync of the journal nothing in the directory is acknowledged any more, by either kind of topic; trying again would succeed
+// and mean nothing.
+func TestFailedSyncFencesTheDirectory(t *testing.T) {
+	r := newFsyncRig(t, 2)
+	memory := r.opened(0)
+	failures := atomic.Int32{}
+	r.dir.fail(func(op, path string) error {
+		if op == "sync" && strings.HasPrefix(path, "journal/") && failures.Add(1) == 1 {
+			return errBroken
+		}
+		return nil
+	})
+	tr := &trace{}
+	a := r.safeAppend(tr, "a", 0, 1)
+	r.post(a)
+	r.await(a.done, "append")
+	if a.ask.Code != StorageFailed {
+		t.Fatalf("%s", tr)
+	}
+	r.until("everything is offline", func(*shard.Turn) bool { return memory.state == failed && r.set.byName[durableAt(1)].state == failed })
+	for _, c := range []*appendCall{r.safeAppend(tr, "b", 1, 1), r.newAppend(tr, "memory", 0, batchOf(1, -1, 0)), r.newAppend(tr, "fresh", 3, batchOf(1, -1, 0))} {
+		r.post(c)
+		r.await(c.done, c.name)
+		if c.ask.Code != StorageFailed {
+			t.Errorf("%s after the failure: code %d", c.name, c.ask.Code)
+		}
+	}
+	if r.options.Fence.Err() == nil || failures.Load() != 1 {
+		t.Errorf("fence %v, %d syncs", r.options.Fence.Err(), failures.Load())
+	}
+}
+
+// A topic changes its durability both ways: what was visible stays visible, and the first acknowledgement under fsync covers what was
+// there before.
+func TestDurabilityChanges(t *testing.T) {
+	r := newRig(t)
+	p := r.opened(0)
+	r.fill(0, 3)
+	configure := func(durability string) {
+		d := r.image.Load().Edit()
+		d.SetConfigs(d.View().TopicByID(topicID), map[string]string{"pinion.durability": durability})
+		image := d.Freeze(r.image.Load().Revision() + 1)
+		r.image.Store(image)
+		r.on(owner, func(t *shard.Turn) { r.set.Changed(t, image, []model.TopicID{topicID}) })
+	}
+	r.dir.hold(only("sync", "orders-0/"))
+	configure("fsync")
+	r.awaitHeld(1)
+	r.on(owner, func(*shard.Turn) {
+		if p.marks.High != 3 || p.marks.Durable != 0 {
+			t.Errorf("marks %+v after the change to fsync", p.marks)
+		}
+	})
+	tr := &trace{}
+	a := r.newAppend(tr, "a", 0, batchOf(1, -1, 0))
+	r.post(a)
+	r.until("the journal has it", func(*shard.Turn) bool { return r.journal.Stats().Commits > 0 && r.set.scribe.away == 0 })
+	if a.answered() {
+		t.Fatal("acknowledged before what lies below is durable")
+	}
+	r.dir.open()
+	r.await(a.done, "append")
+	r.on(owner, func(*shard.Turn) {
+		if p.marks.High != 4 || p.marks.Durable != 4 {
+			t.Errorf("marks %+v", p.marks)
+		}
+	})
+	r.dir.hold(only("sync", "journal/"))
+	b := r.newAppend(tr, "b", 0, batchOf(1, -1, 0))
+	r.post(b)
+	r.awaitHeld(1)
+	if b.answered() {
+		t.Fatal("acknowledged before the journal was synced")
+	}
+	configure("memory")
+	r.await(b.done, "append")
+	r.on(owner, func(*shard.Turn) {
+		if p.marks.High != 5 || b.ask.Code != OK {
+			t.Errorf("marks %+v, code %d after the change to memory", p.marks, b.ask.Code)
+		}
+	})
+	r.dir.open()
+}
