@@ -1,0 +1,54 @@
+package machine
+
+import (
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestUsageGrowsWithWork(t *testing.T) {
+	before, err := Of(os.Getpid())
+	if err != nil || before.Resident < 1<<20 || before.Anonymous < 100<<10 || before.Threads < 1 {
+		t.Fatalf("%+v %v", before, err)
+	}
+	busy, err := Busy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for after := before; after.CPU() < before.CPU()+30*time.Millisecond; {
+		for i := range 1 << 20 {
+			sum += i
+		}
+		if after, err = Of(os.Getpid()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later, err := Busy()
+	if err != nil || later-busy < 20*time.Millisecond {
+		t.Fatalf("the machine was busy for %v while this process was for 30 ms, %v, %v", later-busy, err, sum)
+	}
+	if _, err := Of(os.Getpid(), 1<<30); err == nil {
+		t.Fatal("a process that does not exist has usage")
+	}
+}
+
+func TestListenersAreFound(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids, err := Listeners(l.Addr().String())
+	if err != nil || len(pids) != 1 || pids[0] != os.Getpid() {
+		t.Fatalf("%v %v", pids, err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	if pids, err = Listeners(address); err != nil || len(pids) != 0 {
+		t.Fatalf("closed: %v %v", pids, err)
+	}
+	if pids, err = Listeners("192.0.2.1:9092"); err != nil || len(pids) != 0 { // an address of nobody, RFC 5737
+		t.Fatalf("elsewhere: %v %v", pids, err)
+	}
+}
