@@ -69,3 +69,11 @@ func (s Shape) build(seed uint64, who producer, now time.Time) ([]byte, error) {
 	}
 	return b.Append(nil)
 }
+
+// Batch is one batch of the shape, as a producer without identity sends it.
+func (s Shape) Batch() ([]byte, error) {
+	if err := s.valid(); err != nil {
+		return nil, err
+	}
+	return s.build(1, producer{}, time.Now())
+}

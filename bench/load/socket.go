@@ -62,3 +62,21 @@ func prepare(fd int, to unix.Sockaddr) error {
 	}
 	return unix.SetNonblock(fd, true)
 }
+
+// DialBlocking connects a socket whose calls wait.
+func DialBlocking(address string) (int, error) {
+	fd, _, err := dial(address)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	// Connecting had a limit; sending waits for the reader.
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{}); err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	return fd, nil
+}

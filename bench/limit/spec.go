@@ -1,0 +1,81 @@
+package limit
+
+import (
+	"fmt"
+
+	"pinion/bench/load"
+	"pinion/disk/codec"
+)
+
+// Kind is which system calls a loop makes.
+type Kind string
+
+// The loops. Each thread of a streaming loop has one connection.
+const (
+	Append   Kind = "append"   // receive a chunk, CRC-32C over it, decompress it if it is compressed, append it to a file
+	Sendfile Kind = "sendfile" // send chunks of a resident file
+	Null     Kind = "null"     // receive a small produce request, CRC-32C, append, answer; 64 connections
+	Relay    Kind = "relay"    // hand what a producer sends to a waiting consumer: the two hops of end to end latency
+	Journal  Kind = "journal"  // write a chunk to a file written once before, and fdatasync
+)
+
+// Spec is one loop.
+type Spec struct {
+	Name    string
+	Kind    Kind
+	Chunk   int         // bytes of one system call: of a batch, a write, a sendfile
+	Shape   *load.Shape // of the batch that is the chunk; of the requests of Null and Relay
+	Rate    float64     // Relay: requests a second
+	Threads int
+	Dir     string // where files go: the file system under test
+}
+
+func (s Spec) valid() error {
+	switch s.Kind {
+	case Append, Null, Relay:
+		if s.Shape == nil {
+			return fmt.Errorf("loop %s: a shape is missing", s.Name)
+		}
+	case Sendfile, Journal:
+		if s.Chunk < 1 || s.Chunk > chunkMax {
+			return fmt.Errorf("loop %s: chunks of %d bytes; 1 to %d", s.Name, s.Chunk, chunkMax)
+		}
+	default:
+		return fmt.Errorf("loop %s: no such kind: %q", s.Name, s.Kind)
+	}
+	if s.Threads < 1 || s.Dir == "" {
+		return fmt.Errorf("loop %s: %d threads in %q", s.Name, s.Threads, s.Dir)
+	}
+	return nil
+}
+
+const chunkMax = 16 << 20
+
+// Specs are the loops of `bench limit`, for a broker with so many threads whose data lies in dir.
+func Specs(threads int, dir string) []Spec {
+	large := load.Shape{Records: 64, RecordBytes: 1024, RandomRatio: 0.5}
+	small := load.Shape{Records: 100, RecordBytes: 100, RandomRatio: 0.5}
+	one := load.Shape{Records: 1, RecordBytes: 100, RandomRatio: 1}
+	with := func(s load.Shape, c codec.Codec) *load.Shape { s.Codec = c; return &s }
+	list := []Spec{
+		{Name: "append-64KiB", Kind: Append, Shape: &large},
+		{Name: "append-11KiB", Kind: Append, Shape: &small},
+		{Name: "append-64KiB-lz4", Kind: Append, Shape: with(large, codec.LZ4)},
+		{Name: "append-11KiB-lz4", Kind: Append, Shape: with(small, codec.LZ4)},
+		{Name: "append-64KiB-zstd", Kind: Append, Shape: with(large, codec.Zstd)},
+		{Name: "append-11KiB-zstd", Kind: Append, Shape: with(small, codec.Zstd)},
+		{Name: "sendfile-1MiB", Kind: Sendfile, Chunk: 1 << 20},
+		{Name: "null-64x1", Kind: Null, Shape: &one},
+		{Name: "relay-2000", Kind: Relay, Shape: &one, Rate: 2000},
+		{Name: "relay-10000", Kind: Relay, Shape: &one, Rate: 10_000},
+		{Name: "journal-4KiB", Kind: Journal, Chunk: 4 << 10},
+		{Name: "journal-64KiB", Kind: Journal, Chunk: 64 << 10},
+	}
+	for i := range list {
+		list[i].Threads, list[i].Dir = threads, dir
+		if list[i].Kind == Relay || list[i].Kind == Journal {
+			list[i].Threads = 1
+		}
+	}
+	return list
+}
