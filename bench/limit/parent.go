@@ -18,6 +18,7 @@ import (
 
 	"pinion/bench/load"
 	"pinion/bench/machine"
+	"pinion/bench/measure"
 )
 
 // Figures are what one loop gave in the measured time.
@@ -27,7 +28,8 @@ type Figures struct {
 	CPU      time.Duration  // of the child: the loop's own
 	Bytes    int64          // of payload, before compression
 	Requests int64          // or chunks
-	Latency  *hdr.Histogram // Null: of a request; Relay: end to end; Journal: of a write with its sync. Nanoseconds
+	Latency  *hdr.Histogram // of what Measures names; nanoseconds
+	Measures string         // produce: of a request; e2e: from producer to consumer; sync: of a write with its sync
 }
 
 // CPUSecondsPerGB is the loop's processor time for 1e9 bytes of payload.
@@ -53,6 +55,7 @@ func Run(ctx context.Context, command []string, spec Spec, timing Timing) (Figur
 	}
 	figures, err := c.measure(ctx, spec, timing)
 	figures.Name = spec.Name
+	figures.Measures = map[Kind]string{Null: "produce", Relay: "e2e", Journal: "sync"}[spec.Kind]
 	if ended := c.stop(); err != nil || ended != nil {
 		return figures, fmt.Errorf("loop %s: %w", spec.Name, errors.Join(err, ended))
 	}
@@ -274,4 +277,22 @@ func (c *child) journal(ctx context.Context, timing Timing) (Figures, error) {
 		}
 	}
 	return f, errors.New("the child ended early")
+}
+
+// Figures names the numbers that mean something for the loop.
+func (f Figures) Figures() measure.Figures {
+	named := measure.Figures{}
+	if f.Took > 0 {
+		named["cores"] = f.CPU.Seconds() / f.Took.Seconds()
+		named["requests_per_s"] = float64(f.Requests) / f.Took.Seconds()
+		named["mb_per_s"] = float64(f.Bytes) / 1e6 / f.Took.Seconds()
+	}
+	if f.Bytes > 0 && f.CPU > 0 {
+		named["cpu_s_per_gb"] = f.CPUSecondsPerGB()
+	}
+	if f.CPU > 0 {
+		named["requests_per_cpu_s"] = f.RequestsPerCPUSecond()
+	}
+	measure.Latencies(named, f.Measures, f.Latency)
+	return named
 }

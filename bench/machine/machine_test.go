@@ -52,3 +52,10 @@ func TestListenersAreFound(t *testing.T) {
 		t.Fatalf("elsewhere: %v %v", pids, err)
 	}
 }
+
+func TestEnvironmentSaysWhatItRanOn(t *testing.T) {
+	e := Look(t.TempDir())
+	if e.Kernel == "" || e.CPUs < 1 || e.MemoryBytes < 1<<28 || e.Congestion == "" || e.FileSystem == "" || e.Versions["go"] == "" {
+		t.Fatalf("%+v", e)
+	}
+}

@@ -31,7 +31,7 @@ func newRoot(con *console) *cobra.Command {
 	root.PersistentFlags().String("brokers", environment(con, "PINION_BROKERS", "localhost:9092"),
 		"brokers to ask first, host:port[,host:port...] (env PINION_BROKERS)")
 	root.PersistentFlags().StringP("output", "o", "text", "text, json or jsonl")
-	root.AddCommand(newStart(con), newVersion(con), newTopic(con))
+	root.AddCommand(newStart(con), newVersion(con), newTopic(con), newBench(con))
 	asGroup(root)
 	return root
 }

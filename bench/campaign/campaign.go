@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pinion/bench/harness"
+	"pinion/bench/limit"
+	"pinion/bench/load"
+	"pinion/bench/machine"
+	"pinion/bench/measure"
+)
+
+// campaign is one run of the command.
+type campaign struct {
+	options
+	ledger *ledger
+	began  time.Time
+
+	running map[string]*subject // by peer; for the steady rows
+}
+
+// rows are those of a campaign, in order.
+func rows(o options) (list []row) {
+	all := steadyRows()
+	if o.full {
+		all = append(all, lifeRows()...)
+	}
+	for _, r := range all {
+		if (!o.quick || r.quick) && o.only.MatchString(r.name) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// measure goes through everything that is not in the ledger yet.
+func (c *campaign) measure(ctx context.Context) error {
+	if c.binary == "" {
+		path, err := harness.Binary()
+		if err != nil {
+			return err
+		}
+		c.binary = path
+	}
+	c.running = map[string]*subject{}
+	if err := c.prepare(ctx); err != nil {
+		return err
+	}
+	if c.limits {
+		if err := c.loops(ctx); err != nil {
+			return err
+		}
+	}
+	for round := 1; round <= c.rounds; round++ {
+		for _, r := range rows(c.options) {
+			for i := range c.peers {
+				peer := c.peers[(i+round)%len(c.peers)] // the one that begins changes with the round
+				if c.ledger.has(r.name, peer, round) {
+					continue
+				}
+				if c.late() {
+					fmt.Printf("stopped after %v, as the budget says; run again to go on\n", time.Since(c.began).Round(time.Second))
+					return nil
+				}
+				if err := c.once(ctx, r, peer, round); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *campaign) late() bool { return c.budget > 0 && time.Since(c.began) > c.budget }
+
+// once measures one round of a row for one peer. A row that fails is written down as failed; the others go on.
+func (c *campaign) once(ctx context.Context, r row, peer string, round int) error {
+	figures, err := c.figures(ctx, r, peer)
+	if ctx.Err() != nil {
+		return ctx.Err() // not the row's fault, and not its figures
+	}
+	e := entry{Row: r.name, Peer: peer, Round: round, Figures: figures}
+	line := fmt.Sprintf("%-28s %-7s %d  ", r.name, peer, round)
+	if err != nil {
+		e.Error = err.Error()
+		fmt.Println(line + "failed: " + firstLine(e.Error))
+	} else {
+		fmt.Println(line + describe(figures, append([]string{r.figure}, r.also...)))
+	}
+	return c.ledger.add(e)
+}
+
+func (c *campaign) figures(ctx context.Context, r row, peer string) (measure.Figures, error) {
+	if r.whole != nil {
+		return r.whole(ctx, c, peer)
+	}
+	s := c.running[peer]
+	if s == nil {
+		var err error
+		if s, err = c.start(ctx, peer, filepath.Join(c.data, peer)); err != nil {
+			return nil, err
+		}
+		c.running[peer] = s
+		if err := c.heatUp(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := c.note(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	figures, err := r.steady(ctx, c, s)
+	if err != nil && ctx.Err() == nil && s.client.Ping(ctx) != nil { // it died: the next row gets a new one
+		delete(c.running, peer)
+		err = errors.Join(err, s.kill(), os.RemoveAll(s.dir))
+	}
+	return figures, err
+}
+
+// heatSlice is how much load is measured at a time while a JVM warms up.
+const heatSlice = 3_000_000_000
+
+// heatUp loads a JVM until its compiler has seen the code; what each slice cost is kept, the first being the cold figure.
+func (c *campaign) heatUp(ctx context.Context, s *subject) error {
+	if s.name == "pinion" {
+		return nil
+	}
+	p := load.Produce{Connections: 4, InFlight: 4, Shape: large, Acks: 1}
+	for done, slice := int64(0), 1; done < c.heat; done, slice = done+heatSlice, slice+1 {
+		bytes := min(heatSlice, c.heat-done)
+		err := s.withTopic(ctx, partitions, func(target load.Target) error {
+			p.Target, p.Requests = target, bytes/int64(large.Payload())
+			r, err := measure.Load(ctx, s.client, load.Plan{Produce: &p}, s.pids(), nil)
+			if err != nil {
+				return err
+			}
+			figures := r.Figures()
+			fmt.Printf("%-28s %-7s %d  %s\n", "warming up", s.name, slice, describe(figures, []string{perGB, "produce_mb_per_s"}))
+			return c.ledger.add(entry{Row: "warming-up", Peer: s.name, Round: slice, Figures: figures})
+		})
+		if err != nil {
+			return fmt.Errorf("warm %s up: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// prepare makes and writes down the conditions.
+func (c *campaign) prepare(ctx context.Context) error {
+	e := machine.Look(c.data)
+	if machine.InOwnNetwork() {
+		e.Remember("network namespace of its own; every socket uses %s", e.Congestion)
+	} else {
+		e.Remember("no network namespace of its own: the generator's sockets use %s, a broker's use %s unless it asks otherwise", load.Congestion, e.Congestion)
+	}
+	if c.touch {
+		written, err := machine.TouchMemory(ctx, c.data)
+		if err != nil {
+			return err
+		}
+		e.Remember("%.1f GB of free memory were used once before measuring", float64(written)/1e9)
+	} else {
+		e.Remember("memory was not touched before measuring: in a guest, first use of a page costs extra")
+	}
+	return c.ledger.addSession(session{Time: c.began.UTC(), Commit: commit(), Environment: e, Versions: map[string]string{}, Configs: map[string][]string{},
+		Settings: map[string]string{"rounds": fmt.Sprint(c.rounds), "duration": c.seconds.String(), "warmup": c.warmup.String(),
+			"shards": fmt.Sprint(c.shards), "partitions": fmt.Sprint(partitions), "peers": strings.Join(c.peers, ","), "scale": fmt.Sprint(c.scale)}})
+}
+
+// loops measures the machine's limits, for the rows that will be judged by them.
+func (c *campaign) loops(ctx context.Context) error {
+	needed := map[string]bool{}
+	for _, r := range rows(c.options) {
+		needed[r.limit] = true
+	}
+	for round := 1; round <= c.rounds; round++ {
+		for _, spec := range limit.Specs(c.shards, c.data) {
+			if !needed[spec.Name] || c.ledger.has(spec.Name, "limit", round) {
+				continue
+			}
+			if c.late() {
+				return nil
+			}
+			f, err := limit.Run(ctx, []string{c.binary, "bench", "limit-child"}, spec, limit.Timing{Warmup: c.warmup, Duration: c.seconds})
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			figures := f.Figures()
+			fmt.Printf("%-28s %-7s %d  %s\n", spec.Name, "limit", round, describe(figures, []string{"cpu_s_per_gb", "requests_per_cpu_s", "e2e_p50_us", "e2e_p99_us"}))
+			if err := c.ledger.add(entry{Row: spec.Name, Peer: "limit", Round: round, Figures: figures}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// close ends the brokers that run and removes their data.
+func (c *campaign) close() (err error) {
+	for _, s := range c.running {
+		err = errors.Join(err, s.end(), os.RemoveAll(s.dir))
+	}
+	return err
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}

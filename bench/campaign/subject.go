@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"pinion/bench/harness"
+	"pinion/bench/load"
+	"pinion/bench/peer"
+)
+
+// broker is a process under test; the harness and the peer both start such.
+type broker interface {
+	Address() string
+	Process() int
+	End() error  // in order
+	Kill() error // as kill -9 does
+	Log() string
+}
+
+// pinionBroker is a broker of ours.
+type pinionBroker struct{ *harness.Broker }
+
+func (p pinionBroker) Address() string { return p.Addr }
+func (p pinionBroker) Process() int    { return p.Pid }
+func (p pinionBroker) End() error {
+	code, err := p.Stop()
+	if err == nil && code != 0 {
+		err = fmt.Errorf("pinion ended with exit code %d\n%s", code, p.Log())
+	}
+	return err
+}
+
+// subject is one peer of a campaign with a broker that runs.
+type subject struct {
+	name   string
+	dir    string
+	broker broker
+	client *kgo.Client
+	ready  time.Duration // from the start of the process to the first answer
+}
+
+// start starts a peer on a folder; one that has data comes up with it.
+func (c *campaign) start(ctx context.Context, name, dir string, settings ...string) (*subject, error) {
+	s := &subject{name: name, dir: dir}
+	began := time.Now()
+	switch name {
+	case "pinion":
+		b, err := harness.Start(harness.Config{Dir: dir, Shards: c.shards, Binary: c.binary, Set: settings})
+		if err != nil {
+			return nil, err
+		}
+		s.broker = pinionBroker{b}
+	default:
+		b, err := peer.Start(ctx, peer.Config{Dir: dir, Set: settings})
+		if err != nil {
+			return nil, err
+		}
+		s.broker = b
+	}
+	var err error
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.broker.Address()), kgo.ClientID("pinion-campaign"), kgo.MetadataMinAge(10*time.Millisecond)); err != nil {
+		return nil, errors.Join(err, s.broker.Kill())
+	}
+	if err := s.answers(ctx); err != nil {
+		return nil, errors.Join(err, s.kill())
+	}
+	s.ready = time.Since(began)
+	return s, nil
+}
+
+// answerMax bounds the wait for a broker's first answer, recovery included.
+const answerMax = 10 * time.Minute
+
+func (s *subject) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerMax)
+	defer cancel()
+	for {
+		err := s.client.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, s.broker.Log())
+		case <-time.After(5 * time.Millisecond): // between two tries; the start is measured in milliseconds
+		}
+	}
+}
+
+func (s *subject) pids() []int { return []int{s.broker.Process()} }
+
+func (s *subject) end() error {
+	s.client.Close()
+	return s.broker.End()
+}
+
+func (s *subject) kill() error {
+	s.client.Close()
+	return s.broker.Kill()
+}
+
+// topics counts those made, so that no name is used twice.
+var topics atomic.Int64
+
+// withTopic makes a topic, and deletes it when the work is done.
+func (s *subject) withTopic(ctx context.Context, partitions int, work func(load.Target) error) error {
+	name := fmt.Sprintf("bench-%d-%d", os.Getpid(), topics.Add(1))
+	target, err := load.Create(ctx, s.client, name, partitions, nil)
+	if err != nil {
+		return err
+	}
+	err = work(target)
+	// Also after Ctrl-C: what a row wrote must not weigh on the next.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	reply, deleteErr := kadm.NewClient(s.client).DeleteTopic(ctx, name)
+	if deleteErr == nil {
+		deleteErr = reply.Err
+	}
+	if deleteErr != nil && err == nil {
+		return fmt.Errorf("delete topic %s: %w", name, deleteErr)
+	}
+	if err == nil {
+		return s.awaitSpace(ctx)
+	}
+	return err
+}
+
+// awaitSpace waits until the files of deleted topics are gone: both brokers remove them later, and in the next row's time.
+func (s *subject) awaitSpace(ctx context.Context) error {
+	const kept = 64 << 20 // the broker's own files
+	for {
+		size, err := sizeOf(s.dir)
+		if err != nil || size < kept {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s still holds %d bytes after its topics were deleted", s.name, size)
+		case <-time.After(100 * time.Millisecond): // between two looks at the folder
+		}
+	}
+}
+
+// sizeOf is what the log files in a folder hold. Files come and go while it looks.
+func sizeOf(dir string) (size int64, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case entry.IsDir() || filepath.Ext(path) != ".log":
+			return nil
+		}
+		info, err := entry.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size, err
+}

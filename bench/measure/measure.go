@@ -1,0 +1,164 @@
+// Package measure runs a load and reads, at the two ends of the measured time, what the broker's processes, the generator and the
+// whole machine used. It owns nothing between calls and judges nothing: it turns a run into named figures.
+package measure
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"pinion/bench/load"
+	"pinion/bench/machine"
+)
+
+// Cost is what a run used between the ends of its measured time.
+type Cost struct {
+	Took      time.Duration
+	Broker    time.Duration // user and system time of the broker's processes
+	Generator time.Duration // of this process
+	Machine   time.Duration // of everything on this machine, interrupts included
+	Known     bool          // whether the broker's processes are known; Broker and After are zero otherwise
+	After     machine.Usage // of the broker, at the end
+}
+
+// Meter reads a Cost. The processes are the broker's; none if it is elsewhere.
+type Meter struct {
+	Pids []int
+
+	at                         time.Time
+	broker, generator, machine time.Duration
+	err                        error
+}
+
+func (m *Meter) read() (usage machine.Usage) {
+	var errs [3]error
+	m.at = time.Now()
+	usage, errs[0] = machine.Of(m.Pids...)
+	own, err := machine.Of(os.Getpid())
+	errs[1] = err
+	m.machine, errs[2] = machine.Busy()
+	m.broker, m.generator = usage.CPU(), own.CPU()
+	m.err = errors.Join(append(errs[:], m.err)...)
+	return usage
+}
+
+// Begin begins the measured time.
+func (m *Meter) Begin() { m.read() }
+
+// End ends it.
+func (m *Meter) End() (Cost, error) {
+	before := *m
+	after := m.read()
+	return Cost{
+		Took: m.at.Sub(before.at), Broker: m.broker - before.broker, Generator: m.generator - before.generator,
+		Machine: m.machine - before.machine, Known: len(m.Pids) > 0, After: after,
+	}, m.err
+}
+
+// Run is one measured load.
+type Run struct {
+	*load.Outcome
+	Cost Cost
+}
+
+// Load runs a plan. The Run is never nil: with an error it holds what came before.
+func Load(ctx context.Context, client *kgo.Client, plan load.Plan, pids []int, progress func(load.Interval)) (*Run, error) {
+	meter := &Meter{Pids: pids}
+	r := &Run{}
+	var costErr error
+	outcome, err := load.Run(ctx, client, plan, load.Hooks{
+		Begin:    meter.Begin,
+		End:      func() { r.Cost, costErr = meter.End() },
+		Progress: progress,
+	})
+	r.Outcome = outcome
+	if err == nil {
+		err = costErr
+	}
+	return r, err
+}
+
+// Figures are named numbers; the unit is the end of the name.
+type Figures map[string]float64
+
+// Figures gives all figures a run has.
+func (r *Run) Figures() Figures {
+	f := Figures{}
+	took := r.Total.End
+	if took <= 0 {
+		return f
+	}
+	bytes, requests := r.Total.Sent.Bytes, r.Total.Sent.Requests
+	if requests == 0 {
+		bytes, requests = r.Total.Received.Bytes, r.Total.Received.Requests
+	}
+	r.Cost.AddTo(f, bytes, requests)
+	rates(f, "produce", r.Total.Sent, took)
+	rates(f, "fetch", r.Total.Received, took)
+	Latencies(f, "produce", r.Total.Latency)
+	Latencies(f, "fetch", r.Total.Fetch)
+	Latencies(f, "e2e", r.Total.EndToEnd)
+	if r.Total.Delay != nil {
+		f["generator_delay_p99_us"] = float64(r.Total.Delay.ValueAtPercentile(99)) / 1e3
+	}
+	if r.Unanswered > 0 {
+		f["unanswered"] = float64(r.Unanswered)
+	}
+	if r.Unread > 0 {
+		f["unread"] = float64(r.Unread)
+	}
+	return f
+}
+
+// AddTo names what a load of so many bytes and requests cost.
+func (c Cost) AddTo(f Figures, bytes, requests int64) {
+	seconds := c.Took.Seconds()
+	if seconds <= 0 {
+		return
+	}
+	f["generator_cores"] = c.Generator.Seconds() / seconds
+	f["machine_cores"] = c.Machine.Seconds() / seconds
+	if !c.Known {
+		return
+	}
+	f["broker_cores"] = c.Broker.Seconds() / seconds
+	f["rss_mb"] = float64(c.After.Resident) / 1e6
+	f["rss_anon_mb"] = float64(c.After.Anonymous) / 1e6
+	if bytes > 0 {
+		f["broker_cpu_s_per_gb"] = c.Broker.Seconds() / (float64(bytes) / 1e9)
+	}
+	if c.Broker > 0 {
+		f["requests_per_broker_cpu_s"] = float64(requests) / c.Broker.Seconds()
+	}
+}
+
+func rates(f Figures, what string, c load.Count, took time.Duration) {
+	if c.Requests == 0 {
+		return
+	}
+	f[what+"_mb_per_s"] = float64(c.Bytes) / 1e6 / took.Seconds()
+	f[what+"_records_per_s"] = float64(c.Records) / took.Seconds()
+	f[what+"_requests_per_s"] = float64(c.Requests) / took.Seconds()
+}
+
+// Percentiles are those that are named.
+var Percentiles = []struct {
+	Name string
+	At   float64
+}{{"p50", 50}, {"p75", 75}, {"p95", 95}, {"p99", 99}, {"p999", 99.9}, {"p9999", 99.99}}
+
+// Latencies names the percentiles of a histogram of nanoseconds; nothing for an empty one.
+func Latencies(f Figures, what string, h *hdr.Histogram) {
+	if h == nil || h.TotalCount() == 0 {
+		return
+	}
+	for _, p := range Percentiles {
+		f[what+"_"+p.Name+"_us"] = float64(h.ValueAtPercentile(p.At)) / 1e3
+	}
+	f[what+"_max_us"] = float64(h.Max()) / 1e3
+	f[what+"_avg_us"] = h.Mean() / 1e3
+}

@@ -1,0 +1,51 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TestKafkaStartsAnswersAndStops starts a virtual machine, which takes seconds; it runs where the jars are there, or PEER_INSTALL=1 lets
+// it fetch them.
+func TestKafkaStartsAnswersAndStops(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a JVM twice")
+	}
+	if os.Getenv("PEER_INSTALL") != "1" && !installed() {
+		t.Skip("Apache Kafka's jars are not in the cache; PEER_INSTALL=1 fetches them")
+	}
+	dir := t.TempDir()
+	for range 2 { // the second time on what the first left
+		k, err := Start(t.Context(), Config{Dir: dir})
+		if errors.Is(err, ErrMissing) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := kgo.NewClient(kgo.SeedBrokers(k.Address()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		for client.Ping(ctx) != nil {
+			select {
+			case <-ctx.Done():
+				t.Fatalf("no answer in a minute\n%s", k.Log())
+			case <-k.ended:
+				t.Fatalf("Kafka ended\n%s", k.Log())
+			case <-time.After(50 * time.Millisecond): // between two tries
+			}
+		}
+		cancel()
+		client.Close()
+		if err := k.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
