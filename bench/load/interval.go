@@ -25,6 +25,8 @@ type Interval struct {
 
 	Sent     Count // produce requests that were acknowledged
 	Received Count
+	Errors   int64 // requests, or records of a client, that were refused
+	Copies   int   // how many consumers are to read each record; 0 is one
 
 	Latency  *hdr.Histogram // of acknowledgements; see Plan for what it counts from
 	Delay    *hdr.Histogram // how late the generator itself handed a request to the kernel
@@ -54,6 +56,8 @@ func (i *Interval) Merge(o *Interval) {
 	i.End = max(i.End, o.End)
 	i.Sent.add(o.Sent)
 	i.Received.add(o.Received)
+	i.Errors += o.Errors
+	i.Copies = max(i.Copies, o.Copies)
 	merge(&i.Latency, o.Latency)
 	merge(&i.Delay, o.Delay)
 	merge(&i.EndToEnd, o.EndToEnd)

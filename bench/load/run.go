@@ -127,6 +127,7 @@ type runner struct {
 	outcome *Outcome
 	loops   []*loop
 	tails   []*tailing
+	given   []int // of each interval, by how many loops
 }
 
 func (r *runner) close() {
@@ -369,8 +370,14 @@ func (r *runner) keep(i Interval, shown int) int {
 	}
 	r.outcome.Intervals[at].Merge(&i)
 	r.outcome.Total.Merge(&i)
-	for shown < at && r.hooks.Progress != nil { // the one before is complete, or nearly: threads roll within a turn of each other
-		r.hooks.Progress(r.outcome.Intervals[shown])
+	if len(r.given) <= at {
+		r.given = append(r.given, make([]int, at+1-len(r.given))...)
+	}
+	r.given[at]++
+	for shown < len(r.given) && r.given[shown] == len(r.loops) {
+		if r.hooks.Progress != nil {
+			r.hooks.Progress(r.outcome.Intervals[shown])
+		}
 		shown++
 	}
 	return shown

@@ -62,7 +62,44 @@ func (m *Meter) End() (Cost, error) {
 // Run is one measured load.
 type Run struct {
 	*load.Outcome
-	Cost Cost
+	Cost    Cost
+	Samples []Sample // of the broker, one an interval; none where its processes are not known
+}
+
+// Sample is what the broker used in one interval. It is read when the interval is shown, a little after its end.
+type Sample struct {
+	Cores    float64
+	CPUPerGB float64 // of what was produced and fetched together; 0 without either
+	Resident int64
+}
+
+// Sampler takes samples.
+type Sampler struct {
+	Pids []int
+	at   time.Time
+	cpu  time.Duration
+}
+
+// Next gives the sample since the last call; ok is false at the first one, and where nothing is known.
+func (s *Sampler) Next(bytes int64) (sample Sample, ok bool) {
+	if len(s.Pids) == 0 {
+		return sample, false
+	}
+	u, err := machine.Of(s.Pids...)
+	if err != nil {
+		return sample, false // the broker is gone; the load finds out by itself
+	}
+	now, cpu := time.Now(), u.CPU()
+	took, used, first := now.Sub(s.at), cpu-s.cpu, s.at.IsZero()
+	s.at, s.cpu = now, cpu
+	if first || took <= 0 {
+		return sample, false
+	}
+	sample = Sample{Cores: used.Seconds() / took.Seconds(), Resident: u.Resident}
+	if bytes > 0 {
+		sample.CPUPerGB = used.Seconds() / (float64(bytes) / 1e9)
+	}
+	return sample, true
 }
 
 // Load runs a plan. The Run is never nil: with an error it holds what came before.
@@ -70,10 +107,18 @@ func Load(ctx context.Context, client *kgo.Client, plan load.Plan, pids []int, p
 	meter := &Meter{Pids: pids}
 	r := &Run{}
 	var costErr error
+	sampler := &Sampler{Pids: pids}
 	outcome, err := load.Run(ctx, client, plan, load.Hooks{
-		Begin:    meter.Begin,
-		End:      func() { r.Cost, costErr = meter.End() },
-		Progress: progress,
+		Begin: func() { meter.Begin(); sampler.Next(0) },
+		End:   func() { r.Cost, costErr = meter.End() },
+		Progress: func(i load.Interval) {
+			if sample, ok := sampler.Next(i.Sent.Bytes + i.Received.Bytes); ok {
+				r.Samples = append(r.Samples, sample)
+			}
+			if progress != nil {
+				progress(i)
+			}
+		},
 	})
 	r.Outcome = outcome
 	if err == nil {

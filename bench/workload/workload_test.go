@@ -1,0 +1,90 @@
+package workload
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// upstreamFile is 1-topic-16-partitions-1kb.yaml of OpenMessaging Benchmark, word for word but for its licence.
+const upstreamFile = `
+name: 1 topic / 16 partitions / 1Kb
+
+topics: 1
+partitionsPerTopic: 16
+messageSize: 1024
+payloadFile: "payload/payload-1Kb.data"
+subscriptionsPerTopic: 1
+consumerPerSubscription: 1
+producersPerTopic: 1
+producerRate: 50000
+consumerBacklogSizeGB: 0
+testDurationMinutes: 15
+`
+
+func TestUpstreamFilesAreRead(t *testing.T) {
+	w, err := Parse([]byte(upstreamFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.PartitionsPerTopic != 16 || w.ProducerRate != 50_000 || w.WarmupDurationMinutes != 1 || w.PayloadFile == "" || w.KeyDistributor != "NO_KEY" {
+		t.Fatalf("%+v", w)
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	for name, c := range map[string]struct{ text, says string }{
+		"empty":            {"", "empty"},
+		"not yaml":         {"{", "yaml"},
+		"unknown key":      {upstreamFile + "partitionPerTopic: 3\n", "partitionPerTopic"},
+		"no topics":        {strings.Replace(upstreamFile, "topics: 1", "topics: 0", 1), "topics is 0"},
+		"no number":        {strings.Replace(upstreamFile, "50000", "fast", 1), "fast"},
+		"not a number":     {strings.Replace(upstreamFile, "50000", ".nan", 1), "producerRate is NaN"},
+		"unknown keys":     {upstreamFile + "keyDistributor: BY_HAND\n", "KEY_ROUND_ROBIN"},
+		"backlog searches": {strings.Replace(strings.Replace(upstreamFile, "50000", "0", 1), "SizeGB: 0", "SizeGB: 1", 1), "producerRate"},
+		"too many clients": {strings.Replace(upstreamFile, "producersPerTopic: 1", "producersPerTopic: 100000", 1), "100000"},
+	} {
+		if _, err := Parse([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q in it", name, err, c.says)
+		}
+	}
+	if _, err := Load("testdata/no-such.yaml"); err == nil {
+		t.Error("a file that does not exist is a workload")
+	}
+}
+
+func TestRampFindsWhatABrokerKeepsUpWith(t *testing.T) {
+	const capacity = 123_000.0
+	r := newRamp()
+	rate := float64(rampStart)
+	var published, arrived int64
+	best := 0.0
+	for range 200 {
+		done := min(rate, capacity) * rampEvery.Seconds()
+		published += int64(done)
+		arrived = published
+		rate = r.next(rate, rampEvery, published, arrived)
+		best = max(best, min(rate, capacity))
+	}
+	if best < capacity*0.98 || rate < capacity*0.5 || rate > capacity*2.1 {
+		t.Fatalf("ends at %.0f with a best of %.0f for a broker that does %.0f", rate, best, capacity)
+	}
+}
+
+func TestStampsComeBack(t *testing.T) {
+	w := &Workload{MessageSize: 16, UseRandomizedPayloads: true, RandomBytesRatio: 1, RandomizedPayloadPoolSize: 3}
+	p, err := w.payloads()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := p.take(5), p.take(int64(time.Hour))
+	if at, ok := stampOf(first); !ok || at != 5 {
+		t.Fatalf("%d %v", at, ok)
+	}
+	if at, ok := stampOf(second); !ok || at != int64(time.Hour) {
+		t.Fatalf("%d %v", at, ok)
+	}
+	if _, ok := stampOf([]byte("short")); ok {
+		t.Fatal("a stamp in five bytes")
+	}
+}

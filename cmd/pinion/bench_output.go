@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"pinion/bench/load"
+	"pinion/bench/machine"
+	"pinion/bench/measure"
+	"pinion/bench/page"
+	"pinion/bench/results"
+)
+
+// benchFlags are those of every verb that measures a broker.
+type benchFlags struct {
+	out        string
+	warmup     time.Duration
+	duration   time.Duration
+	interval   time.Duration
+	rounds     int
+	pids       []int
+	noProgress bool
+}
+
+func (f *benchFlags) add(cmd *cobra.Command, warmup, duration time.Duration) {
+	cmd.Flags().StringVar(&f.out, "out", "", "folder for the result; with --rounds one below it for each. Nothing is kept without")
+	cmd.Flags().DurationVar(&f.warmup, "warmup", warmup, "time of the same load before the measured time")
+	cmd.Flags().DurationVar(&f.duration, "duration", duration, "measured time")
+	cmd.Flags().DurationVar(&f.interval, "interval", 0, "length of the intervals of series and progress; 0: a second, 10s from two minutes on")
+	cmd.Flags().IntVar(&f.rounds, "rounds", 1, "how often to measure; compare needs five to tell a difference from noise")
+	cmd.Flags().IntSliceVar(&f.pids, "broker-pid", nil, "the broker's processes; found by their listening socket if they are on this machine")
+	cmd.Flags().BoolVar(&f.noProgress, "no-progress", false, "no lines while it runs")
+}
+
+func (f *benchFlags) check(cmd *cobra.Command) error {
+	if _, err := outputFormat(cmd); err != nil {
+		return err
+	}
+	switch {
+	case f.rounds < 1:
+		return usagef("--rounds %d: want at least 1", f.rounds)
+	case f.warmup < 0 && cmd.Flags().Changed("warmup"), f.duration <= 0 && cmd.Flags().Changed("duration"), f.interval < 0:
+		return usagef("--warmup, --duration and --interval want a time above zero")
+	}
+	return nil
+}
+
+// every is the length of an interval.
+func (f *benchFlags) every(duration time.Duration) time.Duration {
+	switch {
+	case f.interval > 0:
+		return f.interval
+	case duration >= 2*time.Minute:
+		return 10 * time.Second
+	}
+	return min(time.Second, max(duration, 10*time.Millisecond))
+}
+
+// bench is one command that measures a broker.
+type bench struct {
+	cmd     *cobra.Command
+	con     *console
+	flags   *benchFlags
+	verb    string
+	brokers []string
+	client  *kgo.Client
+	pids    []int
+	base    results.Result // what every round's result begins with
+	live    bool           // progress goes to a terminal
+	lastRun []string       // folders of the results
+}
+
+// newBenchRunner connects and looks at the broker and the machine.
+func newBenchRunner(cmd *cobra.Command, con *console, flags *benchFlags, verb string) (*bench, error) {
+	if err := flags.check(cmd); err != nil {
+		return nil, err
+	}
+	client, err := newClient(cmd)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{cmd: cmd, con: con, flags: flags, verb: verb, client: client, pids: flags.pids}
+	list, err := cmd.Flags().GetString("brokers")
+	if err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	b.brokers = strings.Split(list, ",")
+	if err := b.look(list); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	f, isFile := con.err.(*os.File)
+	b.live = isFile && isTerminal(f)
+	return b, nil
+}
+
+func (b *bench) close() error {
+	b.client.Close()
+	return nil
+}
+
+// look fills what results say about the broker and the machine.
+func (b *bench) look(list string) error {
+	environment := machine.Look("")
+	environment.Remember("the generator's sockets use %s", load.Congestion)
+	if len(b.pids) == 0 {
+		for _, address := range b.brokers {
+			pids, err := machine.Listeners(strings.TrimSpace(address))
+			if err != nil {
+				return fmt.Errorf("the broker's process: %w", err)
+			}
+			b.pids = append(b.pids, pids...)
+		}
+	}
+	sort.Ints(b.pids)
+	b.pids = slices.Compact(b.pids)
+	if _, err := machine.Of(b.pids...); err != nil {
+		return fmt.Errorf("--broker-pid: %w", err)
+	}
+	b.base.Driver = "pinion bench"
+	b.base.Pinion = results.Extra{Verb: b.verb, Version: version, Brokers: list, Environment: environment, Settings: map[string]string{}}
+	ctx, cancel := context.WithTimeout(b.cmd.Context(), adminTimeout)
+	defer cancel()
+	configs, err := measure.Configs(ctx, kadm.NewClient(b.client))
+	if err != nil {
+		b.base.Pinion.Environment.Remember("the broker does not tell its configuration: %v", err) // no reason not to measure it
+	}
+	b.base.Pinion.Configs, b.base.Pinion.Synced = configs, measure.Synced(configs)
+	b.cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "out" && f.Name != "output" && f.Name != "brokers" && f.Name != "help" {
+			b.base.Pinion.Settings[f.Name] = f.Value.String()
+		}
+	})
+	return nil
+}
+
+// rounds measures as often as was asked for, and writes and prints each result. What was measured until an error or Ctrl-C is kept.
+func (b *bench) rounds(measureOnce func(ctx context.Context, progress func(load.Interval)) (*measure.Run, error)) error {
+	for round := 1; round <= b.flags.rounds; round++ {
+		if b.flags.rounds > 1 {
+			b.say("round %d of %d", round, b.flags.rounds)
+		}
+		r := b.base
+		run, err := measureOnce(b.cmd.Context(), b.progress)
+		b.clear()
+		if run == nil {
+			return err
+		}
+		r.Set(run)
+		if err != nil {
+			r.Pinion.Partial, r.Pinion.Error = true, err.Error()
+		}
+		if writeErr := b.keep(&r, run, round); writeErr != nil {
+			return errors.Join(err, writeErr)
+		}
+		if err != nil && len(run.Intervals) == 0 {
+			return err // nothing was measured
+		}
+		if printErr := b.print(&r, run); printErr != nil || err != nil {
+			return errors.Join(err, printErr)
+		}
+		if run.Total.Errors > 0 {
+			return &failure{exitPartial, fmt.Errorf("%d requests failed; they are in the result", run.Total.Errors)}
+		}
+	}
+	return nil
+}
+
+// keep writes the result's folder.
+func (b *bench) keep(r *results.Result, run *measure.Run, round int) error {
+	if b.flags.out == "" {
+		return nil
+	}
+	dir := b.flags.out
+	if b.flags.rounds > 1 {
+		dir = filepath.Join(dir, fmt.Sprintf("round-%02d", round))
+	}
+	if err := r.Write(dir, run); err != nil {
+		return err
+	}
+	b.lastRun = append(b.lastRun, dir)
+	page := filepath.Join(b.flags.out, "report.html")
+	if err := writeReport(page, []string{b.flags.out}); err != nil {
+		return err
+	}
+	what := "wrote"
+	if r.Pinion.Partial {
+		what = "partial result kept:"
+	}
+	b.say("%s %s and latencies (*.hlog) in %s, %s", what, results.FileName, dir, page)
+	return nil
+}
+
+func writeReport(name string, from []string) (err error) {
+	var list []results.Named
+	for _, path := range from {
+		some, err := results.Read(path)
+		if err != nil {
+			return err
+		}
+		list = append(list, some...)
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return page.Write(f, list)
+}
+
+func (b *bench) say(format string, args ...any) {
+	b.clear()
+	fmt.Fprintf(b.con.err, format+"\n", args...)
+}
+
+// clear removes the live line.
+func (b *bench) clear() {
+	if b.live {
+		_, _ = io.WriteString(b.con.err, "\r\x1b[K")
+	}
+}
+
+// progress shows an interval: over the last one on a terminal, else as a line.
+func (b *bench) progress(i load.Interval) {
+	if b.flags.noProgress {
+		return
+	}
+	line := progressLine(i)
+	if b.live {
+		_, _ = io.WriteString(b.con.err, "\r\x1b[K"+line)
+		return
+	}
+	fmt.Fprintln(b.con.err, line)
+}
+
+// progressLine is like OpenMessaging Benchmark's.
+func progressLine(i load.Interval) string {
+	seconds := (i.End - i.Start).Seconds()
+	parts := []string{fmt.Sprintf("[%4.0fs]", i.End.Seconds())}
+	rate := func(what string, c load.Count) {
+		if c.Requests > 0 {
+			parts = append(parts, fmt.Sprintf("%s rate %.0f msg/s / %.1f MB/s", what, float64(c.Records)/seconds, float64(c.Bytes)/seconds/1e6))
+		}
+	}
+	rate("Pub", i.Sent)
+	if i.Errors > 0 {
+		parts = append(parts, fmt.Sprintf("Pub err %.0f err/s", float64(i.Errors)/seconds))
+	}
+	rate("Cons", i.Received)
+	latency := func(what, unit string, scale float64, h *hdr.Histogram) {
+		if h != nil && h.TotalCount() > 0 {
+			at := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / scale }
+			parts = append(parts, fmt.Sprintf("%s (%s) avg: %.2f - 50%%: %.2f - 99%%: %.2f - 99.9%%: %.2f - Max: %.2f", what, unit, h.Mean()/scale, at(50), at(99), at(99.9), float64(h.Max())/scale))
+		}
+	}
+	latency("Pub Latency", "ms", 1e6, i.Latency)
+	latency("Pub Delay Latency", "us", 1e3, i.Delay)
+	latency("End to end", "ms", 1e6, i.EndToEnd)
+	latency("Fetch", "ms", 1e6, i.Fetch)
+	if len(parts) == 1 {
+		parts = append(parts, "nothing was answered")
+	}
+	return parts[0] + " " + strings.Join(parts[1:], " | ")
+}
+
+// print writes the result to stdout: JSON as it is kept, or a table.
+func (b *bench) print(r *results.Result, run *measure.Run) error {
+	f, err := outputFormat(b.cmd)
+	if err != nil {
+		return err
+	}
+	out := b.cmd.OutOrStdout()
+	switch f {
+	case formatJSON:
+		return writeJSON(out, r)
+	case formatJSONL:
+		_, err := io.WriteString(out, compactJSON(r))
+		return err
+	}
+	if h := run.Total.Latency; h != nil && h.TotalCount() > 0 { // as kafka-producer-perf-test says it
+		seconds := run.Total.End.Seconds()
+		at := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1e6 }
+		fmt.Fprintf(out, "%d records sent, %f records/sec (%.2f MB/sec), %.2f ms avg latency, %.2f ms max latency, %.2f ms 50th, %.2f ms 95th, %.2f ms 99th, %.2f ms 99.9th.\n",
+			run.Total.Sent.Records, float64(run.Total.Sent.Records)/seconds, float64(run.Total.Sent.Bytes)/seconds/(1<<20), h.Mean()/1e6, float64(h.Max())/1e6, at(50), at(95), at(99), at(99.9))
+	}
+	rows := [][]string{}
+	for _, name := range sortedFigures(r.Pinion.Figures) {
+		rows = append(rows, []string{name, strconv.FormatFloat(r.Pinion.Figures[name], 'f', 3, 64)})
+	}
+	loop := "closed loop: latencies count from the send and hide what a stalled broker kept waiting"
+	if r.Pinion.OpenLoop {
+		loop = "open loop: latencies count from the intended time; no coordinated omission"
+	}
+	rows = append(rows, []string{"loop", loop}, []string{"on disk when acknowledged", r.Pinion.Synced})
+	return writeTable(out, []string{"FIGURE", "VALUE"}, rows)
+}
+
+func sortedFigures(f measure.Figures) []string {
+	names := make([]string, 0, len(f))
+	for name := range f {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
