@@ -103,13 +103,24 @@ func figureRows(list []results.Named) string {
 		for _, r := range list {
 			text := ""
 			if value, ok := r.Pinion.Figures[name]; ok {
-				text = strconv.FormatFloat(value, 'g', 5, 64)
+				text = strconv.FormatFloat(value, 'f', decimals(value), 64)
 			}
 			fmt.Fprintf(&rows, `<td class="number">%s</td>`, text)
 		}
 		rows.WriteString("</tr>\n")
 	}
 	return rows.String()
+}
+
+// decimals gives three for small numbers and none for large ones.
+func decimals(v float64) int {
+	switch {
+	case v >= 1000:
+		return 0
+	case v >= 10:
+		return 1
+	}
+	return 3
 }
 
 // writeRow is one result's line in the table of what was measured.

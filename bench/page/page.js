@@ -3,6 +3,7 @@
 "use strict";
 const colours = ["#2563a8", "#c2571a", "#2d7d46", "#8b3fa0", "#a8872b", "#b3304f", "#2a8c93", "#5c6470"];
 const dashes = [[], [6, 4], [2, 3]];
+const marks = ["", " (dashed)", " (dotted)"]; // the legend shows colours only
 const host = document.getElementById("plots");
 
 function plot(title, xLabel, yLabel, curves, options) {
@@ -23,7 +24,7 @@ function plot(title, xLabel, yLabel, curves, options) {
   const few = xs.length < 3; // a line of one point is none
   const width = () => Math.max(320, box.clientWidth - 24);
   const u = new uPlot({
-    width: width(), height: 280,
+    width: width(), height: 280, padding: [null, 28, null, null],
     scales: Object.assign({ x: { time: false } }, options.scales),
     axes: [
       { label: xLabel, labelSize: 20, values: options.xValues, splits: options.xSplits },
@@ -65,11 +66,12 @@ function label(run, what) {
 
 function overTime(title, yLabel, pick) {
   plot(title, "seconds", yLabel, results.flatMap((run, i) => pick(run).filter(([, list]) => list && list.length > 0)
-    .map(([what, list], k) => ({ name: label(run, what), colour: colours[i % colours.length], dash: dashes[k % dashes.length], ...over(run, list) }))), {});
+    .map(([what, list], k) => ({ name: label(run, what) + marks[k % marks.length], colour: colours[i % colours.length], dash: dashes[k % dashes.length],
+      ...over(run, list) }))), { scales: { y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } } });
 }
 
 plot("Latency by percentile", "percentile", "ms", results.flatMap((run, i) => (run.quantiles || []).map((q, k) => ({
-  name: label(run, q.name), colour: colours[i % colours.length], dash: dashes[k % dashes.length], x: q.percent.map(nines), y: q.ms,
+  name: label(run, q.name) + marks[k % marks.length], colour: colours[i % colours.length], dash: dashes[k % dashes.length], x: q.percent.map(nines), y: q.ms,
 }))), {
   scales: { y: { distr: 3 } },
   xSplits: (u) => { const list = []; for (let n = 0; n <= u.scales.x.max + 1e-9; n++) list.push(n); return list; },
