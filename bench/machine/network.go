@@ -24,16 +24,12 @@ func OwnNetwork(congestion string) (started bool, code int, err error) {
 	if os.Geteuid() != 0 {
 		return false, 0, nil
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return false, 0, err
-	}
 	restore, err := allow(congestion)
 	if err != nil {
 		return false, 0, nil // as below
 	}
 	defer restore()
-	cmd := exec.Command(self, os.Args[1:]...)
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), ownNetworkEnv+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}

@@ -71,10 +71,6 @@ func benchLimit(cmd *cobra.Command, con *console, f limitFlags) error {
 	if info, err := os.Stat(f.dir); err != nil || !info.IsDir() {
 		return fmt.Errorf("--dir %s is no folder", f.dir)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	if f.touch {
 		written, err := machine.TouchMemory(cmd.Context(), f.dir)
 		if err != nil {
@@ -82,7 +78,7 @@ func benchLimit(cmd *cobra.Command, con *console, f limitFlags) error {
 		}
 		fmt.Fprintf(con.err, "used %.1f GB of free memory once\n", float64(written)/1e9)
 	}
-	rows, runErr := runLoops(cmd.Context(), con, self, specs, f)
+	rows, runErr := runLoops(cmd.Context(), con, specs, f)
 	if len(rows) == 0 {
 		return runErr
 	}
@@ -124,10 +120,13 @@ func chosenLoops(f limitFlags) (list []limit.Spec, err error) {
 	return list, nil
 }
 
-func runLoops(ctx context.Context, con *console, self string, specs []limit.Spec, f limitFlags) (rows []limitRow, err error) {
+// ownProgram is this process's program, also where its file was replaced or removed since it started.
+const ownProgram = "/proc/self/exe"
+
+func runLoops(ctx context.Context, con *console, specs []limit.Spec, f limitFlags) (rows []limitRow, err error) {
 	for _, spec := range specs {
 		fmt.Fprintf(con.err, "%s: %d threads, %v\n", spec.Name, spec.Threads, f.warmup+f.duration)
-		figures, err := limit.Run(ctx, []string{self, "bench", "limit-child"}, spec, limit.Timing{Warmup: f.warmup, Duration: f.duration})
+		figures, err := limit.Run(ctx, []string{ownProgram, "bench", "limit-child"}, spec, limit.Timing{Warmup: f.warmup, Duration: f.duration})
 		if err != nil {
 			if ctx.Err() != nil {
 				err = ctx.Err()
