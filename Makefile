@@ -10,7 +10,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients race fuzz sim demo run clean
+.PHONY: help build check test test-tools clients race fuzz sim demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -43,7 +43,7 @@ test: test-tools ## all tests, and a count of those that were skipped
 
 # The tools are looked for by the command they bring; each package is called as its command is. strace only watches our own processes.
 test-tools:
-	@missing=; for tool in kcat strace; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@missing=; for tool in kcat strace chromium; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	[ -z "$$missing" ] && exit 0; \
 	if ! command -v apt-get >/dev/null; then echo "missing:$$missing; the tests that use them will be skipped"; exit 0; fi; \
 	if [ "$$(id -u)" -eq 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo=sudo; \
@@ -80,6 +80,22 @@ sim: ## a whole node from seeds: crashes, power cuts, failing disks, clock steps
 
 demo: build test-tools ## 1 GB of this machine's text through kcat and franz-go and back, sums compared; make demo ARGS='-bytes 100000000'
 	@$(GO) run ./bench/demo -pinion bin/pinion $(ARGS)
+
+# The brokers' data lies in BENCH_DATA: the file system under test. A campaign that was stopped goes on where it was with the same BENCH_OUT.
+BENCH_OUT    ?= bin/bench-$(shell git rev-parse --short HEAD 2>/dev/null || echo now)
+BENCH_DATA   ?= bin/bench-data
+ROUNDS       ?= 5
+BUDGET       ?= 0
+CAMPAIGN     := mkdir -p bin $(BENCH_DATA) && $(GO) build -o bin/campaign ./bench/campaign && bin/campaign -pinion bin/pinion -data $(BENCH_DATA)
+
+bench-quick: build ## the main rows against Pinion and the machine's limits, under three minutes; make bench-quick ARGS='-only fetch'
+	@rm -rf bin/bench-quick; $(CAMPAIGN) -quick -duration 3s -out bin/bench-quick $(ARGS)
+
+bench-versus-kafka: build ## every row against Pinion and Apache Kafka, ROUNDS times, into bench/RESULTS.md; BUDGET=30m stops, the next run goes on
+	@$(CAMPAIGN) -sets main,life,tools -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
+
+bench-omb-shapes: build ## the shapes of OpenMessaging Benchmark that two cores can run, with ordinary clients, against both
+	@$(CAMPAIGN) -sets omb -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -duration 1m -warmup 10s -out $(BENCH_OUT)-omb $(ARGS)
 
 clean: ## what the targets above made
 	rm -rf bin

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,13 +26,26 @@ type campaign struct {
 	running map[string]*subject // by peer; for the steady rows
 }
 
+// rowSets are the rows by the name of their set.
+var rowSets = map[string]func() []row{"main": steadyRows, "life": lifeRows, "tools": toolRows, "omb": shapeRows}
+
+// setNames is their order in tables.
+var setNames = []string{"main", "tools", "omb", "life"}
+
 // rows are those of a campaign, in order.
 func rows(o options) (list []row) {
-	all := steadyRows()
-	if o.full {
-		all = append(all, lifeRows()...)
+	for _, set := range setNames {
+		list = append(list, rowsOf(o, set)...)
 	}
-	for _, r := range all {
+	return list
+}
+
+// rowsOf are those of one set.
+func rowsOf(o options, set string) (list []row) {
+	if !slices.Contains(o.sets, set) {
+		return nil
+	}
+	for _, r := range rowSets[set]() {
 		if (!o.quick || r.quick) && o.only.MatchString(r.name) {
 			list = append(list, r)
 		}
@@ -57,24 +71,39 @@ func (c *campaign) measure(ctx context.Context) error {
 			return err
 		}
 	}
-	for round := 1; round <= c.rounds; round++ {
-		for _, r := range rows(c.options) {
-			for i := range c.peers {
-				peer := c.peers[(i+round)%len(c.peers)] // the one that begins changes with the round
-				if c.ledger.has(r.name, peer, round) {
-					continue
-				}
-				if c.late() {
-					fmt.Printf("stopped after %v, as the budget says; run again to go on\n", time.Since(c.began).Round(time.Second))
-					return nil
-				}
-				if err := c.once(ctx, r, peer, round); err != nil {
-					return err
-				}
+	for _, set := range setNames {
+		if set == "life" { // its brokers have the machine for themselves
+			if err := c.close(); err != nil {
+				return err
+			}
+		}
+		for round := 1; round <= c.rounds; round++ {
+			if late, err := c.round(ctx, rowsOf(c.options, set), round); err != nil || late {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// round measures each row once for each peer, as far as it is not known.
+func (c *campaign) round(ctx context.Context, list []row, round int) (late bool, err error) {
+	for _, r := range list {
+		for i := range c.peers {
+			peer := c.peers[(i+round)%len(c.peers)] // the one that begins changes with the round
+			if c.ledger.has(r.name, peer, round) {
+				continue
+			}
+			if c.late() {
+				fmt.Printf("stopped after %v, as the budget says; run again to go on\n", time.Since(c.began).Round(time.Second))
+				return true, nil
+			}
+			if err := c.once(ctx, r, peer, round); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
 }
 
 func (c *campaign) late() bool { return c.budget > 0 && time.Since(c.began) > c.budget }
@@ -208,6 +237,7 @@ func (c *campaign) close() (err error) {
 	for _, s := range c.running {
 		err = errors.Join(err, s.end(), os.RemoveAll(s.dir))
 	}
+	clear(c.running)
 	return err
 }
 

@@ -40,8 +40,8 @@ type options struct {
 	data     string
 	binary   string
 	shards   int
-	quick    bool // the main rows only
-	full     bool // the rows that take long as well
+	sets     []string
+	quick    bool // the short form of the main rows
 	scale    float64
 	listRows bool
 }
@@ -92,14 +92,20 @@ func parse() (options, error) {
 	flag.StringVar(&o.data, "data", "", "folder for the brokers' data; a temporary one if empty")
 	flag.StringVar(&o.binary, "pinion", "", "the binary; built if empty")
 	flag.IntVar(&o.shards, "shards", runtime.NumCPU(), "shards of Pinion")
-	flag.BoolVar(&o.quick, "quick", false, "the main rows only")
-	flag.BoolVar(&o.full, "full", false, "the long rows as well: starts, restarts, many partitions")
+	sets := flag.String("sets", "main", "which rows: main, life (starts, restarts, many partitions), tools (Kafka's own), omb (OpenMessaging Benchmark's shapes)")
+	flag.BoolVar(&o.quick, "quick", false, "the most telling rows only")
 	flag.Float64Var(&o.scale, "scale", 1, "of the numbers of partitions and connections in the long rows")
 	flag.BoolVar(&o.listRows, "list", false, "list the rows and do nothing")
 	flag.Parse()
 	var err error
 	if o.only, err = regexp.Compile(*only); err != nil {
 		return o, err
+	}
+	o.sets = strings.Split(*sets, ",")
+	for _, set := range o.sets {
+		if _, ok := rowSets[set]; !ok {
+			return o, fmt.Errorf("-sets %s: want main, life, tools or omb", set)
+		}
 	}
 	o.peers = strings.Split(*peers, ",")
 	for _, p := range o.peers {

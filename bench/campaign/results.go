@@ -61,9 +61,11 @@ func unit(figure string) string {
 
 // known are the rows the ledger has something of, in the order of the table.
 func (l *ledger) known() (list []row) {
-	for _, r := range append(steadyRows(), lifeRows()...) {
-		if slices.ContainsFunc(l.entries, func(e entry) bool { return e.Row == r.name }) {
-			list = append(list, r)
+	for _, set := range setNames {
+		for _, r := range rowSets[set]() {
+			if slices.ContainsFunc(l.entries, func(e entry) bool { return e.Row == r.name }) {
+				list = append(list, r)
+			}
 		}
 	}
 	return list

@@ -18,7 +18,6 @@ type row struct {
 	limit   string // loop that bounds it; empty: none
 	limited string // figure of the loop
 	also    []string
-	life    bool // starts its own brokers
 	quick   bool // part of the short run
 
 	steady func(ctx context.Context, c *campaign, s *subject) (measure.Figures, error)
