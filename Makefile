@@ -1,5 +1,5 @@
 # One page of targets; `make help` lists them. Everything runs offline once the modules are in the cache, except that `make test`
-# installs two tools the black-box tests use when they are missing and it may, and, once, the clients of bench/families.
+# installs three tools the black-box tests use when they are missing and it may, and, once, the clients of bench/families.
 
 GO       ?= go
 FUZZTIME ?= 1m

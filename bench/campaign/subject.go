@@ -48,6 +48,10 @@ type subject struct {
 	ready  time.Duration // from the start of the process to the first answer
 }
 
+// kafkaSettings are what Kafka does not have at its default: it keeps the files of a deleted topic for a minute otherwise, into the
+// next row's time.
+var kafkaSettings = []string{"log.segment.delete.delay.ms=1000"}
+
 // start starts a peer on a folder; one that has data comes up with it.
 func (c *campaign) start(ctx context.Context, name, dir string, settings ...string) (*subject, error) {
 	s := &subject{name: name, dir: dir}
@@ -60,7 +64,7 @@ func (c *campaign) start(ctx context.Context, name, dir string, settings ...stri
 		}
 		s.broker = pinionBroker{b}
 	default:
-		b, err := peer.Start(ctx, peer.Config{Dir: dir, Set: settings})
+		b, err := peer.Start(ctx, peer.Config{Dir: dir, Set: append(settings, kafkaSettings...)})
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +124,7 @@ func (s *subject) withTopic(ctx context.Context, partitions int, work func(load.
 	}
 	err = work(target)
 	// Also after Ctrl-C: what a row wrote must not weigh on the next.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 45*time.Second)
 	defer cancel()
 	reply, deleteErr := kadm.NewClient(s.client).DeleteTopic(ctx, name)
 	if deleteErr == nil {
@@ -130,22 +134,24 @@ func (s *subject) withTopic(ctx context.Context, partitions int, work func(load.
 		return fmt.Errorf("delete topic %s: %w", name, deleteErr)
 	}
 	if err == nil {
-		return s.awaitSpace(ctx)
+		s.awaitSpace(ctx)
 	}
 	return err
 }
 
-// awaitSpace waits until the files of deleted topics are gone: both brokers remove them later, and in the next row's time.
-func (s *subject) awaitSpace(ctx context.Context) error {
+// awaitSpace waits until the files of deleted topics are gone: both brokers remove them later, and in the next row's time. A broker
+// that keeps them is no reason to drop what was measured.
+func (s *subject) awaitSpace(ctx context.Context) {
 	const kept = 64 << 20 // the broker's own files
 	for {
 		size, err := sizeOf(s.dir)
-		if err != nil || size < kept {
-			return err
+		if err == nil && size < kept {
+			return
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s still holds %d bytes after its topics were deleted", s.name, size)
+			fmt.Printf("%s still holds %d bytes after its topics were deleted (%v)\n", s.name, size, err)
+			return
 		case <-time.After(100 * time.Millisecond): // between two looks at the folder
 		}
 	}

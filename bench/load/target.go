@@ -39,7 +39,10 @@ func Create(ctx context.Context, client *kgo.Client, topic string, partitions in
 	for {
 		target, err := Find(ctx, client, topic)
 		if err == nil && len(target.Leaders) == partitions {
-			return target, nil
+			// A leader that metadata names may not know it yet; it answers for offsets only once it does.
+			if _, _, err = Ends(ctx, client, target); err == nil {
+				return target, nil
+			}
 		}
 		if err != nil && !kerr.IsRetriable(err) && !errors.Is(err, errNoLeader) {
 			return Target{}, err

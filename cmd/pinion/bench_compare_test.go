@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pinion/bench/load"
+	"pinion/bench/measure"
+	"pinion/bench/results"
+)
+
+// writeRounds keeps rounds whose p99 is so many microseconds, give or take one in a hundred.
+func writeRounds(t *testing.T, dir string, rounds int, p99 int64) {
+	t.Helper()
+	for round := range rounds {
+		run := &measure.Run{Outcome: &load.Outcome{Began: time.Unix(1_700_000_000, 0)}}
+		i := load.Interval{End: time.Second, Sent: load.Count{Requests: 1000, Records: 1000, Bytes: 100_000}}
+		for range 1000 {
+			load.Record(&i.Latency, p99*1000*(100+int64(round%3))/100)
+		}
+		run.Intervals = append(run.Intervals, i)
+		run.Total.Merge(&i)
+		r := &results.Result{Workload: "made"}
+		r.Set(run)
+		if err := r.Write(filepath.Join(dir, fmt.Sprintf("round-%02d", round+1)), run); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCompareCallsDifferencesAndNotNoise(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	writeRounds(t, at("before"), 6, 1000)
+	writeRounds(t, at("again"), 6, 1000)
+	writeRounds(t, at("slower"), 6, 1300)
+	writeRounds(t, at("few"), 3, 5000)
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		out  string
+		says string
+	}{
+		{"the same", []string{at("before"), at("again"), "--fail-if", "p99>+5%"}, exitOK, "same", ""},
+		{"slower", []string{at("before"), at("slower")}, exitOK, "worse", ""},
+		{"slower is refused", []string{at("before"), at("slower"), "--fail-if", "p99>+5%"}, exitFailed, "worse", "changed by +30"},
+		{"slower is allowed", []string{at("before"), at("slower"), "--fail-if", "p99>+50%"}, exitOK, "worse", ""},
+		{"faster", []string{at("slower"), at("before")}, exitOK, "better", ""},
+		{"few rounds", []string{at("before"), at("few")}, exitOK, "unknown", ""},
+		{"few rounds are refused", []string{at("before"), at("few"), "--fail-if", "produce_p99_us>+5%"}, exitFailed, "unknown", "too few rounds"},
+		{"no such figure", []string{at("before"), at("again"), "--fail-if", "p98>+5%"}, exitFailed, "same", "no such figure"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := runBench(t, t.Context(), "", append([]string{"compare"}, c.args...)...)
+			line := ""
+			for l := range strings.Lines(got.out) {
+				if strings.HasPrefix(l, "produce_p99_us ") {
+					line = l
+				}
+			}
+			if got.code != c.code || !strings.HasSuffix(strings.TrimSpace(line), c.out) || !strings.Contains(got.err, c.says) {
+				t.Errorf("code %d, want %d; want %q at the end of %q and %q in %q", got.code, c.code, c.out, line, c.says, got.err)
+			}
+		})
+	}
+}
