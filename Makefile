@@ -124,13 +124,14 @@ BENCH_OUT    ?= bin/bench-$(shell git rev-parse --short HEAD 2>/dev/null || echo
 BENCH_DATA   ?= bin/bench-data
 ROUNDS       ?= 5
 BUDGET       ?= 0
+DURATION     ?= 10s
 CAMPAIGN     := mkdir -p bin $(BENCH_DATA) && $(GO) build -o bin/campaign ./bench/campaign && bin/campaign -pinion bin/pinion -data $(BENCH_DATA)
 
 bench-quick: build ## the main rows against Pinion and the machine's limits, under three minutes; make bench-quick ARGS='-only fetch'
-	@rm -rf bin/bench-quick; $(CAMPAIGN) -quick -duration 3s -out bin/bench-quick $(ARGS)
+	@rm -rf bin/bench-quick; $(CAMPAIGN) -quick -touch -duration 3s -out bin/bench-quick $(ARGS)
 
 bench-versus-kafka: build ## every row against Pinion and Apache Kafka, ROUNDS times, into bench/RESULTS.md; BUDGET=30m stops, the next run goes on
-	@$(CAMPAIGN) -sets main,life,tools -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
+	@$(CAMPAIGN) -sets main,life,tools -peers pinion,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
 
 bench-omb-shapes: build ## the shapes of OpenMessaging Benchmark that two cores can run, with ordinary clients, against both
 	@$(CAMPAIGN) -sets omb -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -duration 1m -warmup 10s -out $(BENCH_OUT)-omb $(ARGS)

@@ -188,7 +188,7 @@ func (c *campaign) prepare(ctx context.Context) error {
 		e.Remember("no network namespace of its own: the generator's sockets use %s, a broker's use %s unless it asks otherwise", load.Congestion, e.Congestion)
 	}
 	if c.touch {
-		written, err := machine.TouchMemory(ctx, c.data)
+		written, err := machine.TouchMemory(ctx)
 		if err != nil {
 			return err
 		}

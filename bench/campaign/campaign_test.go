@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"pinion/bench/machine"
 	"pinion/bench/measure"
@@ -79,7 +80,7 @@ func TestResultsComeFromTheFiguresAlone(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| produce 64 x 1024 B, 4 connections x 4 | broker CPU s/GB | 0.500 [0.500, 0.500] | 0.618 [", // median, and the limit beside it
-		"| 0.50 [", "| failed |", "it went away", "commit abc", "Linux " + machine.Look(dir).Kernel,
+		"| 0.50 [", "| better |", "| failed |", "it went away", "commit abc", "Linux " + machine.Look(dir).Kernel,
 	} {
 		if !strings.Contains(string(first), want) {
 			t.Errorf("%q is not in\n%s", want, first)
@@ -130,5 +131,40 @@ func TestToolsAreUnderstood(t *testing.T) {
 	}
 	if _, err := consumerFigures("2026-11-26 09:00:00:000, 2026-11-26 09:00:02:000, 190.7349, 95.3674, 100, 100000.0000, 300, 1700, 112.1970, 117647.0588\n", 200_000); err == nil {
 		t.Error("a consumer that read too little is a figure")
+	}
+}
+
+// TestRowsAgainstPinion runs rows of every kind for a moment: that they run and have the figures they are judged by. The others
+// differ from these in numbers, or wait for a broker to come to rest.
+func TestRowsAgainstPinion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts brokers and loads them")
+	}
+	o := options{peers: []string{"pinion"}, sets: []string{"main", "omb", "life"}, rounds: 1, seconds: 150 * time.Millisecond, warmup: 30 * time.Millisecond,
+		out: t.TempDir(), data: t.TempDir(), shards: 2, scale: 0.01,
+		only: regexp.MustCompile("^(produce-64x1KiB-idempotent|fetch-1MiB|e2e-2000|create-1000|restart-killed|cold-reader|omb-1-16p-1kb-50k)$")}
+	l, err := openLedger(o.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &campaign{options: o, ledger: l, began: time.Now()}
+	if err := c.measure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows(o) {
+		if why := l.failure(r.name, "pinion"); why != "" {
+			t.Errorf("%s failed: %s", r.name, why)
+		} else if got := l.rounds(r.name, "pinion", r.figure); len(got) != 1 || got[0] <= 0 {
+			t.Errorf("%s has %s %v", r.name, r.figure, got)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(o.data, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	if s := l.sessions[0]; len(s.Configs["pinion"]) == 0 || s.Environment.Kernel == "" {
+		t.Errorf("conditions: %+v", s)
 	}
 }

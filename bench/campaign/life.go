@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -381,7 +380,6 @@ func coldReaderRow(ctx context.Context, c *campaign, peer string) (measure.Figur
 
 // forget drops a folder's log files from memory, once they are on the disk.
 func forget(dir string) error {
-	unix.Sync()
 	return filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
 			return err
@@ -391,7 +389,10 @@ func forget(dir string) error {
 			return err
 		}
 		defer f.Close()
-		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil && !errors.Is(err, io.EOF) {
+		if err := f.Sync(); err != nil { // of this file alone: a machine has other writers
+			return err
+		}
+		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 			return fmt.Errorf("drop %s from memory: %w", path, err)
 		}
 		return nil

@@ -94,7 +94,7 @@ func parse() (options, error) {
 	flag.IntVar(&o.shards, "shards", runtime.NumCPU(), "shards of Pinion")
 	sets := flag.String("sets", "main", "which rows: main, life (starts, restarts, many partitions), tools (Kafka's own), omb (OpenMessaging Benchmark's shapes)")
 	flag.BoolVar(&o.quick, "quick", false, "the most telling rows only")
-	flag.Float64Var(&o.scale, "scale", 1, "of the numbers of partitions and connections in the long rows")
+	flag.Float64Var(&o.scale, "scale", 1, "of the numbers of partitions, connections and bytes that rows have beside their time")
 	flag.BoolVar(&o.listRows, "list", false, "list the rows and do nothing")
 	flag.Parse()
 	var err error

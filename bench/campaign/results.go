@@ -99,14 +99,17 @@ func ratio(a, b []float64) string {
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", c.Ratio, c.Low, c.High)
 }
 
-var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA", "PINION/KAFKA"}
+var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA", "PINION/KAFKA", "THAN KAFKA"}
 
 // table is the rows' main figures, one line each, and the further ones below.
 func table(l *ledger) (lines [][]string) {
 	for _, r := range l.known() {
 		for i, figure := range append([]string{r.figure}, r.also...) {
 			pinion, kafka := l.rounds(r.name, "pinion", figure), l.rounds(r.name, "kafka", figure)
-			line := []string{r.what, unit(figure), "", l.cell(r.name, "pinion", figure), "", l.cell(r.name, "kafka", figure), ratio(pinion, kafka)}
+			line := []string{r.what, unit(figure), "", l.cell(r.name, "pinion", figure), "", l.cell(r.name, "kafka", figure), ratio(pinion, kafka), ""}
+			if i == 0 && len(kafka) > 0 && len(pinion) > 0 {
+				line[7] = string(verdict.Compare(kafka, pinion, r.lower).Call)
+			}
 			switch {
 			case i > 0:
 				line[0] = ""
@@ -169,7 +172,8 @@ func writeResults(l *ledger, name string) error {
 	p := func(format string, args ...any) { fmt.Fprintf(&page, format+"\n", args...) }
 	p("# Results\n\nWritten by `bench/campaign` from the figures of a run; not by hand. Medians of rounds, and in brackets the interval of the")
 	p("median (95 in 100 by resampling; the range where there are fewer than %d rounds). Latencies of open loops count from the intended", verdict.RoundsMin)
-	p("time. A ratio of processor times below 1 is good for Pinion, one of requests per processor second above 1.\n")
+	p("time. A ratio of processor times below 1 is good for Pinion, one of requests per processor second above 1. The last column is")
+	p("said only where the interval of the ratio leaves 1 out; \"same\" is a difference within the noise, \"unknown\" too few rounds.\n")
 	p("| %s |\n|%s", strings.Join(header, " | "), strings.Repeat("---|", len(header)))
 	for _, line := range table(l) {
 		p("| %s |", strings.Join(line, " | "))

@@ -46,7 +46,7 @@ func shapeRows() (list []row) {
 	// A batch holds one record: the limit is what one record and the headers take.
 	list = append(list, shapeRow("omb-tiny-batches-30k", shape{Workload: plain("small batches", 1, 100, 100, 10, 1, 30_000), batchBytes: 256}))
 	list = append(list, shapeRow("omb-many-producers", shape{Workload: plain("many producers", 1, 100, 8<<10, manyProducers, 3, 5000), linger: time.Millisecond}))
-	drain := plain("backlog", 1, 16, 1024, 1, 1, 100_000)
+	drain := plain("backlog", 1, 16, 1024, 1, 1, 50_000)
 	drain.ConsumerBacklogSizeGB = backlogGB
 	return append(list, shapeRow("omb-backlog", shape{Workload: drain, linger: time.Millisecond}))
 }

@@ -106,7 +106,7 @@ const fetchBytes = 1 << 30
 
 func fetchRow(ctx context.Context, c *campaign, s *subject) (figures measure.Figures, err error) {
 	err = s.withTopic(ctx, partitions, func(target load.Target) error {
-		if err := fill(ctx, s, target, large, fetchBytes); err != nil {
+		if err := fill(ctx, s, target, large, int64(fetchBytes*c.scale)); err != nil {
 			return err
 		}
 		starts, ends, err := load.Ends(ctx, s.client, target)

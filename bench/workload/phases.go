@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -16,6 +17,22 @@ type phases struct {
 
 // backlogLeft is how many records may be left for a backlog to be gone: the producers go on meanwhile.
 const backlogLeft = 1000
+
+// phaseMax bounds the growth of a backlog, and its end: producers that a machine cannot keep up with would make it last for ever.
+const phaseMax = 30 * time.Minute
+
+// overdue is an error once a phase lasts too long.
+func (p *phases) overdue(at int64) error {
+	switch {
+	case p == nil || p.began == 0 || p.drained:
+		return nil
+	case p.holding && time.Duration(at-p.began) > phaseMax:
+		return fmt.Errorf("there was no backlog of %.3g GB after %v; the producers do not get there", p.r.ConsumerBacklogSizeGB, phaseMax)
+	case !p.holding && time.Duration(at-p.released) > phaseMax:
+		return fmt.Errorf("the backlog was not gone after %v: %d records are left, and producers add to them", phaseMax, p.r.backlog())
+	}
+	return nil
+}
 
 func newPhases(r *run) *phases {
 	if r.ConsumerBacklogSizeGB == 0 {

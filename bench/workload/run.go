@@ -255,7 +255,7 @@ func (r *run) watch(ctx context.Context, start int64) error {
 		case <-ticker.C:
 		}
 		at := now()
-		if err := r.stalled(); err != nil {
+		if err := errors.Join(r.stalled(), backlog.overdue(at)); err != nil {
 			return err
 		}
 		if r.ProducerRate == 0 && at >= rampAt {

@@ -53,7 +53,7 @@ write and fdatasync. On a virtual machine use --touch-memory first: pages that w
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "names of loops; all without")
 	cmd.Flags().DurationVar(&f.warmup, "warmup", time.Second, "time before the measured time")
 	cmd.Flags().DurationVar(&f.duration, "duration", 3*time.Second, "measured time of each loop")
-	cmd.Flags().BoolVar(&f.touch, "touch-memory", false, "write and remove a file as large as free memory first")
+	cmd.Flags().BoolVar(&f.touch, "touch-memory", false, "use all free memory once first")
 	return cmd
 }
 
@@ -72,7 +72,7 @@ func benchLimit(cmd *cobra.Command, con *console, f limitFlags) error {
 		return fmt.Errorf("--dir %s is no folder", f.dir)
 	}
 	if f.touch {
-		written, err := machine.TouchMemory(cmd.Context(), f.dir)
+		written, err := machine.TouchMemory(cmd.Context())
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sys/unix"
 
 	"pinion/bench/load"
 	"pinion/bench/machine"
@@ -81,7 +82,7 @@ type bench struct {
 	client  *kgo.Client
 	pids    []int
 	base    results.Result // what every round's result begins with
-	live    bool           // progress goes to a terminal
+	live    *os.File       // the terminal progress goes to; nil without one
 	lastRun []string       // folders of the results
 }
 
@@ -103,8 +104,9 @@ func newBenchRunner(cmd *cobra.Command, con *console, flags *benchFlags, verb st
 	if err := b.look(list); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
-	f, isFile := con.err.(*os.File)
-	b.live = isFile && isTerminal(f)
+	if f, ok := con.err.(*os.File); ok && isTerminal(f) {
+		b.live = f
+	}
 	return b, nil
 }
 
@@ -229,7 +231,7 @@ func (b *bench) say(format string, args ...any) {
 
 // clear removes the live line.
 func (b *bench) clear() {
-	if b.live {
+	if b.live != nil {
 		_, _ = io.WriteString(b.con.err, "\r\x1b[K")
 	}
 }
@@ -240,7 +242,11 @@ func (b *bench) progress(i load.Interval) {
 		return
 	}
 	line := progressLine(i)
-	if b.live {
+	if b.live != nil {
+		// A line that wraps could not be written over.
+		if size, err := unix.IoctlGetWinsize(int(b.live.Fd()), unix.TIOCGWINSZ); err == nil && int(size.Col) > 0 && len(line) >= int(size.Col) {
+			line = line[:size.Col-1]
+		}
 		_, _ = io.WriteString(b.con.err, "\r\x1b[K"+line)
 		return
 	}
