@@ -42,6 +42,24 @@ func (e *epochs) assign(epoch model.Epoch, start model.Offset) {
 	e.dirty = true
 }
 
+// follow takes over what the batches say from some batch to the end of the log. The file may be older than a truncation, after which an
+// epoch began earlier than it says: what it says of where the batches begin, or later, gives way.
+func (e *epochs) follow(seen []epochEntry) {
+	if len(seen) == 0 {
+		return
+	}
+	first, n := seen[0], len(e.entries)
+	for n > 0 && (e.entries[n-1].epoch > first.epoch || e.entries[n-1].start > first.start) {
+		n--
+	}
+	if n < len(e.entries) {
+		e.entries, e.dirty = e.entries[:n], true
+	}
+	for _, s := range seen {
+		e.assign(s.epoch, s.start)
+	}
+}
+
 // truncateEnd forgets what starts at end or later.
 func (e *epochs) truncateEnd(end model.Offset) {
 	n := sort.Search(len(e.entries), func(i int) bool { return e.entries[i].start >= end })

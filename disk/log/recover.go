@@ -151,9 +151,7 @@ func (r *recovery) settle() error {
 	if r.noEpoch {
 		l.epochs = epochs{entries: r.seen.entries, dirty: len(r.seen.entries) > 0}
 	} else {
-		for _, e := range r.seen.entries {
-			l.epochs.assign(e.epoch, e.start)
-		}
+		l.epochs.follow(r.seen.entries)
 	}
 	l.epochs.truncateEnd(r.end) // as Kafka does, also of an epoch that began here and wrote nothing
 	l.epochs.truncateStart(l.start)

@@ -391,6 +391,29 @@ func TestCompactedLogsHaveGaps(t *testing.T) {
 	}
 }
 
+// A checkpoint that was stored before a truncation tells of an epoch that has begun earlier since.
+func TestTheBatchesOverruleTheEpochFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"0\n1\n1 4\n":           "0\n2\n0 0\n1 2\n", // 1 began at 2
+		"0\n2\n0 0\n1 2\n":      "0\n2\n0 0\n1 2\n",
+		"0\n3\n0 0\n1 2\n7 3\n": "0\n2\n0 0\n1 2\n", // 7 wrote nothing
+		"0\n2\n5 0\n6 1\n":      "0\n2\n0 0\n1 2\n",
+		"0\n0\n":                "0\n2\n0 0\n1 2\n",
+	} {
+		d := faulty.New(1)
+		r := &rig{t: t, disk: d, cfg: testConfig()}
+		mustPut(t, d, fileName("orders-0", 0, logSuffix), append(stamped(0, 0, 1, 2, 30), stamped(2, 1, 2, 1, 5)...))
+		mustPut(t, d, "orders-0/"+epochFile, []byte(text))
+		r.open(OpenFrom{})
+		if got := string(r.l.epochs.appendFile(nil)); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+		if err := d.Discard(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func FuzzEpochFile(f *testing.F) {
 	f.Add([]byte("0\n2\n0 0\n3 17\n"))
 	f.Add([]byte("0\n0\n"))
