@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,12 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	if code, out, complaints := pinion(t, "restore", saved, back); code != 0 {
 		t.Fatalf("restore: %d\n%s%s", code, out, complaints)
+	}
+	if code, out, _ := pinion(t, "restore", saved, back+"-json", "-o", "json"); code != 0 || !json.Valid([]byte(out)) {
+		t.Errorf("restore as JSON: %d\n%s", code, out)
+	}
+	if code, out, _ := pinion(t, "backup", back, saved+"-json", "-o", "json"); code != 0 || !json.Valid([]byte(out)) {
+		t.Errorf("backup as JSON: %d\n%s", code, out)
 	}
 	if whole, _ := c.serves(t, "restored", back, nil); !whole {
 		t.Error("records are missing")

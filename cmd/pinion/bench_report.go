@@ -14,10 +14,17 @@ func newBenchReport() *cobra.Command {
 		Example: `  pinion bench report before after --page both.html`,
 		Args:    atLeast(1, "a folder of results"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := outputFormat(cmd)
+			if err != nil {
+				return err
+			}
 			if err := writeReport(page, args); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), page)
+			if f != formatText {
+				return writeJSON(cmd.OutOrStdout(), map[string]string{"page": page})
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), page)
 			return err
 		},
 	}

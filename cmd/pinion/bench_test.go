@@ -123,6 +123,11 @@ func TestBenchVerbs(t *testing.T) {
 	if got := runBench(t, t.Context(), "", "compare", filepath.Join(dir, "produce"), filepath.Join(dir, "produce")); got.code != exitOK || !strings.Contains(got.out, "unknown") {
 		t.Errorf("one round each is no comparison: %+v", got)
 	}
+	for _, args := range [][]string{{"compare", filepath.Join(dir, "produce"), filepath.Join(dir, "produce")}, {"report", filepath.Join(dir, "produce"), "--page", page}} {
+		if got := runBench(t, t.Context(), "", append(args, "-o", "json")...); got.code != exitOK || !json.Valid([]byte(got.out)) {
+			t.Errorf("%v as JSON: %+v", args, got)
+		}
+	}
 }
 
 func runTopicList(t *testing.T, address string) string {

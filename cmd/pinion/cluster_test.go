@@ -58,6 +58,9 @@ func TestClusterPartitions(t *testing.T) {
 			if r := clusterRun(t, b, "list", "-o", "json"); json.Unmarshal([]byte(r.out), &list) != nil || len(list) != 3 || list[1].End != 2 || list[1].Shard != 2 {
 				t.Errorf("got %s", r.out)
 			}
+			if r := clusterRun(t, b, "move", "orders/0", "--to-shard", "1", "-o", "json"); !json.Valid([]byte(r.out)) {
+				t.Errorf("move as JSON: %s", r.out)
+			}
 			if r := pinionAt(t, b, "", "topic", "consume", "orders", "-e", "-f", "%p %o %v\n"); r.out != "1 0 one\n1 1 two\n" {
 				t.Errorf("got %q %s", r.out, r.err)
 			}

@@ -574,7 +574,7 @@ func (w *world) change() {
 		case 0:
 			for id := 3; id < nodesMax; id++ {
 				n := w.nodes[id]
-				if n.gone || slices.Contains(members.Voters, uint64(id+1)) || slices.Contains(members.Learners, uint64(id+1)) {
+				if n.gone || w.removed[uint64(id+1)] || slices.Contains(members.Voters, uint64(id+1)) || slices.Contains(members.Learners, uint64(id+1)) {
 					continue
 				}
 				n.start()

@@ -44,6 +44,7 @@ type book struct {
 	start   model.Offset          // log start as a deletion of records was acknowledged
 	seen    model.Offset          // largest log start anybody was told
 	lost    int                   // records that were allowed to go in a power cut
+	cuts    int                   // power cuts so far: they may take what producers wrote below the start, too
 	ended   bool                  // the topic is deleted
 }
 
@@ -98,6 +99,7 @@ func (b *book) acknowledged(base model.Offset, values []value, all bool, floor m
 
 // cut tells what a power cut left: everything at and above end is gone.
 func (b *book) cut(end model.Offset) error {
+	b.cuts++
 	for _, at := range slices.Sorted(maps.Keys(b.values)) {
 		if at < end || at < b.start {
 			continue

@@ -174,7 +174,7 @@ const hopeless = 10
 
 // startOver begins with a new producer id, as clients do; what was in flight may be in the log or not.
 func (p *producer) startOver(s *send) {
-	if p.book.lost == 0 && !p.world.stepped && !p.overtaken && p.acks == partition.AcksAll {
+	if p.book.lost == 0 && (p.book.durable || p.book.cuts == 0) && !p.world.stepped && !p.overtaken && p.acks == partition.AcksAll {
 		p.world.fail(p.book.broken("I12 sequence", "sequence %d of producer %d is refused for ever, and nothing of it was lost", s.sequence, p.number))
 		return
 	}
