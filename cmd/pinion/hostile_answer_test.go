@@ -79,7 +79,7 @@ func TestFetchOfWhatIsNotThere(t *testing.T) {
 		{"unknown partition of a known id", 13, unknownTopicPartition, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.Partition = 7 }},
 		{"epoch of the future", 12, unknownLeaderEpoch, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 99 }},
 		{"largest epoch", 12, unknownLeaderEpoch, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = math.MaxInt32 }},
-		{"epoch of the past", 12, fencedLeaderEpoch, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = -2 }},
+		{"an epoch below none", 12, okNone, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = -2 }},
 		{"beyond the end", 12, offsetOutOfRange, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = 4 }},
 		{"largest offset", 12, offsetOutOfRange, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = math.MaxInt64 }},
 		{"negative offset", 12, offsetOutOfRange, func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = -1 }},
@@ -149,10 +149,10 @@ func TestQuestionsAboutWhatIsNotThere(t *testing.T) {
 		{"unknown partition", "t", 2, -1, -1, unknownTopicPartition},
 		{"negative partition", "t", -2, -1, -1, unknownTopicPartition},
 		{"epoch of the future", "t", 0, -1, 9, unknownLeaderEpoch},
-		{"epoch of the past", "t", 0, -1, -2, fencedLeaderEpoch},
+		{"an epoch below none", "t", 0, -1, -2, okNone}, // any negative epoch is none, as in Kafka
 		{"a special time of a later version", "t", 0, -4, -1, 35},
-		{"a time nobody defined", "t", 0, -77, -1, okNone},
-		{"least time", "t", 0, math.MinInt64, -1, okNone},
+		{"a time nobody defined", "t", 0, -77, -1, 35},
+		{"least time", "t", 0, math.MinInt64, -1, 35},
 	} {
 		req := offsetsRequest(c.topic, c.partition, c.time)
 		req.Topics[0].Partitions[0].CurrentLeaderEpoch = c.epoch

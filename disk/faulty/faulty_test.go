@@ -123,6 +123,7 @@ func call(d device.Dir, files *[]device.File, which, op int, name, other string,
 	case 6:
 		list, err := d.List(name)
 		for i := range list {
+			list[i].Modified = 0 // this one has no clock
 			if list[i].IsDir {
 				list[i].Size = 0
 			}

@@ -165,8 +165,8 @@ func (w *World) visible() bool {
 
 // restartBroken starts anew where an error of the disk has taken partitions offline.
 func (w *World) restartBroken() {
-	failed := false
 	w.settle("recovery", w.recovered)
+	failed := w.node.starting != nil
 	w.node.look(func(t *shard.Turn, p *partition.Partition) { failed = failed || !p.Serves(t) })
 	if failed && w.err == nil {
 		w.kill()

@@ -37,8 +37,9 @@ type node struct {
 	fence    partition.Fence
 	contents *journal.Contents
 	journal  *commit.Journal
-	settling bool // the journal's contents are in the segments, or about to be declared so
-	closed   int  // shards that have closed their logs in a clean stop
+	starting error // what the start failed of
+	settling bool  // the journal's contents are in the segments, or about to be declared so
+	closed   int   // shards that have closed their logs in a clean stop
 	points   map[model.Partition]model.Offset
 }
 
@@ -164,8 +165,7 @@ func (n *node) opening() (count int) {
 	return count
 }
 
-// settle begins to declare unneeded what the journal held. A failure of the disk leaves everything as it is: nothing is acknowledged by the
-// journal in this life.
+// settle begins to declare unneeded what the journal held. A failure of the disk ends the start, and with it this life.
 func (n *node) settle() {
 	n.settling = true
 	opened := map[model.Partition]bool{}
@@ -186,7 +186,7 @@ func (n *node) settle() {
 	}
 	image := n.world.catalogue.Image()
 	n.running = append(n.running, begin(func() {
-		_ = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+		n.starting = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
 	}, func() {}))
 }
 

@@ -129,6 +129,11 @@ func (w *World) newProducerID() int64 {
 // step takes one step.
 func (w *World) step() {
 	n := w.node
+	if n.starting != nil {
+		w.marks.hit("life.failed-start")
+		w.kill()
+		return
+	}
 	switch draw := w.chance.steps.IntN(100); {
 	case draw < 30:
 		_ = n.carry() || n.turn()
