@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -232,6 +233,14 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) {
 	return 0, &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
+}
+
+// A broker that breaks the connection is no reader that went away.
+func TestBrokenConnectionIsAnError(t *testing.T) {
+	var problems bytes.Buffer
+	if code := report(&console{err: &problems}, fmt.Errorf("produce: %w", syscall.EPIPE)); code == exitOK || problems.Len() == 0 {
+		t.Errorf("code %d, %q", code, problems.String())
+	}
 }
 
 func TestBrokenPipeIsQuiet(t *testing.T) {

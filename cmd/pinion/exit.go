@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"syscall"
 
 	"pinion/disk/identity"
@@ -51,13 +52,27 @@ func outcome(failed, total int) error {
 	return &failure{exitPartial, nil}
 }
 
+// errUnread says that whoever read the output is gone, as head is when it has enough.
+var errUnread = errors.New("nobody reads the output")
+
+// outlet tells a broken pipe of the output from that of a socket, which is an error like any other.
+type outlet struct{ io.Writer }
+
+func (o outlet) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		err = errUnread
+	}
+	return n, err
+}
+
 // report prints an error for people and gives the code to exit with.
 func report(con *console, err error) int {
 	var f *failure
 	var problems config.Problems
 	var refusal *identity.Refusal
 	switch {
-	case err == nil, errors.Is(err, syscall.EPIPE):
+	case err == nil, errors.Is(err, errUnread):
 		return exitOK
 	case errors.As(err, &problems):
 		fmt.Fprintln(con.err, problems.Error())

@@ -22,7 +22,7 @@ func newRoot(con *console) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.SetIn(con.in)
-	root.SetOut(con.out)
+	root.SetOut(outlet{con.out})
 	root.SetErr(con.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())

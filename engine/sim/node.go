@@ -38,6 +38,8 @@ type node struct {
 	contents *journal.Contents
 	journal  *commit.Journal
 	starting error // what the start failed of
+	ready    bool  // the start is over: clients and administrators may come
+	begun    int   // sets that have begun to recover their partitions
 	settling bool  // the journal's contents are in the segments, or about to be declared so
 	closed   int   // shards that have closed their logs in a clean stop
 	points   map[model.Partition]model.Offset
@@ -78,7 +80,10 @@ func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	for i, set := range n.sets {
 		s := n.shards.Shards().Shard(model.ShardID(i))
 		s.AtEnd(set)
-		s.Visit(set.Open)
+		s.Visit(func(t *shard.Turn) {
+			set.Open(t)
+			n.begun++
+		})
 	}
 	return n
 }
@@ -157,8 +162,9 @@ func (n *node) work() bool {
 	return true
 }
 
-// opening is how many partitions are being recovered.
+// opening is how many partitions are being recovered, and sets that have not begun.
 func (n *node) opening() (count int) {
+	count = len(n.sets) - n.begun
 	for i, set := range n.sets {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { count += set.Stats(t).Opening })
 	}
@@ -187,7 +193,7 @@ func (n *node) settle() {
 	image := n.world.catalogue.Image()
 	n.running = append(n.running, begin(func() {
 		n.starting = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
-	}, func() {}))
+	}, func() { n.ready = n.starting == nil }))
 }
 
 // idle reports whether nothing is left to do until time passes.

@@ -149,7 +149,7 @@ func (w *World) step() {
 	if n.idle() {
 		w.pass()
 	}
-	if !w.healing && oneIn(w.chance.changes, 150) {
+	if n.ready && !w.healing && oneIn(w.chance.changes, 150) {
 		w.change()
 	}
 	if oneIn(w.chance.changes, 300) {
@@ -163,6 +163,9 @@ func (w *World) step() {
 
 // act lets some client take its next step.
 func (w *World) act() {
+	if !w.node.ready {
+		return
+	}
 	r := w.chance.load
 	if i := r.IntN(len(w.producers) + len(w.consumers)); i < len(w.producers) {
 		w.trace.add("produce", int64(i), 0)
