@@ -135,8 +135,10 @@ func (g *ledger) check(raw []byte, start, end model.Offset, point cleanPoint, to
 		case o < start, have[o]:
 		case !r.tombstone || tombstones:
 			return fmt.Errorf("the last record of %s, at %d, is gone: %+v", key, o, r)
-		case newest[key] > 0 || have[newest[key]]:
-			return fmt.Errorf("tombstone of %s at %d is gone, and %d is not", key, o, newest[key])
+		default:
+			if before, left := newest[key]; left {
+				return fmt.Errorf("tombstone of %s at %d is gone, and %d is not", key, o, before)
+			}
 		}
 	}
 	if len(twice) > 0 {

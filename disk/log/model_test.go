@@ -10,7 +10,7 @@ import (
 	"pinion/engine/model"
 )
 
-// TestModel does everything a log can do in random order, with deaths in between, and holds what is left against what it was told: the last value
+// TestModel does everything a log can do in random order but be cut above what was compacted, which nothing does before there are replicas, with deaths in between, and holds what is left against what it was told: the last value
 // of each key, offsets, order, nothing invented, the last batch of each producer. MODEL_RUNS makes it longer, MODEL_SEED repeats one.
 func TestModel(t *testing.T) {
 	runs, seed := 2, rand.Uint64()
@@ -77,13 +77,6 @@ func liveByChance(t *testing.T, seed uint64) {
 			}
 			cfg.RetentionBytes = -1
 			r.l.SetConfig(cfg)
-		case k < 85:
-			// As an unclean election might, above what was compacted: below nobody could say which values count.
-			if to := r.l.point.gaps + model.Offset(g.random.Int64N(int64(r.l.End()-r.l.point.gaps)+1)); to > r.l.Start() {
-				end()
-				r.run(r.l.Truncate(to))
-				g.cut(r.l.End())
-			}
 		case k < 87:
 			if at := r.l.Start() + model.Offset(g.random.Int64N(int64(r.l.End()-r.l.Start())+1)); cfg.Delete {
 				if w := r.l.StoreStart(at); w != nil {
