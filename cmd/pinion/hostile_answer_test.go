@@ -149,7 +149,7 @@ func TestQuestionsAboutWhatIsNotThere(t *testing.T) {
 		{"unknown partition", "t", 2, -1, -1, unknownTopicPartition},
 		{"negative partition", "t", -2, -1, -1, unknownTopicPartition},
 		{"epoch of the future", "t", 0, -1, 9, unknownLeaderEpoch},
-		{"an epoch below none", "t", 0, -1, -2, okNone}, // any negative epoch is none, as in Kafka
+		{"epoch of the past", "t", 0, -1, -2, fencedLeaderEpoch},
 		{"a special time of a later version", "t", 0, -4, -1, 35},
 		{"a time nobody defined", "t", 0, -77, -1, 35},
 		{"least time", "t", 0, math.MinInt64, -1, 35},

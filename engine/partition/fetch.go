@@ -44,7 +44,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 		return
 	}
 	part.High, part.Stable, part.LogStart, part.LeaderEpoch = p.marks.High, p.marks.Stable, p.log.Start(), p.epoch
-	if code := p.epochCode(part.Epoch); code != OK {
+	if code := p.epochCode(max(part.Epoch, model.NoEpoch)); code != OK { // to Kafka any negative one is none in a Fetch, and in no other request
 		part.refuse(code)
 		return
 	}

@@ -193,7 +193,7 @@ func (p *Partition) verdict() Code {
 // epochCode compares the leader epoch a client knows with ours (KIP-320).
 func (p *Partition) epochCode(known model.Epoch) Code {
 	switch {
-	case known < 0 || known == p.epoch: // clients say NoEpoch; any negative one means that to Kafka
+	case known == model.NoEpoch || known == p.epoch:
 		return OK
 	case known < p.epoch:
 		return FencedEpoch
