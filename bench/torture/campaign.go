@@ -129,7 +129,7 @@ func (c *campaign) round(ctx context.Context, n int, r *rand.Rand) error {
 	// The moment is the variable of the experiment; some load has to have been acknowledged, or the round shows nothing.
 	time.Sleep(time.Duration(100+r.IntN(500)) * time.Millisecond)
 	for end := time.Now().Add(20 * time.Second); c.ledger.count() == before && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // a poll: acknowledgements come by the hundred as soon as the broker answers
 	}
 	if c.cuts {
 		how := cutAtOnce
