@@ -12,11 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/disk/faulty"
 	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/must"
@@ -430,6 +432,58 @@ func TestRecoveryPoint(t *testing.T) {
 	r.run(r.l.SyncWork())
 	if r.l.RecoveryPoint() != r.l.End() || r.l.Dirty() || r.l.SyncWork() != nil {
 		t.Fatalf("recovery point %d of %d", r.l.RecoveryPoint(), r.l.End())
+	}
+}
+
+// TestAFailedSyncIsNotInherited: after a failed sync the kernel calls pages clean that no disk has. The next process sees them, and what it
+// says is durable survives a power cut all the same.
+func TestAFailedSyncIsNotInherited(t *testing.T) {
+	syncs := map[string]func(*Log) *Work{"all": (*Log).SyncWork, "data": (*Log).SyncData, "sealed": (*Log).SyncSealed}
+	for name, sync := range syncs {
+		t.Run(name, func(t *testing.T) {
+			r := &rig{t: t, disk: faulty.New(1), cfg: testConfig(), now: clock.Now{Mono: 1, Wall: 1_700_000_000_000}}
+			r.open(OpenFrom{})
+			r.append(5, 1000)
+			r.run(r.l.SyncWork())
+			point := r.l.RecoveryPoint()
+			for r.l.Segments() < 3 {
+				r.append(1, 9000)
+			}
+			disk := r.disk.(*faulty.Dir)
+			disk.Fail(func(op faulty.Op, _ string) error {
+				if op == faulty.Sync {
+					return syscall.EIO
+				}
+				return nil
+			})
+			if w := r.l.SyncWork(); r.try(w) == nil || r.l.RecoveryPoint() != point {
+				t.Fatalf("the sync did not fail, recovery point %d", r.l.RecoveryPoint())
+			}
+			for _, e := range r.l.extents { // each was tried: the pages of all are lost
+				f, err := disk.Open(fileName("orders-0", e.base, logSuffix))
+				if err != nil || f.Sync() == nil {
+					t.Fatal("a sync that should fail did not", err)
+				}
+			}
+
+			disk = disk.Killed(2)
+			r.disk = disk
+			r.open(OpenFrom{RecoveryPoint: point})
+			inherited := r.l.End()
+			r.append(1, 9000) // and the first sync must not write again what it knows to be its own
+			r.run(sync(r.l))
+			durable := r.l.Durable()
+			if durable < r.l.last().base || (name != "sealed" && durable <= inherited) {
+				t.Fatalf("durable to %d of %d", durable, r.l.End())
+			}
+
+			r.disk = disk.AfterCut(3)
+			r.open(OpenFrom{RecoveryPoint: point, Durable: durable})
+			if r.l.End() < durable {
+				t.Fatalf("the log ends at %d, %d was durable", r.l.End(), durable)
+			}
+			checkReads(t, r)
+		})
 	}
 }
 

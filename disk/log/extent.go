@@ -47,6 +47,19 @@ func (e *extent) setFirstTime(first int64) {
 // dirty reports whether a power cut could take something from the segment's files.
 func (e *extent) dirty() bool { return e.synced < e.size || !e.indexSynced }
 
+// inherited is the part of extent i that was there at Open and must be written again before a sync of it means anything.
+func (l *Log) inherited(i int) (from, to int64) {
+	e := &l.extents[i]
+	if e.base >= l.heritage.end {
+		return 0, 0
+	}
+	to = e.size
+	if l.extentEnd(i) >= l.heritage.end {
+		to = l.heritage.size
+	}
+	return min(e.synced, to), to
+}
+
 // extentFor is the index of the extent that holds offset, or -1 when offset lies before the first.
 func (l *Log) extentFor(offset model.Offset) int {
 	return sort.Search(len(l.extents), func(i int) bool { return l.extents[i].base > offset }) - 1

@@ -28,6 +28,7 @@ type Log struct {
 	recovery model.Offset // all below is durable, with its indexes; invariant: recovery <= durable
 	durable  model.Offset // the records below are durable; invariant: durable <= written
 	stored   model.Offset // what startFile says, 0 without one
+	heritage heritage     // what Open met behind the recovery point
 	point    cleanPoint   // what pointFile says
 
 	staged      [][]byte // batches for the next Write, lent by the caller
@@ -50,6 +51,13 @@ type Log struct {
 	namesDirty  bool // names in the folder changed since it was synced
 	closed      bool
 	dropped     bool
+}
+
+// heritage is what Open met behind the recovery point, up to where the log ended. Another process wrote it, and a sync of that one may have
+// failed: the kernel then calls the pages clean, readers see them, and no sync stores them any more. Our first sync writes them again.
+type heritage struct {
+	end  model.Offset // behind the last of it; 0: nothing, or ours by now
+	size int64        // bytes of it in the segment that was active
 }
 
 // tail is what appending needs to know of the active segment.

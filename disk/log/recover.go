@@ -146,6 +146,9 @@ func (r *recovery) settle() error {
 	}
 	l.recovery = min(r.from.RecoveryPoint, r.end)
 	l.durable = l.recovery
+	if e := l.last(); e != nil && l.recovery < l.written {
+		l.heritage = heritage{end: l.written, size: e.size}
+	}
 	l.point = l.point.cutTo(r.end)
 	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)
 	if r.noEpoch {

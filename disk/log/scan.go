@@ -179,6 +179,7 @@ type scanner struct {
 	f      device.File
 	last   bool // the segment is the active one
 	build  *indexBuilder
+	first  int64        // position of the first batch that is read
 	pos    int64        // of the next batch
 	expect model.Offset // its base offset
 	epoch  model.Epoch
@@ -233,7 +234,7 @@ func (s *scanner) resume(index, times []byte, n int, h *batch.Header) {
 
 // run goes from batch to batch to the end of the file or the first bad one.
 func (s *scanner) run() error {
-	first := s.pos
+	s.first = s.pos
 	for s.pos < s.e.size {
 		h, reason, err := s.check(s.pos)
 		if err != nil {
@@ -250,7 +251,7 @@ func (s *scanner) run() error {
 			}
 			break
 		}
-		if s.pos > 0 && s.pos == first && s.kept > 0 {
+		if s.pos > 0 && s.pos == s.first && s.kept > 0 {
 			s.build.skip(&h) // its index entry is there already
 		} else {
 			s.build.add(s.e.base, s.pos, &h)
@@ -260,7 +261,7 @@ func (s *scanner) run() error {
 		s.expect = h.LastOffset() + 1
 		s.epoch = max(s.epoch, h.Epoch)
 	}
-	s.r.report.Scanned += s.pos - first
+	s.r.report.Scanned += s.pos - s.first
 	return nil
 }
 
@@ -354,6 +355,7 @@ func (s *scanner) close(index, times []byte) error {
 			l.tail.firstTime = first
 		}
 	}
+	e.synced = s.first // up to there the recovery point vouches
 	if s.expect <= r.from.RecoveryPoint && s.reason == "" {
 		e.synced = e.size
 	}

@@ -78,7 +78,7 @@ func (l *Log) prepareFlush(scope flushScope) *flushTask {
 		}
 		if scope == flushData {
 			if l.extentEnd(i) > l.durable && e.synced < e.size {
-				t.parts = append(t.parts, l.dataPart(e))
+				t.parts = append(t.parts, l.dataPart(i))
 			}
 			continue
 		}
@@ -86,7 +86,7 @@ func (l *Log) prepareFlush(scope flushScope) *flushTask {
 		if !e.dirty() && !(scope == flushClose && i == active) {
 			continue
 		}
-		t.parts = append(t.parts, l.flushPart(e, sealed))
+		t.parts = append(t.parts, l.flushPart(i, sealed))
 	}
 	if scope != flushIndex {
 		if l.epochs.dirty && scope != flushData {
@@ -107,8 +107,10 @@ func (l *Log) prepareFlush(scope flushScope) *flushTask {
 }
 
 // dataPart takes a segment whose records alone are to be synced.
-func (l *Log) dataPart(e *extent) flushPart {
+func (l *Log) dataPart(i int) flushPart {
+	e := &l.extents[i]
 	p := flushPart{size: e.size}
+	p.again, p.upTo = l.inherited(i)
 	p.write = indexWrite{folder: l.name, base: e.base}
 	if p.s = l.open(e); p.s != nil {
 		p.s.hold()
@@ -117,8 +119,10 @@ func (l *Log) dataPart(e *extent) flushPart {
 }
 
 // flushPart takes what one segment has to write. The entries are lent to the Work; new ones go to another slice meanwhile.
-func (l *Log) flushPart(e *extent, sealed bool) flushPart {
+func (l *Log) flushPart(i int, sealed bool) flushPart {
+	e := &l.extents[i]
 	p := flushPart{size: e.size, trim: sealed}
+	p.again, p.upTo = l.inherited(i)
 	p.write = indexWrite{folder: l.name, base: e.base, indexAt: int64(e.indexed), timesAt: int64(e.timed)}
 	s := l.open(e)
 	if s == nil {
@@ -162,6 +166,8 @@ type flushPart struct {
 	write indexWrite
 	s     *Segment // held; nil: opened for the sync alone
 	size  int64
+	again int64 // [again, upTo) is written again before the sync
+	upTo  int64
 	trim  bool
 	gone  bool // the file does not exist
 }
@@ -237,6 +243,9 @@ func (t *flushTask) syncPart(p *flushPart, indexes bool) error {
 			return err
 		}
 	}
+	if err := copyRange(file, file, p.again, p.upTo); err != nil {
+		return err
+	}
 	if err := file.Sync(); err != nil {
 		return err
 	}
@@ -258,6 +267,9 @@ func (t *flushTask) finish(l *Log, err error) error {
 	}
 	if t.scope != flushIndex {
 		l.durable = max(l.durable, min(t.upTo, l.written))
+		if t.upTo >= l.heritage.end {
+			l.heritage = heritage{}
+		}
 	}
 	if t.scope != flushIndex && t.scope != flushData {
 		l.recovery = max(l.recovery, min(t.upTo, l.written))

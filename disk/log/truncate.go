@@ -208,7 +208,7 @@ func (t *truncateTask) copyKept(old *Segment) (device.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = copyFile(fresh, old.file, t.keep)
+	err = copyRange(fresh, old.file, 0, t.keep)
 	if err == nil {
 		err = fresh.Sync()
 	}
@@ -221,11 +221,12 @@ func (t *truncateTask) copyKept(old *Segment) (device.File, error) {
 	return fresh, nil
 }
 
-func copyFile(to, from device.File, length int64) error {
+// copyRange writes [at, end) of one file to the same place of another, or of itself.
+func copyRange(to, from device.File, at, end int64) error {
 	buf := walkBuffers.Get().(*[walkBytes]byte)
 	defer walkBuffers.Put(buf)
-	for pos := int64(0); pos < length; {
-		n, err := from.Pread(buf[:min(walkBytes, length-pos)], pos)
+	for pos := at; pos < end; {
+		n, err := from.Pread(buf[:min(walkBytes, end-pos)], pos)
 		if err != nil && (err != io.EOF || n == 0) {
 			return err
 		}
@@ -292,6 +293,9 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	l.written, l.end = t.newEnd, t.newEnd
 	l.recovery, l.durable = min(l.recovery, t.newEnd), min(l.durable, t.newEnd)
 	l.start = min(l.start, t.newEnd)
+	if l.heritage.end > t.newEnd {
+		l.heritage = heritage{end: t.newEnd, size: t.keep}
+	}
 	l.stored = min(l.stored, t.newEnd)
 	l.point = l.point.cutTo(t.newEnd)
 	l.epochs.truncateEnd(t.to)
@@ -356,7 +360,7 @@ func (t *resetTask) finish(l *Log, err error) error {
 	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
 	l.stored = min(l.stored, t.at)
 	l.point = l.point.cutTo(t.at)
-	l.epochs = epochs{}
+	l.epochs, l.heritage = epochs{}, heritage{}
 	l.hasFolder, l.namesDirty = true, true
 	return nil
 }
