@@ -8,41 +8,63 @@ import (
 
 // Folders says which incarnation of a topic works in which folder of the log directory. All sets of a node share it: a topic that
 // is deleted and created again has the same folder names, its partitions may live on other shards, and the old incarnation may
-// still have helpers at work in them; a partition that is handed over stays with the old owner until its log is closed. The zero
-// value is ready.
+// still have helpers at work in them; a partition that is handed over stays with the old owner until its log is closed. A folder that was handed
+// on is in custody for its own incarnation alone, whoever opens or buries it. The zero value is ready.
 type Folders struct {
 	claims sync.Map // folder name -> claimant
-	points sync.Map // model.Partition -> model.Offset, of partitions handed over: all below is synced
+	handed sync.Map // model.Partition -> handed, of folders in custody
 }
 
 type claimant struct {
 	topic model.TopicID
-	shard model.ShardID
+	shard model.ShardID // model.NoShard: in custody
+}
+
+// handed is what the last owner of a folder left.
+type handed struct {
+	folder string
+	synced model.Offset // all below is; 0: the point stored at the start still counts
 }
 
 // claim takes a folder, unless another incarnation or another shard still has it.
 func (f *Folders) claim(name string, by claimant) bool {
 	holder, held := f.claims.LoadOrStore(name, by)
-	return !held || holder == by
+	return !held || holder == by || f.claims.CompareAndSwap(name, claimant{by.topic, model.NoShard}, by)
 }
 
 func (f *Folders) free(name string) { f.claims.Delete(name) }
 
-// handOn frees a folder and says from where on the partition's next owner has to read its log.
+// handOn leaves a folder to the partition's next owner and says from where on that one has to read its log.
 func (f *Folders) handOn(name string, p model.Partition, synced model.Offset) {
-	f.points.Store(p, synced)
-	f.free(name)
+	f.handed.Store(p, handed{name, synced})
+	f.claims.Store(name, claimant{p.Topic, model.NoShard})
 }
 
 // Points tells from where on the logs have to be read that were handed over and that nobody has opened since.
 func (f *Folders) Points(yield func(p model.Partition, synced model.Offset) bool) {
-	f.points.Range(func(p, synced any) bool { return yield(p.(model.Partition), synced.(model.Offset)) })
+	f.handed.Range(func(p, h any) bool {
+		synced := h.(handed).synced
+		return synced == 0 || yield(p.(model.Partition), synced)
+	})
 }
 
-// point takes what the last owner said, or the point stored at the last stop.
+// point takes what the last owner said, or the point stored at the last stop. The caller has the claim.
 func (f *Folders) point(p model.Partition, stored model.Offset) model.Offset {
-	if synced, ok := f.points.LoadAndDelete(p); ok {
-		return synced.(model.Offset)
+	if h, ok := f.handed.LoadAndDelete(p); ok && h.(handed).synced > 0 {
+		return h.(handed).synced
 	}
 	return stored
+}
+
+// orphans claims the folders of a deleted topic that nobody will open any more: they were handed on, and their next owner had not come.
+func (f *Folders) orphans(by claimant) (folders []string) {
+	f.handed.Range(func(p, h any) bool {
+		folder := h.(handed).folder
+		if p.(model.Partition).Topic == by.topic && f.claims.CompareAndSwap(folder, claimant{by.topic, model.NoShard}, by) {
+			f.handed.Delete(p)
+			folders = append(folders, folder)
+		}
+		return true
+	})
+	return folders
 }

@@ -61,11 +61,11 @@ func (p *Partition) left(t *shard.Turn, err error) {
 	if err != nil {
 		p.set.options.Log.Error("partition handed over after an error", "partition", p.dir, "err", err)
 	}
-	if err != nil || p.log == nil {
-		p.set.options.Folders.free(p.dir)
-	} else {
-		p.set.options.Folders.handOn(p.dir, p.name, p.log.RecoveryPoint())
+	synced := model.Offset(0)
+	if err == nil && p.log != nil {
+		synced = p.log.RecoveryPoint()
 	}
+	p.set.options.Folders.handOn(p.dir, p.name, synced)
 	p.forgotten(t)
 }
 

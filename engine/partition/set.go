@@ -180,7 +180,11 @@ func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
 	}
 }
 
+// dropTopic ends what there is of a deleted topic. Every set is told of it, at the latest when it has given away what it had.
 func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
+	for _, folder := range s.options.Folders.orphans(claimant{id, s.id}) {
+		t.HelpBulk(&burial{set: s, folder: folder, topic: id})
+	}
 	here := s.topics[id]
 	if here == nil {
 		return

@@ -236,7 +236,7 @@ func (p *Partition) buried(t *shard.Turn) {
 	if p.state != dropped || p.caring > 0 || p.gone {
 		return
 	}
-	b := &burial{p: p, dir: p.set.options.Dir}
+	b := &burial{set: p.set, folder: p.dir, topic: p.name.Topic, log: p.log}
 	if p.log != nil && !p.log.Closed() { // a hand-over that the deletion met may have closed it
 		if b.work = p.log.Drop(); b.work == nil {
 			p.set.later(t, p.buried) // its files are being swept
@@ -250,10 +250,12 @@ func (p *Partition) buried(t *shard.Turn) {
 // burial is a helper's errand: the files of a deleted partition.
 type burial struct {
 	shard.Letter
-	p    *Partition
-	dir  device.Dir
-	work *log.Work // nil if the log never opened, or is closed
-	err  error
+	set    *Set
+	folder string
+	topic  model.TopicID
+	log    *log.Log
+	work   *log.Work // nil if the log never opened, or is closed
+	err    error
 }
 
 // Run removes the files; readers with leases keep what they have.
@@ -262,19 +264,18 @@ func (b *burial) Run() {
 		b.work.Do()
 		return
 	}
-	b.err = log.Remove(b.dir, b.p.dir, b.p.name.Topic)
+	b.err = log.Remove(b.set.options.Dir, b.folder, b.topic)
 }
 
 // Deliver gives the folder up, back on the owner.
-func (b *burial) Deliver(t *shard.Turn) {
-	p := b.p
+func (b *burial) Deliver(*shard.Turn) {
 	if b.work != nil {
-		b.err = p.log.Finish(b.work)
+		b.err = b.log.Finish(b.work)
 	}
 	if b.err != nil {
-		p.set.options.Log.Error("deleted partition left files behind", "partition", p.dir, "err", b.err)
+		b.set.options.Log.Error("deleted partition left files behind", "partition", b.folder, "err", b.err)
 	}
-	p.set.options.Folders.free(p.dir)
+	b.set.options.Folders.free(b.folder)
 }
 
 // snapshotJob stores the producer window as of an offset.
