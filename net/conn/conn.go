@@ -31,6 +31,7 @@ type Conn struct {
 	parched  bool // waits for the request budget
 	ended    bool // the peer said that it is through; the socket may still hold bytes
 	eof      bool // and they are read
+	doomed   bool // it sent what ends a connection: nothing more is begun, and what came before is answered
 
 	// Requests begun, in order.
 	first    *Request // the oldest; each leads to the next
@@ -120,7 +121,7 @@ func (c *Conn) Ready(t *shard.Turn, events uint32) {
 		}
 	}
 	c.advance(t)
-	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed && (!c.readable || len(c.rest.bytes) > 0 || c.parched) {
+	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed && (!c.readable || len(c.rest.bytes) > 0 || c.parched || c.doomed) {
 		// The peer is gone. Nothing would tell us again: a short read does not meet the error, and what keeps us from reading may be a
 		// poll that lasts for minutes.
 		c.Close(t)
@@ -196,9 +197,23 @@ func (c *Conn) endTurn(t *shard.Turn) bool {
 
 // closeIfDone closes a connection that owes nothing.
 func (c *Conn) closeIfDone(t *shard.Turn) {
-	if !c.closed && c.inFlight == 0 && c.out.empty() && (c.hub.draining || c.eof) {
+	if c.closed || !c.out.empty() {
+		return
+	}
+	if c.inFlight == 0 && (c.hub.draining || c.eof || c.doomed) || c.first != nil && c.first.ends {
+		if c.doomed {
+			c.swallow()
+		}
 		c.Close(t)
 	}
+}
+
+// doom ends what the connection may say, and itself once it has heard what it was owed.
+func (c *Conn) doom(t *shard.Turn) {
+	c.doomed = true
+	c.rest.drop(t)
+	c.frame.drop(t)
+	c.enqueue()
 }
 
 // Close ends the connection. Requests that are still being served end without an answer.

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,10 +13,21 @@ import (
 // A peer that sends its last bytes and the end together is told of once, in one edge: it gets its answers and the end, at once.
 func TestAnEndThatComesWithTheLastBytesIsSeen(t *testing.T) {
 	whole := metadataRequest(1)
-	for name, sent := range map[string][]byte{
-		"nothing": nil, "a request": whole, "two requests": append(metadataRequest(0), whole...),
-		"half a header": whole[:3], "half a request": whole[:11], "a request and a half": append(metadataRequest(0), whole[:11]...),
+	produce, unknown := metadataRequest(2), metadataRequest(3)
+	copy(produce[4:], []byte{0, 0, 0, 9, 0, 0, 0, 2, 0xff, 0xff, 0}) // version 9: flexible
+	copy(unknown[4:], []byte{0, 0, 0, 99})                           // a version that is not served
+	for name, row := range map[string]struct {
+		sent  []byte
+		begun int
+	}{
+		"nothing": {nil, 0}, "a request": {whole, 1}, "two requests": {slices.Concat(whole, whole), 2},
+		"half a header": {whole[:3], 0}, "half a request": {whole[:11], 0}, "a request and a half": {slices.Concat(whole, whole[:11]), 1},
+		// What ends a connection is found while requests before it are being served: they are answered, what follows is not looked at.
+		"a request and an impossible length":              {slices.Concat(whole, []byte{0xff, 0xff, 0xff, 0xff, 0, 3, 0, 0}, whole), 1},
+		"a request and the start of an impossible length": {slices.Concat(whole, []byte{0x7f, 0xff, 0xff, 0xff, 0}), 1},
+		"two produces and one of an unknown version":      {slices.Concat(produce, produce, unknown, produce), 2},
 	} {
+		sent := row.sent
 		t.Run(name, func(t *testing.T) {
 			s := startShard(t)
 			r := &replier{rnd: rand.New(rand.NewPCG(1, 1))}
@@ -54,8 +66,8 @@ func TestAnEndThatComesWithTheLastBytesIsSeen(t *testing.T) {
 				got = append(got, b[:n]...)
 			}
 			on(t, s, func(*shard.Turn) {
-				if want := len(sent) / len(whole); r.begun != want || string(got) != string(r.want) {
-					t.Errorf("%d requests begun, want %d; %d bytes of answers, want %d", r.begun, want, len(got), len(r.want))
+				if want := row.begun; r.begun != want || r.answered != want || string(got) != string(r.want) {
+					t.Errorf("%d requests begun, want %d, %d answered; %d bytes of answers, want %d", r.begun, want, r.answered, len(got), len(r.want))
 				}
 				if len(h.conns) != 0 {
 					t.Errorf("%d connections are left", len(h.conns))

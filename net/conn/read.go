@@ -61,7 +61,7 @@ func (p *partial) slow(now clock.Mono, limit time.Duration, rate float64) bool {
 // advance begins requests and receives bytes as far as the rules allow. It reports whether a request was begun.
 func (c *Conn) advance(t *shard.Turn) bool {
 	began := c.begin(t)
-	if c.closed || c.hub.draining || !c.readable || c.parched || len(c.rest.bytes) > 0 {
+	if c.closed || c.doomed || c.hub.draining || !c.readable || c.parched || len(c.rest.bytes) > 0 {
 		return began
 	}
 	if !c.receive(t) || c.closed {
@@ -70,7 +70,7 @@ func (c *Conn) advance(t *shard.Turn) bool {
 	if c.begin(t) {
 		began = true
 	}
-	if !c.closed && c.readable && len(c.rest.bytes) == 0 && !c.parched {
+	if !c.closed && !c.doomed && c.readable && len(c.rest.bytes) == 0 && !c.parched {
 		c.nextTurn(t)
 	}
 	return began
@@ -137,7 +137,7 @@ func (p *partial) missing() []byte {
 // begin starts the requests that are there and may start.
 func (c *Conn) begin(t *shard.Turn) bool {
 	began := false
-	for !c.closed && !c.hub.draining && c.stalls == 0 && c.inFlight < inFlightMax && c.out.bytes < unsentMax {
+	for !c.closed && !c.doomed && !c.hub.draining && c.stalls == 0 && c.inFlight < inFlightMax && c.out.bytes < unsentMax {
 		frame, block := c.whole(t)
 		if frame == nil {
 			break
@@ -295,7 +295,7 @@ func (c *Conn) acceptable(t *shard.Turn, head []byte, size int) bool {
 	return false
 }
 
-// reject tells whoever can be told and closes the connection.
+// reject tells whoever can be told and ends the connection.
 func (c *Conn) reject(t *shard.Turn, head []byte, size int) {
 	h := c.hub
 	kind := listen.Sniff(head[:4])
@@ -305,6 +305,10 @@ func (c *Conn) reject(t *shard.Turn, head []byte, size int) {
 	h.rejects[kind]++
 	if c.Complain(t, kind) {
 		h.options.Log.Warn(listen.Explain(kind, head[:4], c.peer.String(), c.endpoint.Advertised, "", h.options.RequestBytesMax))
+	}
+	if c.inFlight > 0 || !c.out.empty() {
+		c.doom(t)
+		return
 	}
 	if kind == listen.HTTP {
 		// Best effort: a fresh socket takes these few bytes at once or never.

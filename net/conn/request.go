@@ -19,6 +19,7 @@ type Request struct {
 	block *slab.Block
 	reply Reply
 	done  bool
+	ends  bool // it is not answered, and nothing behind it
 	began clock.Mono
 	owed  int64    // charged to the response budget for a reply on the heap
 	next  *Request // begun after it on its connection; or in the hub's free list
@@ -123,7 +124,7 @@ func (h *Hub) settle(t *shard.Turn, owed int64) {
 // DoneSilent ends a request that gets no response (Produce with acks=0).
 func (r *Request) DoneSilent(t *shard.Turn) { r.Done(t, nil) }
 
-// Close ends the request and its connection without an answer.
+// Close ends the request without an answer, and the connection behind what was begun before it.
 func (r *Request) Close(t *shard.Turn) {
 	r.FreeBody(t)
 	r.reply, r.done = nil, true
@@ -132,7 +133,12 @@ func (r *Request) Close(t *shard.Turn) {
 		r.drop(t)
 		return
 	}
-	c.Close(t)
+	if c.first == r && c.out.empty() {
+		c.Close(t)
+		return
+	}
+	r.ends = true
+	c.doom(t)
 }
 
 // Stall keeps the connection from beginning another request until Resume: order would be lost otherwise.
@@ -170,11 +176,11 @@ func (st *Stats) answered(key int16, took time.Duration) {
 
 // emit moves finished replies, in order, into the output.
 func (c *Conn) emit(t *shard.Turn) {
-	if c.first == nil || !c.first.done {
+	if c.first == nil || !c.first.done || c.first.ends {
 		return
 	}
 	now := t.Read().Mono
-	for c.first != nil && c.first.done {
+	for c.first != nil && c.first.done && !c.first.ends {
 		r := c.first
 		c.first, r.next = r.next, nil
 		if c.first == nil {

@@ -20,6 +20,8 @@ type replier struct {
 	want   []byte
 	begun  int
 	leases int
+
+	answered int
 }
 
 func (r *replier) Admit(*shard.Turn, *Conn) Attachment { return r }
@@ -37,6 +39,7 @@ type mixed struct {
 }
 
 func (m *mixed) Emit(t *shard.Turn, w *Writer) {
+	m.answered++
 	head := make([]byte, 1+m.rnd.IntN(200))
 	for i := range head {
 		head[i] = byte(m.rnd.Uint32())
