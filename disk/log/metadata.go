@@ -52,6 +52,19 @@ func tornMetadata(text []byte, id model.TopicID) bool {
 	return true
 }
 
+// FolderTopic is the topic a folder says it belongs to; the zero id where it says none, as after a power cut. It blocks.
+func FolderTopic(dir device.Dir, folder string) (model.TopicID, error) {
+	text, err := dir.ReadFile(path.Join(folder, metadataFile), metadataBytesMax)
+	if isNotExist(err) {
+		return model.TopicID{}, nil
+	}
+	if err != nil {
+		return model.TopicID{}, err
+	}
+	id, _, err := parseMetadata(text)
+	return id, err
+}
+
 // parseMetadata reads what appendMetadata writes. ok is false when nothing stands there, as after a power cut (zeros included).
 func parseMetadata(text []byte) (id model.TopicID, ok bool, err error) {
 	trimmed := strings.Trim(string(text), "\x00 \r\n")

@@ -42,15 +42,30 @@ func parseName(name string) (base model.Offset, suffix string, ok bool) {
 	return model.Offset(n), name[20:], true
 }
 
+// FolderName is where a partition's log lies in a log directory, Kafka's "<topic>-<partition>".
+func FolderName(topic string, partition int32) string { return fmt.Sprintf("%s-%d", topic, partition) }
+
+// ParseFolder takes a FolderName apart. It is false for a folder that is no partition's.
+func ParseFolder(folder string) (topic string, partition int32, ok bool) {
+	cut := strings.LastIndexByte(folder, '-')
+	if cut <= 0 {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(folder[cut+1:], 10, 31)
+	if err != nil {
+		return "", 0, false
+	}
+	return folder[:cut], int32(n), true
+}
+
 // droppedName is what a deleted partition's folder is called while it is being emptied, Kafka's form: "orders-0.<32 hex>-delete". The
 // topic id stands where Kafka has a random one: it names one incarnation just as well.
 func droppedName(folder string, id model.TopicID) string {
 	suffix := "." + hex.EncodeToString(id[:]) + deleteSuffix
 	if len(folder)+len(suffix) > folderBytesMax {
-		cut := strings.LastIndexByte(folder, '-')
 		tail := ""
-		if cut >= 0 {
-			tail = folder[cut:]
+		if topic, _, ok := ParseFolder(folder); ok {
+			tail = folder[len(topic):]
 		}
 		folder = folder[:folderBytesMax-len(suffix)-len(tail)] + tail
 	}

@@ -11,8 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
@@ -91,10 +89,21 @@ func Check(path string) (*Report, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.IsDir && isPartition(e.Name) {
-			if err := r.partition(dir, e.Name, points[named(image, e.Name)], image); err != nil {
-				return nil, err
+		name, index, ok := log.ParseFolder(e.Name)
+		if !e.IsDir || !ok {
+			continue
+		}
+		var topic *placement.Topic
+		point := model.Offset(0)
+		if image != nil {
+			if topic = image.TopicCalled(name); topic != nil {
+				point = points[model.Partition{Topic: topic.ID, Index: index}]
+			} else {
+				r.find(e.Name, true, "the catalogue has no topic of this name: a start sets the folder aside")
 			}
+		}
+		if err := r.partition(dir, e.Name, point, topic); err != nil {
+			return nil, err
 		}
 	}
 	return r, nil
@@ -123,31 +132,7 @@ func metadata(path string, claim *identity.Claim) (*placement.Image, error) {
 	return c.Image(), c.Run(ended)
 }
 
-// named is the partition that a folder has the name of; the zero value where the image has none.
-func named(image *placement.Image, folder string) model.Partition {
-	cut := strings.LastIndexByte(folder, '-')
-	index, err := strconv.ParseInt(folder[cut+1:], 10, 32)
-	if image == nil || err != nil {
-		return model.Partition{}
-	}
-	topic := image.TopicCalled(folder[:cut])
-	if topic == nil {
-		return model.Partition{}
-	}
-	return model.Partition{Topic: topic.ID, Index: int32(index)}
-}
-
-// isPartition reports whether a folder's name ends in a partition's number.
-func isPartition(folder string) bool {
-	cut := strings.LastIndexByte(folder, '-')
-	if cut <= 0 {
-		return false
-	}
-	_, err := strconv.ParseUint(folder[cut+1:], 10, 31)
-	return err == nil
-}
-
-func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, image *placement.Image) error {
+func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, topic *placement.Topic) error {
 	snapshots, err := partition.Snapshots(dir, name)
 	if err != nil {
 		return err
@@ -171,15 +156,8 @@ func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, i
 	r.Records += in.Records
 	r.Bytes += in.Bytes
 	r.Findings = append(r.Findings, in.Findings...)
-	if image != nil {
-		cut := strings.LastIndexByte(name, '-')
-		topic := image.TopicCalled(name[:cut])
-		switch {
-		case topic == nil:
-			r.find(name, true, "the catalogue has no topic of this name: a start sets the folder aside")
-		case !in.ID.IsZero() && in.ID != topic.ID:
-			r.find(name, true, "belongs to an earlier topic of this name: a start sets the folder aside")
-		}
+	if topic != nil && !in.ID.IsZero() && in.ID != topic.ID {
+		r.find(name, true, "belongs to an earlier topic of this name: a start sets the folder aside")
 	}
 	for _, s := range snapshots {
 		table, err := partition.LoadProducers(dir, name, s)

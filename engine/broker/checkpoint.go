@@ -105,8 +105,8 @@ func writeCheckpoint(dir device.Dir, file string, points map[string]model.Offset
 	var b strings.Builder
 	fmt.Fprintf(&b, "0\n%d\n", len(points))
 	for _, name := range slices.Sorted(maps.Keys(points)) {
-		cut := strings.LastIndexByte(name, '-')
-		fmt.Fprintf(&b, "%s %s %d\n", name[:cut], name[cut+1:], points[name])
+		topic, index, _ := log.ParseFolder(name)
+		fmt.Fprintf(&b, "%s %d %d\n", topic, index, points[name])
 	}
 	if err := dir.Replace(file, []byte(b.String())); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"strconv"
-	"strings"
 
 	"pinion/disk/device"
-	"pinion/engine/model"
+	"pinion/disk/log"
 	"pinion/engine/placement"
 )
 
@@ -42,34 +40,17 @@ func setStraysAside(dir device.Dir, image *placement.Image, logger *slog.Logger)
 	return nil
 }
 
-// isStray reports whether a folder is a partition's, but of no topic the catalogue has.
+// isStray reports whether a folder is a partition's, but of no topic the catalogue has. One that does not say whose it is gets the benefit
+// of the doubt: opening it tells more.
 func isStray(dir device.Dir, image *placement.Image, folder string) bool {
-	cut := strings.LastIndexByte(folder, '-')
-	if cut <= 0 {
+	name, index, ok := log.ParseFolder(folder)
+	if !ok {
 		return false
 	}
-	index, err := strconv.ParseInt(folder[cut+1:], 10, 32)
-	if err != nil || index < 0 {
-		return false
-	}
-	topic := image.TopicCalled(folder[:cut])
-	if topic == nil || int32(index) >= topic.Partitions() {
+	topic := image.TopicCalled(name)
+	if topic == nil || index >= topic.Partitions() {
 		return true
 	}
-	id, known := folderTopic(dir, folder)
-	return known && id != topic.ID
-}
-
-// folderTopic reads the topic id in a folder's partition.metadata.
-func folderTopic(dir device.Dir, folder string) (model.TopicID, bool) {
-	text, err := dir.ReadFile(folder+"/partition.metadata", 4<<10)
-	if err != nil {
-		return model.TopicID{}, false
-	}
-	_, value, found := strings.Cut(string(text), "topic_id: ")
-	if !found {
-		return model.TopicID{}, false
-	}
-	id, err := model.ParseTopicID(strings.TrimSpace(value))
-	return id, err == nil
+	id, err := log.FolderTopic(dir, folder)
+	return err == nil && !id.IsZero() && id != topic.ID
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"testing"
 
+	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -73,7 +74,7 @@ func TestDropBetweenOwners(t *testing.T) {
 	r.leaving(0)
 	r.dir.open()
 	r.until("the partition is given up", func(*shard.Turn) bool { return r.set.byName[at(0)] == nil })
-	if r.folders.claim(dirName("orders", 0), claimant{model.TopicID{0xff}, owner}) {
+	if r.folders.claim(log.FolderName("orders", 0), claimant{model.TopicID{0xff}, owner}) {
 		t.Error("another topic got the folder")
 	}
 	r.remove(topicID)
@@ -84,7 +85,7 @@ func TestDropBetweenOwners(t *testing.T) {
 func TestMovedThereAndBack(t *testing.T) {
 	r := newRig(t)
 	r.fill(0, 1)
-	name := dirName("orders", 0)
+	name := log.FolderName("orders", 0)
 	r.folders.free(name)
 	if !r.folders.claim(name, claimant{topicID, home}) { // as if the other shard still had it
 		t.Fatal("claim")

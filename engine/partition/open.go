@@ -24,7 +24,7 @@ import (
 // open makes the partition and sends its recovery to a helper. A partition that never got a record has no directory and opens
 // without touching the disk.
 func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
-	p := &Partition{own: shard.Own(t), set: s, name: name, dir: dirName(topic.Name, name.Index), epoch: place.LeaderEpoch,
+	p := &Partition{own: shard.Own(t), set: s, name: name, dir: log.FolderName(topic.Name, name.Index), epoch: place.LeaderEpoch,
 		since: s.options.Image().Moves()}
 	s.enter(p)
 	s.opening++

@@ -1,8 +1,6 @@
 package partition
 
 import (
-	"fmt"
-
 	"pinion/disk/log"
 	"pinion/engine/config"
 	"pinion/engine/model"
@@ -67,8 +65,6 @@ type Partition struct {
 	halting     bool // something waits for the end of a pass of compaction
 	uncleanable bool // compaction met an error in this log
 }
-
-func dirName(topic string, index int32) string { return fmt.Sprintf("%s-%d", topic, index) }
 
 // Name is the partition's identity.
 func (p *Partition) Name() model.Partition { return p.name }

@@ -1,11 +1,10 @@
 package api
 
 import (
-	"crypto/rand"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/engine/catalog"
+	"pinion/engine/control"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -91,17 +90,7 @@ func (d *Desk) createMissing(t *shard.Turn, r *conn.Request, req *kmsg.MetadataR
 // defaultTopic is a topic as auto-creation makes it.
 func (d *Desk) defaultTopic(name string) catalog.TopicSpec {
 	b := d.node.Broker.Now()
-	return catalog.TopicSpec{Name: name, ID: newTopicID(), Partitions: b.NumPartitions, ReplicationFactor: b.DefaultReplicationFactor}
-}
-
-// newTopicID is random, and never one of the ids Kafka reserves.
-func newTopicID() model.TopicID {
-	var id model.TopicID
-	for id.IsZero() || id[0] == '-' {
-		_, _ = rand.Read(id[:]) // never fails (Go 1.24)
-		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	}
-	return id
+	return catalog.TopicSpec{Name: name, ID: control.NewTopicID(), Partitions: b.NumPartitions, ReplicationFactor: b.DefaultReplicationFactor}
 }
 
 // propose sends a command to the controller; done runs on this shard.

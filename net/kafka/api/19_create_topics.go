@@ -7,6 +7,7 @@ import (
 
 	"pinion/engine/catalog"
 	"pinion/engine/config"
+	"pinion/engine/control"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 )
@@ -96,7 +97,7 @@ func (d *Desk) createExcess(req *kmsg.CreateTopicsRequest) *catalog.Error {
 // topicSpec turns a request's topic into the catalogue's terms.
 func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (catalog.TopicSpec, *catalog.Error) {
 	b := d.node.Broker.Now()
-	spec := catalog.TopicSpec{Name: in.Topic, ID: newTopicID(), Partitions: in.NumPartitions, ReplicationFactor: in.ReplicationFactor, Configs: map[string]string{}}
+	spec := catalog.TopicSpec{Name: in.Topic, ID: control.NewTopicID(), Partitions: in.NumPartitions, ReplicationFactor: in.ReplicationFactor, Configs: map[string]string{}}
 	if len(in.ReplicaAssignment) > 0 {
 		if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
 			return spec, &catalog.Error{Code: catalog.InvalidRequest, Message: "both numPartitions or replicationFactor and an assignment were given"}
