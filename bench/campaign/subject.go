@@ -49,8 +49,9 @@ type subject struct {
 }
 
 // kafkaSettings are what Kafka does not have at its default: it keeps the files of a deleted topic for a minute otherwise, into the
-// next row's time.
-var kafkaSettings = []string{"log.segment.delete.delay.ms=1000"}
+// next row's time; and its internal topics want three nodes.
+var kafkaSettings = []string{"log.segment.delete.delay.ms=1000", "offsets.topic.replication.factor=1",
+	"transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1"}
 
 // start starts a peer on a folder; one that has data comes up with it.
 func (c *campaign) start(ctx context.Context, name, dir string, settings ...string) (*subject, error) {

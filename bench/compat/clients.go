@@ -32,7 +32,7 @@ var clients = []client{
 }
 
 // kafkaVersion is that of the broker the answers are compared with.
-var kafkaVersion = client{name: "Apache Kafka", file: "bench/versus/java/pom.xml", version: regexp.MustCompile(`kafka_2.13</artifactId>\s*<version>([^<]+)`)}
+var kafkaVersion = client{name: "Apache Kafka", file: "bench/peer/pom.xml", version: regexp.MustCompile(`kafka_2.13</artifactId>\s*<version>([^<]+)`)}
 
 // pinned reads the version from the file that pins it.
 func (c *client) pinned(root string) (string, error) {

@@ -1,5 +1,5 @@
 // Package peer runs Apache Kafka beside Pinion: its jars come from Maven, its storage is formatted by its own tool, and it runs as one
-// node that is broker and controller, with the heap and the collector its start script gives it and every setting at its default.
+// node that is broker and controller, with every setting at its default and, unless told otherwise, the heap and the collector of its start script.
 // A Kafka belongs to whoever started it. The package speaks no protocol.
 package peer
 
@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +21,15 @@ import (
 type Config struct {
 	Dir string   // everything of the node; formatted if it is empty
 	Set []string // further settings, KEY=VALUE
+	JVM []string // flags of the virtual machine; empty: Flags
 }
+
+// Small are flags for a Kafka whose speed nobody asks for: it starts sooner and leaves the machine to others.
+var Small = []string{"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"}
 
 // Kafka is a running node.
 type Kafka struct {
+	logs    string // its log directory
 	address string
 	cmd     *exec.Cmd
 	ports   []*harness.Port
@@ -45,9 +51,6 @@ listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=%[2]s
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
 log.dirs=%[3]s
 `
 
@@ -90,13 +93,17 @@ func Command(ctx context.Context, jars string, heap, args []string) *exec.Cmd {
 
 func (k *Kafka) start(ctx context.Context, c Config, jars string) error {
 	k.address = fmt.Sprintf("127.0.0.1:%d", k.ports[0].Number)
-	logs := filepath.Join(c.Dir, "logs")
+	k.logs = filepath.Join(c.Dir, "logs")
+	jvm := c.JVM
+	if len(jvm) == 0 {
+		jvm = flags
+	}
 	// A node that was here before keeps its controller's address: it is in the quorum's log.
 	controller, err := k.controller(c.Dir)
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf(settings, k.address, controller, logs)
+	text := fmt.Sprintf(settings, k.address, controller, k.logs)
 	for _, s := range c.Set {
 		text += s + "\n"
 	}
@@ -104,8 +111,8 @@ func (k *Kafka) start(ctx context.Context, c Config, jars string) error {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("settings of Kafka: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(logs, "meta.properties")); errors.Is(err, os.ErrNotExist) {
-		format := Command(ctx, jars, flags, []string{"kafka.tools.StorageTool", "format", "--standalone", "-t", clusterID, "-c", file})
+	if _, err := os.Stat(filepath.Join(k.logs, "meta.properties")); errors.Is(err, os.ErrNotExist) {
+		format := Command(ctx, jars, jvm, []string{"kafka.tools.StorageTool", "format", "--standalone", "-t", clusterID, "-c", file})
 		if out, err := format.CombinedOutput(); err != nil {
 			return fmt.Errorf("format Kafka's storage: %w\n%s", err, out)
 		}
@@ -115,7 +122,7 @@ func (k *Kafka) start(ctx context.Context, c Config, jars string) error {
 		return fmt.Errorf("what Kafka says: %w", err)
 	}
 	defer said.Close()
-	k.cmd = Command(context.WithoutCancel(ctx), jars, flags, []string{"kafka.Kafka", file})
+	k.cmd = Command(context.WithoutCancel(ctx), jars, jvm, []string{"kafka.Kafka", file})
 	k.cmd.Stdout, k.cmd.Stderr = said, said
 	if err := harness.Child(k.cmd); err != nil {
 		return fmt.Errorf("start Kafka: %w", err)
@@ -143,6 +150,28 @@ func (k *Kafka) controller(dir string) (string, error) {
 
 // Address is where clients connect.
 func (k *Kafka) Address() string { return k.address }
+
+// LogDir is where its partitions lie.
+func (k *Kafka) LogDir() string { return k.logs }
+
+// listenPoll is how often a start is looked for: connecting is the only way to see that a listener is there.
+const listenPoll = 50 * time.Millisecond
+
+// Listening waits until the clients' listener is open, which it is last. A Kafka that ends before is an error with what it said.
+func (k *Kafka) Listening(ctx context.Context) error {
+	for {
+		if conn, err := net.Dial("tcp", k.address); err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-k.ended:
+			return fmt.Errorf("Kafka ended before it was ready\n%s", k.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("Kafka is not ready: %w\n%s", ctx.Err(), k.Log())
+		case <-time.After(listenPoll):
+		}
+	}
+}
 
 // Process is the id of the virtual machine's process.
 func (k *Kafka) Process() int { return k.cmd.Process.Pid }

@@ -31,19 +31,16 @@ func TestKafkaStartsAnswersAndStops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		ctx, cancel := context.WithTimeout(t.Context(), answerMax)
+		if err := k.Listening(ctx); err != nil {
+			t.Fatal(err)
+		}
 		client, err := kgo.NewClient(kgo.SeedBrokers(k.Address()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), answerMax)
-		for client.Ping(ctx) != nil {
-			select {
-			case <-ctx.Done():
-				t.Fatalf("no answer in %v\n%s", answerMax, k.Log())
-			case <-k.ended:
-				t.Fatalf("Kafka ended\n%s", k.Log())
-			case <-time.After(50 * time.Millisecond): // between two tries
-			}
+		if err := client.Ping(ctx); err != nil {
+			t.Fatalf("%v\n%s", err, k.Log())
 		}
 		cancel()
 		client.Close()

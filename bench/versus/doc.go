@@ -8,5 +8,5 @@
 // A broker that has acknowledged a change must show it at once, and Pinion is held to that. Kafka's brokers follow its controller with a
 // delay, so Kafka alone is asked again for a while where the answers to a question differ.
 //
-// The package owns the brokers it starts, and their folders; it judges answers only, neither speed nor what lies on the disk.
+// The package starts no broker and judges answers only, neither speed nor what lies on the disk.
 package versus

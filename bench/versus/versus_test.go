@@ -1,19 +1,23 @@
 package versus_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
 	"time"
 
 	"pinion/bench/compat"
-	"pinion/bench/families"
 	"pinion/bench/harness"
+	"pinion/bench/peer"
 	"pinion/bench/versus"
 )
 
 // wholeEnv set to 1 lets the comparison run: it takes one minute alone on two cores, and several where others work as well.
 const wholeEnv = "VERSUS_KAFKA"
+
+// kafkaReadyMax bounds a start of Kafka, which takes about three seconds alone on two cores.
+const kafkaReadyMax = 2 * time.Minute
 
 // Apache Kafka and Pinion answer every advertised version of every advertised key alike, but for what Intended names.
 func TestAnswersAreKafkas(t *testing.T) {
@@ -21,10 +25,9 @@ func TestAnswersAreKafkas(t *testing.T) {
 		t.Skip("it takes minutes; `make versus-kafka` runs it")
 	}
 	begun := time.Now()
-	kafka, err := versus.StartKafka(t.TempDir())
-	var missing *families.Missing
-	if errors.As(err, &missing) {
-		t.Skip(missing.Why)
+	kafka, err := peer.Start(t.Context(), peer.Config{Dir: t.TempDir(), JVM: peer.Small})
+	if errors.Is(err, peer.ErrMissing) {
+		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -37,10 +40,15 @@ func TestAnswersAreKafkas(t *testing.T) {
 			t.Logf("Kafka said last:\n%s", kafka.Log())
 		}
 	})
+	ctx, cancel := context.WithTimeout(t.Context(), kafkaReadyMax)
+	defer cancel()
+	if err := kafka.Listening(ctx); err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	pinion := harness.Run(t, harness.Config{Dir: dir, Shards: 2})
 	ready := time.Since(begun)
-	report, err := versus.Compare(kafka.Addr, kafka.Dir, pinion.Addr, dir)
+	report, err := versus.Compare(kafka.Address(), kafka.LogDir(), pinion.Addr, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
