@@ -27,10 +27,10 @@ type campaign struct {
 }
 
 // rowSets are the rows by the name of their set.
-var rowSets = map[string]func() []row{"main": steadyRows, "life": lifeRows, "tools": toolRows, "omb": shapeRows}
+var rowSets = map[string]func() []row{"main": steadyRows, "fsync": durableRows, "life": lifeRows, "tools": toolRows, "omb": shapeRows}
 
 // setNames is their order in tables.
-var setNames = []string{"main", "tools", "omb", "life"}
+var setNames = []string{"main", "fsync", "tools", "omb", "life"}
 
 // rows are those of a campaign, in order.
 func rows(o options) (list []row) {
@@ -143,7 +143,7 @@ func (c *campaign) figures(ctx context.Context, r row, peer string) (measure.Fig
 			return nil, err
 		}
 	}
-	figures, err := r.steady(ctx, c, s)
+	figures, err := r.steady(ctx, c, s, r)
 	if err != nil && ctx.Err() == nil && s.client.Ping(ctx) != nil { // it died: the next row gets a new one
 		delete(c.running, peer)
 		err = errors.Join(err, s.kill(), os.RemoveAll(s.dir))
@@ -162,9 +162,9 @@ func (c *campaign) heatUp(ctx context.Context, s *subject) error {
 	p := load.Produce{Connections: 4, InFlight: 4, Shape: large, Acks: 1}
 	for done, slice := int64(0), 1; done < c.heat; done, slice = done+heatSlice, slice+1 {
 		bytes := min(heatSlice, c.heat-done)
-		err := s.withTopic(ctx, partitions, func(target load.Target) error {
+		err := s.withTopic(ctx, partitions, nil, func(target load.Target) error {
 			p.Target, p.Requests = target, bytes/int64(large.Payload())
-			r, err := measure.Load(ctx, s.client, load.Plan{Produce: &p}, s.pids(), nil)
+			r, err := measure.Load(ctx, s.client, load.Plan{Produce: &p}, measure.Broker{Pids: s.pids()}, nil)
 			if err != nil {
 				return err
 			}

@@ -292,7 +292,7 @@ func closeAll(fds []int) {
 func (c *campaign) latency(ctx context.Context, s *subject, target load.Target) (*measure.Run, error) {
 	plan := load.Plan{Warmup: c.warmup, Duration: c.seconds,
 		Produce: &load.Produce{Target: target, Connections: partitions, Rate: latencyRate, Shape: one, Acks: 1}}
-	return measure.Load(ctx, s.client, plan, s.pids(), nil)
+	return measure.Load(ctx, s.client, plan, measure.Broker{Pids: s.pids()}, nil)
 }
 
 // named gives a run's publish percentiles names of their own.

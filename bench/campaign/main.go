@@ -92,7 +92,7 @@ func parse() (options, error) {
 	flag.StringVar(&o.data, "data", "", "folder for the brokers' data; a temporary one if empty")
 	flag.StringVar(&o.binary, "pinion", "", "the binary; built if empty")
 	flag.IntVar(&o.shards, "shards", runtime.NumCPU(), "shards of Pinion")
-	sets := flag.String("sets", "main", "which rows: main, life (starts, restarts, many partitions), tools (Kafka's own), omb (OpenMessaging Benchmark's shapes)")
+	sets := flag.String("sets", "main", "which rows: main, fsync (durable on our side), life (starts, restarts, many partitions), tools (Kafka's own), omb (OpenMessaging Benchmark's shapes)")
 	flag.BoolVar(&o.quick, "quick", false, "the most telling rows only")
 	flag.Float64Var(&o.scale, "scale", 1, "of the numbers of partitions, connections and bytes that rows have beside their time")
 	flag.BoolVar(&o.listRows, "list", false, "list the rows and do nothing")
@@ -104,7 +104,7 @@ func parse() (options, error) {
 	o.sets = strings.Split(*sets, ",")
 	for _, set := range o.sets {
 		if _, ok := rowSets[set]; !ok {
-			return o, fmt.Errorf("-sets %s: want main, life, tools or omb", set)
+			return o, fmt.Errorf("-sets %s: want main, fsync, life, tools or omb", set)
 		}
 	}
 	o.peers = strings.Split(*peers, ",")

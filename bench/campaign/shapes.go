@@ -62,7 +62,7 @@ func shapeRow(name string, sh shape) row {
 	what := fmt.Sprintf("%s, %d B, %s records/s", sh.Name, sh.MessageSize, rateName(sh.ProducerRate))
 	r := row{name: name, what: what, figure: "e2e_p99_us", lower: true,
 		also: []string{"e2e_p50_us", "e2e_p999_us", "produce_p99_us", "produce_records_per_s", "fetch_records_per_s", "broker_cores", "generator_cores", "backlog_drain_s"},
-		steady: func(ctx context.Context, c *campaign, s *subject) (measure.Figures, error) {
+		steady: func(ctx context.Context, c *campaign, s *subject, _ row) (measure.Figures, error) {
 			return c.shape(ctx, s, sh)
 		}}
 	if sh.ProducerRate == 0 { // a search: the rate it finds is the result

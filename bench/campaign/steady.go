@@ -19,9 +19,19 @@ type row struct {
 	limited string // figure of the loop
 	also    []string
 	quick   bool // part of the short run
+	durable bool // Pinion's topic is made with pinion.durability=fsync
 
-	steady func(ctx context.Context, c *campaign, s *subject) (measure.Figures, error)
+	steady func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error)
 	whole  func(ctx context.Context, c *campaign, peer string) (measure.Figures, error)
+}
+
+// configs are those of the row's topic.
+func (r row) configs(s *subject) map[string]*string {
+	if !r.durable || s.name != "pinion" {
+		return nil
+	}
+	fsync := "fsync"
+	return map[string]*string{"pinion.durability": &fsync}
 }
 
 // partitions of every topic of the steady rows.
@@ -58,11 +68,40 @@ func steadyRows() []row {
 		produceRow("produce-100x100B-all", load.Produce{Connections: 16, InFlight: 2, Shape: small, Acks: -1}, "append-11KiB", false),
 		row{name: "fetch-1MiB", what: "fetch 1 MiB, 4 connections, in memory", figure: perGB, lower: true,
 			limit: "sendfile-1MiB", limited: "cpu_s_per_gb", also: []string{"fetch_mb_per_s", "fetch_p99_us"}, quick: true, steady: fetchRow},
-		smallRow("small-64x1", 64, 1, true),
-		smallRow("small-4x16", 4, 16, true),
-		endToEndRow("e2e-2000", 2000, "relay-2000", true),
-		endToEndRow("e2e-10000", 10_000, "relay-10000", true),
+		smallRow("small-64x1", load.Produce{Connections: 64, InFlight: 1, Shape: one, Acks: 1}, true),
+		smallRow("small-4x16", load.Produce{Connections: 4, InFlight: 16, Shape: one, Acks: 1}, true),
+		endToEndRow("e2e-2000", 2000, 1, "relay-2000", true),
+		endToEndRow("e2e-10000", 10_000, 1, "relay-10000", true),
 	)
+	return list
+}
+
+// durableRows are the rows of producers and readers again, where Pinion acknowledges what would survive a power cut. Kafka has no such promise of
+// one node: it acknowledges what is in the page cache there too.
+func durableRows() (list []row) {
+	for _, z := range []codec.Codec{codec.None, codec.LZ4, codec.Zstd} {
+		a, b := large, small
+		a.Codec, b.Codec = z, z
+		tail := ""
+		if z != codec.None {
+			tail = "-" + z.String()
+		}
+		list = append(list,
+			produceRow("produce-64x1KiB"+tail, load.Produce{Connections: 4, InFlight: 4, Shape: a, Acks: -1, Idempotent: true}, "append-64KiB"+tail, false),
+			produceRow("produce-100x100B"+tail, load.Produce{Connections: 16, InFlight: 2, Shape: b, Acks: -1, Idempotent: true}, "append-11KiB"+tail, false))
+	}
+	for _, flying := range []struct{ connections, each int }{{64, 1}, {4, 16}} {
+		r := smallRow(fmt.Sprintf("small-%dx%d", flying.connections, flying.each), load.Produce{Connections: flying.connections, InFlight: flying.each, Shape: one, Acks: -1, Idempotent: true}, false)
+		list = append(list, r)
+	}
+	list = append(list, endToEndRow("e2e-2000", 2000, -1, "", false), endToEndRow("e2e-10000", 10_000, -1, "", false))
+	for i := range list {
+		r := &list[i]
+		r.name += "-fsync"
+		r.what += ", durable"
+		r.durable = true
+		r.also = append(r.also, "produce_p50_us", "produce_p999_us", "produce_max_us", "device_writes_per_request", "device_flushes_per_request", "device_bytes_per_byte")
+	}
 	return list
 }
 
@@ -76,26 +115,25 @@ func produceRow(name string, p load.Produce, limit string, quick bool) row {
 	}
 	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, limited: "cpu_s_per_gb", quick: quick,
 		also: []string{"produce_mb_per_s", "produce_p99_us"},
-		steady: func(ctx context.Context, c *campaign, s *subject) (measure.Figures, error) {
-			return c.produce(ctx, s, p)
+		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
+			return c.produce(ctx, s, r, p)
 		}}
 }
 
-func smallRow(name string, connections, flying int, quick bool) row {
-	p := load.Produce{Connections: connections, InFlight: flying, Shape: one, Acks: 1}
-	return row{name: name, what: fmt.Sprintf("produce %s, %d connections x %d", one, connections, flying), figure: perCPU, quick: quick,
+func smallRow(name string, p load.Produce, quick bool) row {
+	return row{name: name, what: fmt.Sprintf("produce %s, %d connections x %d", one, p.Connections, p.InFlight), figure: perCPU, quick: quick,
 		limit: "null-64x1", limited: "requests_per_cpu_s", also: []string{"produce_requests_per_s", "produce_p99_us"},
-		steady: func(ctx context.Context, c *campaign, s *subject) (measure.Figures, error) {
-			return c.produce(ctx, s, p)
+		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
+			return c.produce(ctx, s, r, p)
 		}}
 }
 
 // produce measures a closed loop of producers.
-func (c *campaign) produce(ctx context.Context, s *subject, p load.Produce) (figures measure.Figures, err error) {
-	err = s.withTopic(ctx, partitions, func(target load.Target) error {
+func (c *campaign) produce(ctx context.Context, s *subject, r row, p load.Produce) (figures measure.Figures, err error) {
+	err = s.withTopic(ctx, partitions, r.configs(s), func(target load.Target) error {
 		p.Target = target
-		r, err := measure.Load(ctx, s.client, load.Plan{Produce: &p, Warmup: c.warmup, Duration: c.seconds}, s.pids(), nil)
-		figures = r.Figures()
+		run, err := measure.Load(ctx, s.client, load.Plan{Produce: &p, Warmup: c.warmup, Duration: c.seconds}, measure.Broker{Pids: s.pids(), Dir: s.dir}, nil)
+		figures = run.Figures()
 		return err
 	})
 	return figures, err
@@ -104,8 +142,8 @@ func (c *campaign) produce(ctx context.Context, s *subject, p load.Produce) (fig
 // fetchBytes is how much lies in the topic that is read over and over: little enough to stay in memory.
 const fetchBytes = 1 << 30
 
-func fetchRow(ctx context.Context, c *campaign, s *subject) (figures measure.Figures, err error) {
-	err = s.withTopic(ctx, partitions, func(target load.Target) error {
+func fetchRow(ctx context.Context, c *campaign, s *subject, _ row) (figures measure.Figures, err error) {
+	err = s.withTopic(ctx, partitions, nil, func(target load.Target) error {
 		if err := fill(ctx, s, target, large, int64(fetchBytes*c.scale)); err != nil {
 			return err
 		}
@@ -114,7 +152,7 @@ func fetchRow(ctx context.Context, c *campaign, s *subject) (figures measure.Fig
 			return err
 		}
 		f := &load.Fetch{Target: target, Connections: partitions, BytesMax: 1 << 20, Starts: starts, Ends: ends}
-		r, err := measure.Load(ctx, s.client, load.Plan{Fetch: f, Warmup: c.warmup, Duration: c.seconds}, s.pids(), nil)
+		r, err := measure.Load(ctx, s.client, load.Plan{Fetch: f, Warmup: c.warmup, Duration: c.seconds}, measure.Broker{Pids: s.pids()}, nil)
 		figures = r.Figures()
 		return err
 	})
@@ -128,18 +166,18 @@ func fill(ctx context.Context, s *subject, target load.Target, shape load.Shape,
 	return err
 }
 
-func endToEndRow(name string, rate float64, limit string, quick bool) row {
+func endToEndRow(name string, rate float64, acks int16, limit string, quick bool) row {
 	return row{name: name, what: fmt.Sprintf("end to end, open loop, %.0f records of 100 B a second", rate), figure: "e2e_p99_us", lower: true,
 		limit: limit, limited: "e2e_p99_us", also: []string{"e2e_p50_us", "e2e_p999_us", "broker_cores", "generator_delay_p99_us"}, quick: quick,
-		steady: func(ctx context.Context, c *campaign, s *subject) (figures measure.Figures, err error) {
-			err = s.withTopic(ctx, partitions, func(target load.Target) error {
+		steady: func(ctx context.Context, c *campaign, s *subject, r row) (figures measure.Figures, err error) {
+			err = s.withTopic(ctx, partitions, r.configs(s), func(target load.Target) error {
 				plan := load.Plan{Warmup: c.warmup, Duration: c.seconds,
-					Produce: &load.Produce{Target: target, Connections: partitions, Rate: rate, Shape: one, Acks: 1, Stamp: true},
+					Produce: &load.Produce{Target: target, Connections: partitions, Rate: rate, Shape: one, Acks: acks, Idempotent: acks == -1, Stamp: true},
 					Tail:    &load.Tail{Target: target, Connections: 1, From: make([]int64, partitions), RecordBytes: one.RecordBytes}}
-				r, err := measure.Load(ctx, s.client, plan, s.pids(), nil)
-				figures = r.Figures()
-				if err == nil && (r.Unread > 0 || r.Unanswered > 0) {
-					err = fmt.Errorf("%d requests without an answer, %d records not read back", r.Unanswered, r.Unread)
+				run, err := measure.Load(ctx, s.client, plan, measure.Broker{Pids: s.pids(), Dir: s.dir}, nil)
+				figures = run.Figures()
+				if err == nil && (run.Unread > 0 || run.Unanswered > 0) {
+					err = fmt.Errorf("%d requests without an answer, %d records not read back", run.Unanswered, run.Unread)
 				}
 				return err
 			})

@@ -53,13 +53,17 @@ type subject struct {
 var kafkaSettings = []string{"log.segment.delete.delay.ms=1000", "offsets.topic.replication.factor=1",
 	"transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1"}
 
+// pinionSettings are what Pinion does not have at its default: what Apache Kafka promises, an acknowledged record is in the page cache. Rows that
+// ask for more say so.
+var pinionSettings = []string{"pinion.durability=memory"}
+
 // start starts a peer on a folder; one that has data comes up with it.
 func (c *campaign) start(ctx context.Context, name, dir string, settings ...string) (*subject, error) {
 	s := &subject{name: name, dir: dir}
 	began := time.Now()
 	switch name {
 	case "pinion":
-		b, err := harness.Start(harness.Config{Dir: dir, Shards: c.shards, Binary: c.binary, Set: settings})
+		b, err := harness.Start(harness.Config{Dir: dir, Shards: c.shards, Binary: c.binary, Set: append(settings, pinionSettings...)})
 		if err != nil {
 			return nil, err
 		}
@@ -117,9 +121,9 @@ func (s *subject) kill() error {
 var topics atomic.Int64
 
 // withTopic makes a topic, and deletes it when the work is done.
-func (s *subject) withTopic(ctx context.Context, partitions int, work func(load.Target) error) error {
+func (s *subject) withTopic(ctx context.Context, partitions int, configs map[string]*string, work func(load.Target) error) error {
 	name := fmt.Sprintf("bench-%d-%d", os.Getpid(), topics.Add(1))
-	target, err := load.Create(ctx, s.client, name, partitions, nil)
+	target, err := load.Create(ctx, s.client, name, partitions, configs)
 	if err != nil {
 		return err
 	}

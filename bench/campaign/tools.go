@@ -36,8 +36,8 @@ func toolRows() []row {
 
 func toolRow(name, what string, records, bytes int, properties ...string) row {
 	return row{name: name, what: what, figure: "tool_records_per_s", also: []string{"tool_mb_per_s", "tool_p99_ms", perGB},
-		steady: func(ctx context.Context, c *campaign, s *subject) (figures measure.Figures, err error) {
-			err = s.withTopic(ctx, partitions, func(target load.Target) error {
+		steady: func(ctx context.Context, c *campaign, s *subject, _ row) (figures measure.Figures, err error) {
+			err = s.withTopic(ctx, partitions, nil, func(target load.Target) error {
 				count := c.scaled(records)
 				args := append([]string{"org.apache.kafka.tools.ProducerPerformance", "--topic", target.Topic, "--num-records", strconv.Itoa(count),
 					"--record-size", strconv.Itoa(bytes), "--throughput", "-1", "--producer-props", "bootstrap.servers=" + s.broker.Address()}, properties...)
@@ -60,7 +60,7 @@ func tool(ctx context.Context, s *subject, args []string) (said string, cost mea
 	if err != nil {
 		return "", cost, err
 	}
-	meter := &measure.Meter{Pids: s.pids()}
+	meter := &measure.Meter{Broker: measure.Broker{Pids: s.pids()}}
 	var out, problems bytes.Buffer
 	cmd := peer.Command(ctx, jars, toolHeap, args)
 	cmd.Stdout, cmd.Stderr = &out, &problems
@@ -99,8 +99,8 @@ func producerFigures(said string) (measure.Figures, error) {
 }
 
 // consumerTool reads what a raw generator wrote. The tool subscribes with a group: a broker without groups fails this row.
-func consumerTool(ctx context.Context, c *campaign, s *subject) (figures measure.Figures, err error) {
-	err = s.withTopic(ctx, partitions, func(target load.Target) error {
+func consumerTool(ctx context.Context, c *campaign, s *subject, _ row) (figures measure.Figures, err error) {
+	err = s.withTopic(ctx, partitions, nil, func(target load.Target) error {
 		shape := load.Shape{Records: 64, RecordBytes: toolRecordBytes, RandomRatio: 0.5}
 		records := c.scaled(toolRecords) / shape.Records * shape.Records
 		if err := fill(ctx, s, target, shape, int64(records)*toolRecordBytes); err != nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Usage is what processes have used so far.
@@ -104,4 +106,48 @@ func Busy() (time.Duration, error) {
 		sum += time.Duration(n) * tick
 	}
 	return sum, nil
+}
+
+// Writes is what a block device has been given to store so far.
+type Writes struct {
+	Count   int64 // write requests, neighbours merged
+	Bytes   int64
+	Flushes int64 // of its cache
+}
+
+// Sub is what came since.
+func (w Writes) Sub(before Writes) Writes {
+	return Writes{w.Count - before.Count, w.Bytes - before.Bytes, w.Flushes - before.Flushes}
+}
+
+// Places in /sys/dev/block/M:N/stat, and the unit of its sizes whatever the device's own is.
+const (
+	statWrites      = 4
+	statWritten     = 6
+	statFlushes     = 15
+	statSectorBytes = 512
+)
+
+// WritesBelow reads the counters of the device a folder lies on, whoever writes to it. It fails where that is no block device.
+func WritesBelow(dir string) (Writes, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return Writes{}, fmt.Errorf("device of %s: %w", dir, err)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/stat", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	if err != nil {
+		return Writes{}, fmt.Errorf("device of %s: %w", dir, err)
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) <= statFlushes {
+		return Writes{}, fmt.Errorf("device of %s: %d counters", dir, len(fields))
+	}
+	var w Writes
+	for at, into := range map[int]*int64{statWrites: &w.Count, statWritten: &w.Bytes, statFlushes: &w.Flushes} {
+		if *into, err = strconv.ParseInt(fields[at], 10, 64); err != nil {
+			return Writes{}, fmt.Errorf("device of %s: %w", dir, err)
+		}
+	}
+	w.Bytes *= statSectorBytes
+	return w, nil
 }

@@ -18,29 +18,40 @@ import (
 // Cost is what a run used between the ends of its measured time.
 type Cost struct {
 	Took      time.Duration
-	Broker    time.Duration // user and system time of the broker's processes
-	Generator time.Duration // of this process
-	Machine   time.Duration // of everything on this machine, interrupts included
-	Known     bool          // whether the broker's processes are known; Broker and After are zero otherwise
-	After     machine.Usage // of the broker, at the end
+	Broker    time.Duration  // user and system time of the broker's processes
+	Generator time.Duration  // of this process
+	Machine   time.Duration  // of everything on this machine, interrupts included
+	Known     bool           // whether the broker's processes are known; Broker and After are zero otherwise
+	After     machine.Usage  // of the broker, at the end
+	Device    machine.Writes // to the device the broker's data lies on, by anybody; nothing where that is not known
 }
 
-// Meter reads a Cost. The processes are the broker's; none if it is elsewhere.
+// Broker is what this machine knows of the broker a load goes to.
+type Broker struct {
+	Pids []int  // its processes; none if it is elsewhere
+	Dir  string // its data; empty if it does not matter
+}
+
+// Meter reads a Cost.
 type Meter struct {
-	Pids []int
+	Broker
 
 	at                         time.Time
 	broker, generator, machine time.Duration
+	device                     machine.Writes
 	err                        error
 }
 
 func (m *Meter) read() (usage machine.Usage) {
-	var errs [3]error
+	var errs [4]error
 	m.at = time.Now()
 	usage, errs[0] = machine.Of(m.Pids...)
 	own, err := machine.Of(os.Getpid())
 	errs[1] = err
 	m.machine, errs[2] = machine.Busy()
+	if m.Dir != "" {
+		m.device, errs[3] = machine.WritesBelow(m.Dir)
+	}
 	m.broker, m.generator = usage.CPU(), own.CPU()
 	m.err = errors.Join(append(errs[:], m.err)...)
 	return usage
@@ -56,6 +67,7 @@ func (m *Meter) End() (Cost, error) {
 	return Cost{
 		Took: m.at.Sub(before.at), Broker: m.broker - before.broker, Generator: m.generator - before.generator,
 		Machine: m.machine - before.machine, Known: len(m.Pids) > 0, After: after,
+		Device: m.device.Sub(before.device),
 	}, m.err
 }
 
@@ -103,11 +115,11 @@ func (s *Sampler) Next(bytes int64) (sample Sample, ok bool) {
 }
 
 // Load runs a plan. The Run is never nil: with an error it holds what came before.
-func Load(ctx context.Context, client *kgo.Client, plan load.Plan, pids []int, progress func(load.Interval)) (*Run, error) {
-	meter := &Meter{Pids: pids}
+func Load(ctx context.Context, client *kgo.Client, plan load.Plan, broker Broker, progress func(load.Interval)) (*Run, error) {
+	meter := &Meter{Broker: broker}
 	r := &Run{}
 	var costErr error
-	sampler := &Sampler{Pids: pids}
+	sampler := &Sampler{Pids: broker.Pids}
 	outcome, err := load.Run(ctx, client, plan, load.Hooks{
 		Begin: func() { meter.Begin(); sampler.Next(0) },
 		End:   func() { r.Cost, costErr = meter.End() },
@@ -175,6 +187,12 @@ func (c Cost) AddTo(f Figures, bytes, requests int64) {
 	f["rss_anon_mb"] = float64(c.After.Anonymous) / 1e6
 	if bytes > 0 {
 		f["broker_cpu_s_per_gb"] = c.Broker.Seconds() / (float64(bytes) / 1e9)
+	}
+	if c.Device.Count > 0 && bytes > 0 && requests > 0 {
+		f["device_writes_per_gb"] = float64(c.Device.Count) / (float64(bytes) / 1e9)
+		f["device_writes_per_request"] = float64(c.Device.Count) / float64(requests)
+		f["device_flushes_per_request"] = float64(c.Device.Flushes) / float64(requests)
+		f["device_bytes_per_byte"] = float64(c.Device.Bytes) / float64(bytes)
 	}
 	if c.Broker > 0 {
 		f["requests_per_broker_cpu_s"] = float64(requests) / c.Broker.Seconds()

@@ -144,7 +144,7 @@ func benchProduce(cmd *cobra.Command, con *console, f *rawFlags) error {
 		return b.rounds(func(ctx context.Context, progress func(load.Interval)) (*measure.Run, error) {
 			p := &load.Produce{Target: target, Connections: f.connections, InFlight: f.inFlight, Shape: f.shape, Acks: acks,
 				Idempotent: f.idempotent, Rate: f.rate / float64(f.shape.Records)}
-			return measure.Load(ctx, b.client, b.plan(f, load.Plan{Produce: p}), b.pids, progress)
+			return measure.Load(ctx, b.client, b.plan(f, load.Plan{Produce: p}), measure.Broker{Pids: b.pids}, progress)
 		})
 	})
 }
@@ -216,7 +216,7 @@ func benchConsume(cmd *cobra.Command, con *console, f *rawFlags) error {
 		b.base.ConsumersPerTopic = f.connections
 		return b.rounds(func(ctx context.Context, progress func(load.Interval)) (*measure.Run, error) {
 			fetch := &load.Fetch{Target: target, Connections: f.connections, BytesMax: f.fetchBytes, Starts: starts, Ends: ends}
-			return measure.Load(ctx, b.client, b.plan(f, load.Plan{Fetch: fetch}), b.pids, progress)
+			return measure.Load(ctx, b.client, b.plan(f, load.Plan{Fetch: fetch}), measure.Broker{Pids: b.pids}, progress)
 		})
 	})
 }
@@ -266,7 +266,7 @@ func benchEndToEnd(cmd *cobra.Command, con *console, f *rawFlags) error {
 			run, err := measure.Load(ctx, b.client, b.plan(f, load.Plan{
 				Produce: &load.Produce{Target: target, Connections: f.connections, Shape: f.shape, Acks: acks, Idempotent: f.idempotent, Rate: f.rate, Stamp: true},
 				Tail:    &load.Tail{Target: target, Connections: 1, From: ends, RecordBytes: f.shape.RecordBytes},
-			}), b.pids, progress)
+			}), measure.Broker{Pids: b.pids}, progress)
 			if err == nil && run.Unread > 0 {
 				err = fmt.Errorf("%d records were acknowledged and not read back within ten seconds of the end", run.Unread)
 			}
