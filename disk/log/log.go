@@ -29,6 +29,8 @@ type Log struct {
 	durable  model.Offset // the records below are durable; invariant: durable <= written
 	stored   model.Offset // what startFile says, 0 without one
 	heritage heritage     // what Open met behind the recovery point
+	unproven unproven     // what Open trusted without reading it, right below the recovery point
+	damage   error        // found there
 	point    cleanPoint   // what pointFile says
 
 	staged      [][]byte // batches for the next Write, lent by the caller

@@ -80,6 +80,7 @@ func (l *Log) prepareActive() *activeTask {
 	if e := l.last(); e != nil {
 		t.fresh, t.base, t.size = false, e.base, e.size
 		t.limit = max(t.limit, e.size)
+		t.doubt = l.unproven.of(e.base)
 	}
 	t.reserve = l.firstChunk(t.size, t.limit)
 	return t
@@ -170,6 +171,7 @@ func createEmpty(dir device.Dir, name string) (device.File, error) {
 
 func (t *activeTask) finish(l *Log, err error) error {
 	l.files.coming--
+	l.proved(&t.opening)
 	if err != nil {
 		return fmt.Errorf("log %s: %w", l.name, err) // nothing was accepted yet, so nothing is lost
 	}

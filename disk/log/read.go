@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -169,6 +170,7 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 		stop:       -1,
 		generation: l.generation,
 	}
+	t.doubt = l.unproven.of(e.base)
 	if i == len(l.extents)-1 {
 		t.limit = max(e.size, l.segmentBytes())
 	}
@@ -242,6 +244,7 @@ func (t *readTask) find(offset model.Offset, floor int64) error {
 
 func (t *readTask) finish(l *Log, err error) error {
 	s := t.s
+	l.proved(&t.opening)
 	if !t.held {
 		l.files.coming--
 	}
@@ -293,6 +296,9 @@ type opening struct {
 	size   int64 // bytes the log has there
 	limit  int64 // bytes to map
 	files  *Files
+	doubt  unproven // to be proved first
+	damage error    // what that found
+	sound  bool     // it found nothing
 }
 
 // do opens and maps an existing segment, and loads its index. It blocks.
@@ -310,6 +316,15 @@ func (o *opening) do() (*Segment, error) {
 		_ = file.Close()
 		return nil, err
 	}
+	if err = o.doubt.prove(file, o.folder); err != nil {
+		var damage *Damage
+		if errors.As(err, &damage) {
+			o.damage = err
+		}
+		_ = file.Close()
+		return nil, err
+	}
+	o.sound = true
 	s := newSegment(o.files, file, o.base, o.limit)
 	raw, err := o.dir.ReadFile(fileName(o.folder, o.base, indexSuffix), segmentBytesMax)
 	if err != nil && !isNotExist(err) {

@@ -114,27 +114,35 @@ func TestEpochMustNotFall(t *testing.T) {
 	}
 }
 
-// TestDamageBelowRecoveryPoint: what was durable is refused, and nothing on disk changes.
+// TestDamageBelowRecoveryPoint: what was durable is refused, at the start or before anybody is sent a byte of it, and nothing on disk changes.
 func TestDamageBelowRecoveryPoint(t *testing.T) {
 	r, at := small(t, 6)
 	r.close()
 	name := r.file(0, logSuffix)
 	good := mustRead(t, name)
 	for _, tc := range []struct {
-		what   string
-		change func(raw []byte) []byte
+		what    string
+		change  func(raw []byte) []byte
+		atStart bool
 	}{
-		{"payload", func(raw []byte) []byte { raw[at[3]-1]++; return raw }},
-		{"torn", func(raw []byte) []byte { return raw[:at[6]-3] }},
-		{"zeroed", func(raw []byte) []byte { clear(raw[at[4]:]); return raw }},
+		{"payload", func(raw []byte) []byte { raw[at[3]-1]++; return raw }, false},
+		{"last payload", func(raw []byte) []byte { raw[at[6]-1]++; return raw }, false},
+		{"torn", func(raw []byte) []byte { return raw[:at[6]-3] }, true},
+		{"zeroed", func(raw []byte) []byte { clear(raw[at[4]:]); return raw }, true},
+		{"length", func(raw []byte) []byte { raw[at[2]+11]++; return raw }, true},
+		{"offset", func(raw []byte) []byte { raw[at[2]+7]++; return raw }, true},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			bad := tc.change(bytes.Clone(good))
 			mustWrite(t, name, bad)
-			err := (&rig{t: t, path: r.path, cfg: r.cfg}).tryOpen(OpenFrom{RecoveryPoint: 6})
+			c := &rig{t: t, path: r.path, cfg: r.cfg, now: r.now}
+			err := c.tryOpen(OpenFrom{RecoveryPoint: 6})
 			var damage *Damage
-			if !errors.As(err, &damage) || damage.Offset >= 6 {
+			if tc.atStart != errors.As(err, &damage) || (err != nil && damage.Offset >= 6) {
 				t.Fatalf("opened with %v", err)
+			}
+			if !tc.atStart {
+				c.refusesDamage(bad)
 			}
 			if got := mustRead(t, name); !bytes.Equal(got, bad) {
 				t.Fatal("the damaged file was changed")
@@ -146,6 +154,51 @@ func TestDamageBelowRecoveryPoint(t *testing.T) {
 	if c.rec.Short != 2 || c.l.End() != 4 || c.l.RecoveryPoint() != 4 {
 		t.Fatalf("end %d, recovery %d, %+v", c.l.End(), c.l.RecoveryPoint(), c.rec)
 	}
+}
+
+// refusesDamage wants reads and appends refused that would open the segment in which damage waits, each time anew, and a close that leaves
+// it as it is.
+func (r *rig) refusesDamage(bad []byte) {
+	r.t.Helper()
+	refused := func(what string, w *Work) {
+		r.t.Helper()
+		var damage *Damage
+		if err := r.try(w); !errors.As(err, &damage) || damage.Offset >= 6 {
+			r.t.Fatalf("%s with %v", what, err)
+		}
+		if !errors.As(r.l.Damaged(), &damage) || r.l.Err() != nil {
+			r.t.Fatalf("after %s: damaged %v, error %v", what, r.l.Damaged(), r.l.Err())
+		}
+	}
+	for range 2 {
+		if _, st := r.l.Read(5, 6, 100, true); st != ReadNeedsWork {
+			r.t.Fatalf("read: %v", st)
+		}
+		refused("read", r.l.PrepareRead(5))
+		if need := r.l.Need(100, r.now, 1); need != NeedActive {
+			r.t.Fatalf("append: %v", need)
+		}
+		refused("append", r.l.Prepare(NeedActive))
+	}
+	r.close()
+	if got := mustRead(r.t, r.file(0, logSuffix)); !bytes.Equal(got, bad) {
+		r.t.Fatal("a close has changed the damaged file")
+	}
+}
+
+// TestProof reads what was taken for sound once, when it is first used, and not again.
+func TestProof(t *testing.T) {
+	r, _ := small(t, 6)
+	r.close()
+	c := rigAt(t, r.path, r.cfg, OpenFrom{RecoveryPoint: 6})
+	if c.rec.Scanned != 0 || c.l.unproven.to != c.l.Size() {
+		t.Fatalf("scanned %d bytes, unproven to %d of %d", c.rec.Scanned, c.l.unproven.to, c.l.Size())
+	}
+	c.append(1, 20)
+	if c.l.unproven != (unproven{}) || c.l.Damaged() != nil {
+		t.Fatalf("unproven %+v, damaged %v", c.l.unproven, c.l.Damaged())
+	}
+	c.verify()
 }
 
 // TestDamageInTheMiddle: above the recovery point a bad batch ends the log, later segments go as well.

@@ -144,7 +144,9 @@ func (r *recovery) scan(i int) error {
 	if err != nil {
 		return err
 	}
-	s := &scanner{r: r, e: e, f: f, last: i == len(l.extents)-1}
+	in := newWindow(f, e.size)
+	defer in.free()
+	s := &scanner{r: r, e: e, in: in, last: i == len(l.extents)-1}
 	if err := s.begin(index, times); err != nil {
 		return err
 	}
@@ -174,21 +176,26 @@ func (r *recovery) follows(e *extent, i int) string {
 
 // scanner is the scan of one segment.
 type scanner struct {
-	r      *recovery
-	e      *extent
-	f      device.File
-	last   bool // the segment is the active one
-	build  *indexBuilder
-	first  int64        // position of the first batch that is read
-	pos    int64        // of the next batch
-	expect model.Offset // its base offset
-	epoch  model.Epoch
-	kept   int // index entries that were taken over
-	keptT  int
-	reason string // why it stopped before the end of the file
+	r       *recovery
+	e       *extent
+	in      *window
+	last    bool // the segment is the active one
+	build   *indexBuilder
+	first   int64        // position of the first batch that is read
+	stretch int64        // where what is to be proven begins
+	vouched int64        // the recovery point vouches for what lies below
+	pos     int64        // of the next batch
+	expect  model.Offset // its base offset
+	epoch   model.Epoch
+	kept    int // index entries that were taken over
+	keptT   int
+	reason  string // why it stopped before the end of the file
 }
 
-// begin chooses where to start: at the last index entry below the recovery point, if a good batch lies there and the time index
+// stretchMax bounds what is read again when a segment is first used: a few batches before the recovery point, where lost writes show.
+const stretchMax = 1 << 20
+
+// begin chooses where to start: at the last index entry below the recovery point, if a batch lies there and the time index
 // makes sense too, else at the first byte.
 func (s *scanner) begin(index, times []byte) error {
 	e, from := s.e, s.r.from
@@ -200,7 +207,7 @@ func (s *scanner) begin(index, times []byte) error {
 	}
 	if n > 0 && !s.r.noEpoch {
 		m := indexEntry(index, n-1)
-		h, reason, err := s.check(int64(m.pos))
+		h, reason, err := s.header(int64(m.pos))
 		if err != nil {
 			return err
 		}
@@ -213,7 +220,7 @@ func (s *scanner) begin(index, times []byte) error {
 		return nil
 	}
 	if from.VisitFrom < s.expect {
-		return s.r.visitHeaders(s.f, e, indexFloor(index[:n*indexEntryBytes], e, from.VisitFrom), s.pos)
+		return s.r.visitHeaders(s.in.f, e, indexFloor(index[:n*indexEntryBytes], e, from.VisitFrom), s.pos)
 	}
 	return nil
 }
@@ -232,13 +239,21 @@ func (s *scanner) resume(index, times []byte, n int, h *batch.Header) {
 	s.epoch = max(s.epoch, s.r.l.epochs.at(h.BaseOffset-1))
 }
 
-// run goes from batch to batch to the end of the file or the first bad one.
+// run goes from batch to batch to the end of the file or the first bad one. Below the recovery point it reads headers alone: they must
+// follow each other up to it.
 func (s *scanner) run() error {
-	s.first = s.pos
+	s.first, s.stretch, s.vouched = s.pos, s.pos, s.pos
 	for s.pos < s.e.size {
-		h, reason, err := s.check(s.pos)
+		h, reason, err := s.header(s.pos)
 		if err != nil {
 			return err
+		}
+		trusted := reason == "" && h.LastOffset() < s.r.from.RecoveryPoint
+		if reason == "" && !trusted {
+			reason, err = s.sum(&h)
+			if err != nil {
+				return err
+			}
 		}
 		if reason == "" {
 			reason = s.follows(&h)
@@ -257,12 +272,24 @@ func (s *scanner) run() error {
 			s.build.add(s.e.base, s.pos, &h)
 		}
 		s.r.meet(&h)
+		if trusted {
+			s.trusted(&h)
+		} else {
+			s.r.report.Scanned += int64(h.Size())
+		}
 		s.pos += int64(h.Size())
 		s.expect = h.LastOffset() + 1
 		s.epoch = max(s.epoch, h.Epoch)
 	}
-	s.r.report.Scanned += s.pos - s.first
 	return nil
+}
+
+// trusted steps over a batch whose bytes are taken to be what was written.
+func (s *scanner) trusted(h *batch.Header) {
+	s.vouched = s.pos + int64(h.Size())
+	if s.vouched-s.stretch > stretchMax {
+		s.stretch = s.pos
+	}
 }
 
 // follows says why a sound batch cannot come here, or nothing: what the CRC does not cover.
@@ -278,41 +305,56 @@ func (s *scanner) follows(h *batch.Header) string {
 	return ""
 }
 
-// check reads one batch and says what is wrong with it. The error is the disk's.
-func (s *scanner) check(pos int64) (batch.Header, string, error) {
-	buf := walkBuffers.Get().(*[walkBytes]byte)
-	defer walkBuffers.Put(buf)
-	n, err := s.f.Pread(buf[:min(walkBytes, s.e.size-pos)], pos)
-	if err != nil && err != io.EOF {
+// header reads a batch's header and says what is wrong with it. The error is the disk's.
+func (s *scanner) header(pos int64) (batch.Header, string, error) {
+	return readHeader(s.in, pos, s.e.size)
+}
+
+// sum says what is wrong with the bytes of the batch whose header was read last.
+func (s *scanner) sum(h *batch.Header) (string, error) { return checkSum(s.in, s.pos, h) }
+
+// readHeader reads the header of the batch at pos and says what is wrong with it, in a file that is to have size bytes.
+func readHeader(in *window, pos, size int64) (batch.Header, string, error) {
+	b, err := in.at(pos, min(batch.HeaderSize, size-pos))
+	if err != nil {
 		return batch.Header{}, "", err
 	}
-	h, ok := batch.ReadHeader(buf[:n])
+	h, ok := batch.ReadHeader(b)
 	switch {
 	case !ok:
 		return h, "file ends inside a batch header", nil
 	case h.Length < batch.HeaderSize-batch.Overhead:
 		return h, fmt.Sprintf("batch length %d", h.Length), nil
-	case pos+int64(h.Size()) > s.e.size:
+	case pos+int64(h.Size()) > size:
 		return h, "file ends inside a batch", nil
 	case h.Magic != batch.Magic:
 		return h, fmt.Sprintf("record format %d", h.Magic), nil
 	case h.LastOffsetDelta < 0 || h.Records < 0 || h.BaseOffset < 0:
 		return h, "batch header is nonsense", nil
 	}
-	// The CRC, in pieces: a batch may be larger than memory we want to spend.
-	sum := crc32.Update(0, castagnoli, buf[batchCRCFrom:min(n, h.Size())])
-	for at := n; at < h.Size(); {
-		n, err := s.f.Pread(buf[:min(walkBytes, h.Size()-at)], pos+int64(at))
-		if n == 0 || (err != nil && err != io.EOF) {
-			return h, "", fmt.Errorf("read batch: %w", err)
+	return h, "", nil
+}
+
+// checkSum reads the batch at pos, in pieces: it may be larger than memory we want to spend.
+func checkSum(in *window, pos int64, h *batch.Header) (string, error) {
+	sum := uint32(0)
+	end := pos + int64(h.Size())
+	for at := pos + batchCRCFrom; at < end; {
+		b, err := in.at(at, 1)
+		if err != nil {
+			return "", err
 		}
-		sum = crc32.Update(sum, castagnoli, buf[:n])
-		at += n
+		if len(b) == 0 {
+			return "", fmt.Errorf("read batch: %w", io.ErrUnexpectedEOF)
+		}
+		b = b[:min(int64(len(b)), end-at)]
+		sum = crc32.Update(sum, castagnoli, b)
+		at += int64(len(b))
 	}
 	if sum != h.CRC {
-		return h, "CRC does not match", nil
+		return "CRC does not match", nil
 	}
-	return h, "", nil
+	return "", nil
 }
 
 // close cuts the file and brings the index files up to date.
@@ -322,10 +364,10 @@ func (s *scanner) close(index, times []byte) error {
 		r.report.Truncated += e.size - s.pos
 		r.note("segment %d cut at byte %d, offset %d: %s", e.base, s.pos, s.expect, s.reason)
 		// Durable before anything is appended: old batches that came back behind new ones could be taken for what follows them.
-		if err := s.f.Cut(s.pos); err != nil {
+		if err := s.in.f.Cut(s.pos); err != nil {
 			return err
 		}
-		if err := s.f.Sync(); err != nil {
+		if err := s.in.f.Sync(); err != nil {
 			return err
 		}
 		e.size = s.pos
@@ -346,7 +388,7 @@ func (s *scanner) close(index, times []byte) error {
 	}
 	e.maxTime, e.maxTimeAt = b.maxTime, b.maxTimeAt
 	if e.size > 0 {
-		first, err := firstTime(s.f)
+		first, err := firstTime(s.in.f)
 		if err != nil {
 			return err
 		}
@@ -355,7 +397,10 @@ func (s *scanner) close(index, times []byte) error {
 			l.tail.firstTime = first
 		}
 	}
-	e.synced = s.first // up to there the recovery point vouches
+	e.synced = s.vouched
+	if s.vouched > s.stretch {
+		l.unproven = unproven{base: e.base, from: s.stretch, to: s.vouched}
+	}
 	if s.expect <= r.from.RecoveryPoint && s.reason == "" {
 		e.synced = e.size
 	}

@@ -296,6 +296,9 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	if l.heritage.end > t.newEnd {
 		l.heritage = heritage{end: t.newEnd, size: t.keep}
 	}
+	if l.unproven = l.unproven.of(t.base); l.unproven.to > t.keep {
+		l.unproven.to = t.keep
+	}
 	l.stored = min(l.stored, t.newEnd)
 	l.point = l.point.cutTo(t.newEnd)
 	l.epochs.truncateEnd(t.to)
@@ -360,7 +363,7 @@ func (t *resetTask) finish(l *Log, err error) error {
 	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
 	l.stored = min(l.stored, t.at)
 	l.point = l.point.cutTo(t.at)
-	l.epochs, l.heritage = epochs{}, heritage{}
+	l.epochs, l.heritage, l.unproven = epochs{}, heritage{}, unproven{}
 	l.hasFolder, l.namesDirty = true, true
 	return nil
 }

@@ -228,6 +228,9 @@ func (p *Partition) prepare(t *shard.Turn, need log.Need) {
 func (p *Partition) prepared(t *shard.Turn, err error) {
 	switch {
 	case err == nil:
+	case p.log.Damaged() != nil:
+		p.fail(t, p.log.Damaged())
+		return
 	case p.log.Err() != nil:
 		p.failDirectory(t, err)
 		return

@@ -243,6 +243,9 @@ func (w *readWork) Deliver(t *shard.Turn) {
 	switch err := p.log.Finish(w.work); {
 	case err == nil:
 		p.read(t, part)
+	case p.log.Damaged() != nil:
+		p.fail(t, p.log.Damaged())
+		part.refuse(StorageFailed)
 	case p.log.Err() != nil:
 		p.failDirectory(t, err)
 		part.refuse(StorageFailed)
