@@ -48,6 +48,9 @@ func (s *Set) closeAll(t *shard.Turn, done func(t *shard.Turn, closed []Closed))
 		}
 	}
 	for _, p := range s.all {
+		if p.state == failed {
+			closed = append(closed, p.asLeft())
+		}
 		if p.state != open {
 			continue
 		}
@@ -55,12 +58,22 @@ func (s *Set) closeAll(t *shard.Turn, done func(t *shard.Turn, closed []Closed))
 		left++
 		p.close(t, func(t *shard.Turn, err error) {
 			if err == nil {
-				closed = append(closed, Closed{Name: p.name, Dir: p.dir, Recovery: p.log.RecoveryPoint(), Start: p.log.StoredStart()})
+				closed = append(closed, p.asLeft())
 			}
 			finish(t)
 		})
 	}
 	finish(t)
+}
+
+// asLeft is what the next start may go by. A log that could not be opened, or has failed, keeps the point it had: without one, damage below would
+// look like the end of the log.
+func (p *Partition) asLeft() Closed {
+	c := Closed{Name: p.name, Dir: p.dir, Recovery: p.found}
+	if p.log != nil {
+		c.Recovery, c.Start = p.log.RecoveryPoint(), p.log.StoredStart()
+	}
+	return c
 }
 
 // close waits for work that is away and for this turn's write, then syncs.
@@ -104,8 +117,8 @@ func (s *Set) RecoveryPoints(t *shard.Turn) []Closed {
 	s.own.Check(t)
 	var points []Closed
 	for _, p := range s.all {
-		if p.state == open && p.log.RecoveryPoint() > 0 {
-			points = append(points, Closed{Name: p.name, Dir: p.dir, Recovery: p.log.RecoveryPoint()})
+		if c := p.asLeft(); c.Recovery > 0 && p.state != dropped {
+			points = append(points, c)
 		}
 	}
 	return points

@@ -42,6 +42,7 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 			job.tail = s.options.Tail(name)
 		}
 	}
+	p.found = job.from
 	job.sync = c.Durability == config.DurabilityFsync || job.tail != nil
 	t.Help(job)
 	return p
@@ -97,7 +98,8 @@ func (j *openJob) Run() {
 		}
 	}
 	visit := func(h batch.Header) { Replay(j.producers, &h, j.now) }
-	from := log.OpenFrom{RecoveryPoint: j.folders.point(j.p.name, j.from), VisitFrom: visitFrom}
+	j.from = j.folders.point(j.p.name, j.from)
+	from := log.OpenFrom{RecoveryPoint: j.from, VisitFrom: visitFrom}
 	if j.tail != nil {
 		from.Durable = j.tail.Synced
 		for i := range j.tail.Appends {
@@ -142,6 +144,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		return
 	}
 	s.opening--
+	p.found = j.from
 	if j.taken && p.leaving && p.state == opening {
 		p.forgotten(t) // the folder was never ours
 		return

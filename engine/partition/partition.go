@@ -36,7 +36,8 @@ type Partition struct {
 	since     uint64      // moves of the image it was opened by: asks from before belong to an earlier owner's time
 	config    *resolved   // shared by the topic's partitions; immutable
 	failure   error
-	durable   *durability // nil while the topic has never been fsync
+	found     model.Offset // recovery point it was opened with
+	durable   *durability  // nil while the topic has never been fsync
 
 	held    asks   // appends that wait for the log to be ready, in arrival order
 	staged  asks   // appends in this turn's write

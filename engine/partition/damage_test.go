@@ -1,0 +1,116 @@
+package partition
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pinion/disk/log"
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// close ends the set and says what it leaves.
+func (r *rig) close() []Closed {
+	r.t.Helper()
+	closed, list := make(chan struct{}), []Closed(nil)
+	r.on(owner, func(t *shard.Turn) {
+		r.set.Close(t, func(_ *shard.Turn, left []Closed) {
+			list = left
+			close(closed)
+		})
+	})
+	r.await(closed, "the stop")
+	return list
+}
+
+// reopen starts a second set over the directory, from what the first one left.
+func (r *rig) reopen(points map[model.Partition]model.Offset) {
+	r.t.Helper()
+	r.options.Recovery, r.options.Folders = points, &Folders{}
+	r.on(owner, func(t *shard.Turn) {
+		r.set = NewSet(t, r.options)
+		r.shards.Shard(owner).AtEnd(r.set)
+		r.set.Open(t)
+	})
+}
+
+// segment is the file of a partition's first segment.
+func (r *rig) segment(name string) string {
+	return filepath.Join(r.dir.Path(), name, "00000000000000000000.log")
+}
+
+func (r *rig) change(file string, change func(raw []byte)) {
+	r.t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	change(raw)
+	if err := os.WriteFile(file, raw, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// A log that is damaged below its recovery point keeps that point while it is offline: without one, the second start after the damage would
+// take it for the end of the log and cut everything behind.
+func TestDamagedLogKeepsItsRecoveryPoint(t *testing.T) {
+	r := newRig(t)
+	r.fill(0, 6)
+	points := Points(r.close())
+	r.change(r.segment("orders-0"), func(raw []byte) { clear(raw[len(raw)/2:]) })
+	for _, stop := range []string{"checkpoint", "clean stop"} {
+		r.reopen(points)
+		r.until("the damage is found", func(*shard.Turn) bool {
+			p := r.set.byName[at(0)]
+			var damage *log.Damage
+			return p != nil && p.state == failed && errors.As(p.failure, &damage)
+		})
+		var left []Closed
+		r.on(owner, func(t *shard.Turn) { left = r.set.RecoveryPoints(t) })
+		if stop == "clean stop" {
+			left = r.close()
+		}
+		if i := slices.IndexFunc(left, func(c Closed) bool { return c.Name == at(0) }); i < 0 || left[i].Recovery != 6 {
+			t.Fatalf("a %s leaves %+v", stop, left)
+		}
+	}
+}
+
+// What a start took for sound is read before it is used: the damage takes the partition offline, and the file stays as it is.
+func TestDamageIsFoundBeforeItIsUsed(t *testing.T) {
+	for _, use := range []string{"append", "read"} {
+		t.Run(use, func(t *testing.T) {
+			r := newRig(t)
+			r.fill(0, 6)
+			points := Points(r.close())
+			r.change(r.segment("orders-0"), func(raw []byte) { raw[len(raw)-1]++ })
+			r.reopen(points)
+			r.opened(0)
+			switch use {
+			case "append":
+				a := r.newAppend(&trace{}, "a", 0, batchOf(1, -1, 0))
+				r.post(a)
+				r.await(a.done, "the append")
+				if a.ask.Code != StorageFailed {
+					t.Errorf("append: code %d", a.ask.Code)
+				}
+			case "read":
+				f := r.newFetch(5, 0, 0)
+				r.send(&f.ask)
+				r.expect(f, "fetched")
+				if f.ask.Parts[0].Code != StorageFailed || f.ask.Parts[0].Leased {
+					t.Errorf("read: code %d", f.ask.Parts[0].Code)
+				}
+			}
+			r.until("the partition is offline, its neighbours are not", func(t *shard.Turn) bool {
+				return r.set.byName[at(0)].state == failed && r.options.Fence.Err() == nil
+			})
+			if left := Points(r.close()); left[at(0)] != 6 {
+				t.Errorf("recovery point %d", left[at(0)])
+			}
+		})
+	}
+}
