@@ -34,7 +34,7 @@ func ReplaceIn(dir Dir, name string, data []byte) error {
 	if err := dir.Rename(temp, name); err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if mutant.On(mutant.SnapshotNotSynced) {
+	if mutant.On(mutant.SnapshotNotSynced) || mutant.On(mutant.NamesNotSynced) {
 		return nil
 	}
 	if err := dir.SyncDir(path.Dir(name)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path"
 
 	"pinion/disk/device"
+	"pinion/engine/mutant"
 )
 
 // Options size a journal.
@@ -78,7 +79,7 @@ func (w *Writer) open(found *Contents) error {
 	if err := w.dir.Mkdir(folder); err != nil {
 		return err
 	}
-	if err := w.dir.SyncDir("."); err != nil {
+	if err := w.syncNames("."); err != nil {
 		return err
 	}
 	for _, old := range found.files {
@@ -94,7 +95,7 @@ func (w *Writer) open(found *Contents) error {
 		w.slots = append(w.slots, s)
 	}
 	// A file that was made right before a kill has its length, but maybe no durable name.
-	if err := w.dir.SyncDir(folder); err != nil {
+	if err := w.syncNames(folder); err != nil {
 		return err
 	}
 	// What was found stays until the record below is durable, so this may take one file more than the limit.
@@ -163,12 +164,20 @@ func (w *Writer) zero(i int) error {
 		if err := s.file.Sync(); err != nil {
 			return err
 		}
-		if err := w.dir.SyncDir(folder); err != nil {
+		if err := w.syncNames(folder); err != nil {
 			return err
 		}
 	}
 	s.zeroed += n
 	return nil
+}
+
+// syncNames makes the names in a folder durable.
+func (w *Writer) syncNames(name string) error {
+	if mutant.On(mutant.NamesNotSynced) {
+		return nil
+	}
+	return w.dir.SyncDir(name)
 }
 
 // begin goes on in a file from its first byte.
@@ -238,6 +247,9 @@ func (w *Writer) write(buffers []*Buffer, oldest uint64, limit int64) (int, erro
 	clear(w.iov)
 	if err == nil {
 		err = f.Sync()
+		if mutant.On(mutant.SyncRetried) && err != nil {
+			err = f.Sync()
+		}
 	}
 	if err != nil {
 		return 0, w.fail(err)

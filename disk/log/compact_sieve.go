@@ -371,7 +371,7 @@ func (r *segmentReader) next() (h batch.Header, raw []byte, err error) {
 	}
 	raw = r.buf[r.at : r.at+h.Size()]
 	if !batch.CheckCRC(raw) {
-		return h, nil, r.damage("CRC does not match")
+		return h, nil, r.damage(badCRC)
 	}
 	r.at += len(raw)
 	r.pos += int64(len(raw))

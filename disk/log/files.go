@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"pinion/engine/must"
+	"pinion/engine/mutant"
 )
 
 // scratchBytes is how much a lookup reads at once.
@@ -106,7 +107,7 @@ func (f *Files) touch(s *Segment) {
 // remove takes s out of the set and away from its log; it is closed by Sweep after the last lease.
 func (f *Files) remove(s *Segment) {
 	f.detach(s)
-	if s.leases == 0 {
+	if s.leases == 0 || mutant.On(mutant.LeasesIgnored) {
 		f.dead = append(f.dead, s)
 	} else {
 		f.held++
@@ -182,7 +183,7 @@ func (f *Files) Sweep() *Work {
 // evict takes a segment out of use, unless something holds it.
 func (f *Files) evict(s *Segment) (sweepPart, bool) {
 	l := s.log
-	if s.leases > 0 {
+	if s.leases > 0 && !mutant.On(mutant.LeasesIgnored) {
 		return sweepPart{}, false
 	}
 	i := l.extentAt(s.base)

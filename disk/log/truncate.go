@@ -10,6 +10,7 @@ import (
 	"pinion/disk/device"
 	"pinion/engine/model"
 	"pinion/engine/must"
+	"pinion/engine/mutant"
 )
 
 // Truncate returns the Work that takes everything from to on off the log; a batch that holds to goes as a whole, so that the new end may
@@ -110,6 +111,12 @@ func (t *truncateTask) do() error {
 	}
 	if err := t.measure(old); err != nil {
 		return errors.Join(err, old.close())
+	}
+	if mutant.On(mutant.CutInPlace) {
+		if err := old.file.Cut(t.keep); err != nil {
+			return errors.Join(err, old.close())
+		}
+		t.size = t.keep
 	}
 	if t.keep == t.size {
 		t.s = old // nothing of it goes: its next byte is one nobody has seen

@@ -22,6 +22,16 @@ const (
 	RaftSendFirst     = "raft-send-first"
 	AppliedApart      = "applied-apart"
 	SnapshotNotSynced = "snapshot-not-synced"
+
+	SyncRetried    = "sync-retried"
+	CRCIsTheEnd    = "crc-is-the-end"
+	NamesNotSynced = "names-not-synced"
+	CommitJoined   = "commit-joined"
+	WindowOfOne    = "window-of-one"
+	DuplicateFirst = "duplicate-first"
+	CutInPlace     = "cut-in-place"
+	LeasesIgnored  = "leases-ignored"
+	ShortSendfile  = "short-sendfile"
 )
 
 // All is the register.
@@ -29,4 +39,14 @@ var All = []Mutant{
 	{RaftSendFirst, "a member sends what it promises before it is durable", "engine/quorum", "TestSimulation"},
 	{AppliedApart, "the applied index is saved apart from the state it speaks of", "engine/quorum", "TestSimulation"},
 	{SnapshotNotSynced, "the names of a snapshot and of the segment that follows it are not made durable", "engine/quorum", "TestSimulation"},
+
+	{SyncRetried, "a sync that failed is tried again, and succeeds without having stored anything", "engine/partition", "TestFailedSyncFencesTheDirectory"},
+	{CRCIsTheEnd, "a batch that does not pass its CRC is the end of the log, also below the recovery point", "disk/log", "TestDamageBelowRecoveryPoint"},
+	{NamesNotSynced, "the names of new segments, folders, journal files and replaced files are not made durable", "engine/sim", "TestSeeds"},
+	{CommitJoined, "what joins while a commit is under way counts as durable with it", "engine/partition", "TestWhatJoinsACommitWaitsForTheNext"},
+	{WindowOfOne, "only the last batch of a producer is known again", "engine/producer", "TestWindowOfFive"},
+	{DuplicateFirst, "a duplicate is acknowledged before its original is durable", "engine/partition", "TestAcknowledgementWaitsForTheJournal"},
+	{CutInPlace, "a truncation cuts the file that readers have on loan", "disk/log", "TestTruncateUnderALease"},
+	{LeasesIgnored, "a segment is closed and unmapped while readers have it on loan", "disk/log", "TestTruncateUnderALease"},
+	{ShortSendfile, "what a short sendfile did not send counts as sent", "net/conn", "TestRepliesLeaveWholeThroughAShortSocket"},
 }

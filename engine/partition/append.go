@@ -7,6 +7,7 @@ import (
 	"pinion/disk/device"
 	"pinion/disk/log"
 	"pinion/engine/model"
+	"pinion/engine/mutant"
 	"pinion/engine/producer"
 	"pinion/engine/shard"
 )
@@ -115,7 +116,7 @@ func (p *Partition) answerSequence(t *shard.Turn, ask *AppendAsk, outcome produc
 	case producer.Duplicate:
 		ask.Base, ask.Epoch, ask.target = dup.Base, p.epoch, dup.LastOffset+1
 		ask.AppendTime = -1
-		if ask.Acks == AcksAll && ask.target > p.marks.High || ask.target > p.marks.End {
+		if !mutant.On(mutant.DuplicateFirst) && (ask.Acks == AcksAll && ask.target > p.marks.High || ask.target > p.marks.End) {
 			p.park(t, ask)
 			return
 		}

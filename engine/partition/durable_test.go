@@ -92,6 +92,43 @@ func TestAcknowledgementWaitsForTheJournal(t *testing.T) {
 	r.until("everything is visible", func(*shard.Turn) bool { return r.set.byName[durableAt(0)].marks.High == 4 })
 }
 
+// What comes while a commit is being synced is not durable with it, though the journal takes it in at once: it is written by the next.
+func TestWhatJoinsACommitWaitsForTheNext(t *testing.T) {
+	r := newFsyncRig(t, 2)
+	r.dir.hold(only("sync", "journal/"))
+	tr := &trace{}
+	first := r.safeAppend(tr, "first", 0, 1)
+	r.post(first)
+	r.awaitHeld(1)
+	// One hand-in may wait behind the one that is written; a third gathers meanwhile.
+	second, third, other := r.safeAppend(tr, "second", 0, 1), r.safeAppend(tr, "third", 0, 1), r.safeAppend(tr, "other", 1, 1)
+	for _, c := range []*appendCall{second, third, other} {
+		r.post(c)
+		r.on(owner, func(*shard.Turn) {})
+	}
+	r.until("all are written", func(*shard.Turn) bool {
+		return r.set.byName[durableAt(0)].marks.End == 4 && r.set.byName[durableAt(1)].marks.End == 2
+	})
+	writes := r.journal.Stats().Writes
+	r.dir.pass()
+	r.await(first.done, "first")
+	r.awaitHeld(1)
+	r.on(owner, func(*shard.Turn) {})
+	if second.answered() || third.answered() || other.answered() || r.marks(0).High != 2 || r.marks(1).High != 1 {
+		t.Fatalf("answered with the commit before: %s, %+v, %+v", tr, r.marks(0), r.marks(1))
+	}
+	if n := r.journal.Stats().Writes; n != writes+1 {
+		t.Fatalf("%d durable writes, want one", n-writes)
+	}
+	r.dir.open()
+	for _, c := range []*appendCall{second, third, other} {
+		r.await(c.done, c.name)
+		if c.ask.Code != OK {
+			t.Errorf("%s: code %d", c.name, c.ask.Code)
+		}
+	}
+}
+
 // What many partitions take in while the journal is at work is its next write: one for all of them, and no segment is synced.
 func TestManyPartitionsAreOneWrite(t *testing.T) {
 	const partitions = 512
@@ -156,35 +193,39 @@ func TestDurableEndHasNoGaps(t *testing.T) {
 	}
 }
 
-// After a failed sync of the journal nothing in the directory is acknowledged any more, by either kind of topic; trying again would succeed
-// and mean nothing.
+// After a failed sync, of the journal or of a segment, nothing in the directory is acknowledged any more, by either kind of topic; trying
+// again would succeed and mean nothing.
 func TestFailedSyncFencesTheDirectory(t *testing.T) {
-	r := newFsyncRig(t, 2)
-	memory := r.opened(0)
-	failures := atomic.Int32{}
-	r.dir.fail(func(op, path string) error {
-		if op == "sync" && strings.HasPrefix(path, "journal/") && failures.Add(1) == 1 {
-			return errBroken
-		}
-		return nil
-	})
-	tr := &trace{}
-	a := r.safeAppend(tr, "a", 0, 1)
-	r.post(a)
-	r.await(a.done, "append")
-	if a.ask.Code != StorageFailed {
-		t.Fatalf("%s", tr)
-	}
-	r.until("everything is offline", func(*shard.Turn) bool { return memory.state == failed && r.set.byName[durableAt(1)].state == failed })
-	for _, c := range []*appendCall{r.safeAppend(tr, "b", 1, 1), r.newAppend(tr, "memory", 0, batchOf(1, -1, 0)), r.newAppend(tr, "fresh", 3, batchOf(1, -1, 0))} {
-		r.post(c)
-		r.await(c.done, c.name)
-		if c.ask.Code != StorageFailed {
-			t.Errorf("%s after the failure: code %d", c.name, c.ask.Code)
-		}
-	}
-	if r.options.Fence.Err() == nil || failures.Load() != 1 {
-		t.Errorf("fence %v, %d syncs", r.options.Fence.Err(), failures.Load())
+	for path, records := range map[string]int{"journal/": 1, "safe-0/": 8000} {
+		t.Run(path, func(t *testing.T) {
+			r := newFsyncRig(t, 2)
+			memory := r.opened(0)
+			failures := atomic.Int32{}
+			r.dir.fail(func(op, name string) error {
+				if op == "sync" && strings.HasPrefix(name, path) && failures.Add(1) == 1 {
+					return errBroken
+				}
+				return nil
+			})
+			tr := &trace{}
+			a := r.safeAppend(tr, "a", 0, records)
+			r.post(a)
+			r.await(a.done, "append")
+			if a.ask.Code != StorageFailed {
+				t.Fatalf("%s", tr)
+			}
+			r.until("everything is offline", func(*shard.Turn) bool { return memory.state == failed && r.set.byName[durableAt(1)].state == failed })
+			for _, c := range []*appendCall{r.safeAppend(tr, "b", 1, 1), r.newAppend(tr, "memory", 0, batchOf(1, -1, 0)), r.newAppend(tr, "fresh", 3, batchOf(1, -1, 0))} {
+				r.post(c)
+				r.await(c.done, c.name)
+				if c.ask.Code != StorageFailed {
+					t.Errorf("%s after the failure: code %d", c.name, c.ask.Code)
+				}
+			}
+			if r.options.Fence.Err() == nil || failures.Load() != 1 {
+				t.Errorf("fence %v, %d syncs", r.options.Fence.Err(), failures.Load())
+			}
+		})
 	}
 }
 

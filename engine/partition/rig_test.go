@@ -362,6 +362,14 @@ func (d *faultDir) open() {
 	}
 }
 
+// pass lets those go that wait, and makes later calls wait.
+func (d *faultDir) pass() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.freed)
+	d.freed = make(chan struct{})
+}
+
 // fail makes calls fail; nil ends it.
 func (d *faultDir) fail(fault func(op, path string) error) {
 	d.mu.Lock()

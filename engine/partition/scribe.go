@@ -3,6 +3,7 @@ package partition
 import (
 	"pinion/disk/journal"
 	"pinion/engine/commit"
+	"pinion/engine/mutant"
 	"pinion/engine/shard"
 )
 
@@ -117,6 +118,11 @@ func (q *quire) Committed(t *shard.Turn, c *commit.Commit) {
 		p.committed(t, c.Ticket)
 	}
 	q.parts = q.parts[:0]
+	if mutant.On(mutant.CommitJoined) && s.filling != nil {
+		for _, p := range s.filling.parts {
+			p.committed(t, s.filling.commit.Ticket)
+		}
+	}
 	for i, f := range q.after {
 		q.after[i] = nil
 		f(t)

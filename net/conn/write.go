@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pinion/disk/log"
+	"pinion/engine/mutant"
 	"pinion/engine/shard"
 	"pinion/engine/slab"
 )
@@ -67,6 +68,9 @@ func (c *Conn) sendfile(p *piece) (int, bool) {
 		return 0, true
 	case err != nil || n <= 0:
 		return 0, false
+	}
+	if mutant.On(mutant.ShortSendfile) {
+		n = min(p.left, sendfileMax)
 	}
 	c.hub.stats.Sendfile += uint64(n)
 	return n, true
