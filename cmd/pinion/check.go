@@ -15,8 +15,8 @@ func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check DIR",
 		Short: "Verify a data directory that no broker works in",
-		Long: `Reads the whole directory: identity, metadata log, every batch and record, indexes against the log, epochs, checkpoints,
-producer snapshots against the log. Changes nothing; takes the directory's lock, so that no broker starts meanwhile.
+		Long: `Reads the whole directory: identity, metadata log, journal, every batch and record, what the journal holds against where the
+logs end, indexes against the log, epochs, checkpoints, producer snapshots against the log. Changes nothing; takes the directory's lock, so that no broker starts meanwhile.
 
 Exit code 0: sound, or only what the next start puts right without loss. 4: damage. 1: not checked. 78: not a data directory.`,
 		Args: exactly(1, "DIR"),
@@ -50,6 +50,9 @@ func writeAudit(cmd *cobra.Command, r *audit.Report) error {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "%s: node %d of cluster %s\n", r.Directory, r.Node, r.Cluster)
 	fmt.Fprintf(out, "%d topics; %d partitions in %d segments: %d records in %d batches, %s\n", r.Topics, r.Partitions, r.Segments, r.Records, r.Batches, humanBytes(r.Bytes))
+	if r.Journal.Records > 0 {
+		fmt.Fprintf(out, "journal: %s; %d batches that the segments lack\n", humanBytes(r.Journal.Bytes), r.Journal.Batches)
+	}
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(out, "sound")
 		return nil

@@ -29,6 +29,9 @@ type Entry struct {
 	Bytes     []byte // the batch
 }
 
+// Folder is where the journal lies in a log directory.
+const Folder = "journal"
+
 // Fixed by the format.
 const (
 	magic           = 0x314a4e50 // "PNJ1"
@@ -36,7 +39,6 @@ const (
 	entryHeader     = 64
 	boundary        = 512 // what a device writes whole
 	crcFrom         = 8
-	folder          = "journal"
 	nameSuffix      = ".journal"
 	entryAlign      = 8
 	atRecordCRC     = 4

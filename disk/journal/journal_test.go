@@ -365,7 +365,7 @@ func TestKept(t *testing.T) {
 	if err := after.Release(dir, part(2)); err != nil {
 		t.Fatal(err)
 	}
-	if names, _ := dir.List(folder); len(names) != next.w.Files() {
+	if names, _ := dir.List(Folder); len(names) != next.w.Files() {
 		t.Fatalf("%d files in the folder", len(names))
 	}
 }
@@ -386,7 +386,7 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 		if _, err := Open(dir, small, &Contents{}); !device.IsFull(err) {
 			t.Fatal(err)
 		}
-		if names, err := dir.List(folder); err != nil || len(names) != 0 {
+		if names, err := dir.List(Folder); err != nil || len(names) != 0 {
 			t.Fatalf("%v, %d files left", err, len(names))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 const keptSuffix = ".kept"
 
 func keptName(p model.Partition) string {
-	return path.Join(folder, fmt.Sprintf("%x-%d%s", p.Topic[:], p.Index, keptSuffix))
+	return path.Join(Folder, fmt.Sprintf("%x-%d%s", p.Topic[:], p.Index, keptSuffix))
 }
 
 // Keep stores what the journal has of a partition, before Open declares it unneeded.

@@ -50,7 +50,7 @@ type Damage struct {
 
 func (d *Damage) Error() string {
 	return fmt.Sprintf("%s is damaged at byte %d: %s; acknowledged records may be missing: restore the file, or move the folder %s aside to start without it",
-		d.File, d.Pos, d.Reason, folder)
+		d.File, d.Pos, d.Reason, Folder)
 }
 
 // Tail is what the journal says of a partition, or nil.
@@ -83,7 +83,7 @@ type found struct {
 // Read reads a journal; where there is none, or an empty one, nothing is in it. A *Damage is not to be passed over. It blocks.
 func Read(dir device.Dir, options Options) (*Contents, error) {
 	c := &Contents{tails: map[model.Partition]*Tail{}, kept: map[model.Partition]bool{}}
-	entries, err := dir.List(folder)
+	entries, err := dir.List(Folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -92,7 +92,7 @@ func Read(dir device.Dir, options Options) (*Contents, error) {
 	}
 	var sizes []int64
 	for _, e := range entries {
-		name := path.Join(folder, e.Name)
+		name := path.Join(Folder, e.Name)
 		if !e.IsDir && strings.HasSuffix(e.Name, keptSuffix) {
 			if err := c.readKept(dir, name, e.Size); err != nil {
 				return nil, fmt.Errorf("read journal: %w", err)

@@ -76,7 +76,7 @@ func (w *Writer) giveUp(found int) error {
 }
 
 func (w *Writer) open(found *Contents) error {
-	if err := w.dir.Mkdir(folder); err != nil {
+	if err := w.dir.Mkdir(Folder); err != nil {
 		return err
 	}
 	if err := w.syncNames("."); err != nil {
@@ -95,7 +95,7 @@ func (w *Writer) open(found *Contents) error {
 		w.slots = append(w.slots, s)
 	}
 	// A file that was made right before a kill has its length, but maybe no durable name.
-	if err := w.syncNames(folder); err != nil {
+	if err := w.syncNames(Folder); err != nil {
 		return err
 	}
 	// What was found stays until the record below is durable, so this may take one file more than the limit.
@@ -135,7 +135,7 @@ func (w *Writer) free(oldest uint64) int {
 // add makes a file, empty yet.
 func (w *Writer) add() error {
 	for n := len(w.slots); ; n++ {
-		name := path.Join(folder, fmt.Sprintf("%04d%s", n, nameSuffix))
+		name := path.Join(Folder, fmt.Sprintf("%04d%s", n, nameSuffix))
 		f, err := w.dir.Create(name)
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -164,7 +164,7 @@ func (w *Writer) zero(i int) error {
 		if err := s.file.Sync(); err != nil {
 			return err
 		}
-		if err := w.syncNames(folder); err != nil {
+		if err := w.syncNames(Folder); err != nil {
 			return err
 		}
 	}

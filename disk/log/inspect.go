@@ -25,7 +25,8 @@ type Finding struct {
 type Inspection struct {
 	ID        model.TopicID
 	Start     model.Offset
-	End       model.Offset
+	End       model.Offset // of the segments
+	Tail      int          // batches that only a journal has, which a start writes behind the end
 	Segments  int
 	Batches   int64
 	Records   int64
@@ -37,10 +38,10 @@ type Inspection struct {
 }
 
 // Inspect reads all of a partition's files and says what is wrong with them. It changes nothing, so that it can be used on a directory nobody
-// works in and on a copy of one. recovery is what the node's checkpoint says: damage below is never put right by a start. each may be
-// nil. The error is the disk's.
-func Inspect(dir device.Dir, name string, recovery model.Offset, each func(batch.Header)) (*Inspection, error) {
-	in := &inspector{Inspection: &Inspection{}, dir: dir, name: name, recovery: recovery, each: each}
+// works in and on a copy of one. from is what the node's checkpoint and journal say: damage below the recovery point is never put right by
+// a start, and what the journal holds must go on where the segments end. each may be nil. The error is the disk's.
+func Inspect(dir device.Dir, name string, from OpenFrom, each func(batch.Header)) (*Inspection, error) {
+	in := &inspector{Inspection: &Inspection{}, dir: dir, name: name, from: from, recovery: from.RecoveryPoint, each: each}
 	if in.each == nil {
 		in.each = func(batch.Header) {}
 	}
@@ -54,7 +55,10 @@ type inspector struct {
 	*Inspection
 	dir      device.Dir
 	name     string
+	from     OpenFrom
 	recovery model.Offset
+	good     compactPart // the last segment a start keeps: end and size are those of what is good in it
+	stops    []int       // of Findings, those a start goes no further at; good lies before the first
 	each     func(batch.Header)
 	point    cleanPoint
 	epochs   epochs // as the file has them
@@ -67,9 +71,22 @@ func (in *inspector) find(file string, pos int64, offset model.Offset, mended bo
 	in.Findings = append(in.Findings, Finding{File: file, Pos: pos, Offset: offset, Reason: fmt.Sprintf(format, args...), Mended: mended})
 }
 
+// stop is find for what a start does not go past.
+func (in *inspector) stop(file string, pos int64, offset model.Offset, mended bool, format string, args ...any) {
+	in.stops = append(in.stops, len(in.Findings))
+	in.find(file, pos, offset, mended, format, args...)
+}
+
+// cut notes how far a start gets, unless it has stopped before.
+func (in *inspector) cut(segment, end model.Offset, size int64) {
+	if len(in.stops) == 0 {
+		in.good = compactPart{base: segment, end: end, size: size}
+	}
+}
+
 func (in *inspector) run() error {
 	entries, err := in.dir.List(in.name)
-	if err != nil {
+	if err != nil && !(isNotExist(err) && len(in.from.Tail) > 0) {
 		return err
 	}
 	var parts []compactPart
@@ -104,10 +121,44 @@ func (in *inspector) run() error {
 		}
 	}
 	in.compareEpochs()
-	if in.End < in.recovery {
-		in.find(in.name, 0, in.End, false, "the log ends at %d, and %d was durable", in.End, in.recovery)
+	end := in.journal()
+	for _, i := range in.stops {
+		// Everything behind it is dropped by a start, and comes back where the journal has it.
+		f := &in.Findings[i]
+		f.Mended = f.Mended || f.Offset >= in.recovery && end >= in.End
+	}
+	if durable := max(in.recovery, in.from.Durable); end < durable {
+		in.find(in.name, 0, end, false, "the log ends at %d, and %d was durable", end, durable)
 	}
 	return nil
+}
+
+// journal holds what a journal says against where a start finds the segments' end, and returns the end that a start makes of both.
+func (in *inspector) journal() model.Offset {
+	end, at, epoch := in.good.end, in.good, in.seen.at(in.good.end-1)
+	for i := range in.from.Tail {
+		b := &in.from.Tail[i]
+		name := fileName(in.name, b.Segment, logSuffix)
+		behind := b.Segment == at.base && b.Pos == at.size && in.Segments+in.Tail > 0
+		switch {
+		case b.End <= end:
+			continue
+		case b.Base > end && !behind:
+			in.find(name, b.Pos, b.Base, true, "the journal goes on behind a gap from %d on: what follows was never acknowledged", end)
+			return end
+		case b.Base < end || !behind && (b.Pos != 0 || b.Segment != b.Base || in.Segments+in.Tail > 0 && b.Segment <= at.base):
+			in.find(name, b.Pos, b.Base, false, "the journal goes on here with offsets [%d, %d), and the log ends at offset %d, byte %d of segment %d", b.Base, b.End, end, at.size, at.base)
+			return end
+		}
+		h, ok := batch.ReadHeader(b.Bytes)
+		if !ok || h.Size() != len(b.Bytes) || h.Magic != batch.Magic || h.BaseOffset != b.Base || h.LastOffset()+1 != b.End || h.Epoch < epoch || !batch.CheckCRC(b.Bytes) {
+			in.find(name, b.Pos, b.Base, false, "what the journal has for offsets [%d, %d) is not that batch", b.Base, b.End)
+			return end
+		}
+		end, epoch, at = b.End, h.Epoch, compactPart{base: b.Segment, size: b.Pos + int64(len(b.Bytes))}
+		in.Tail++
+	}
+	return end
 }
 
 // small reads the small files of the folder.
@@ -157,8 +208,11 @@ func (in *inspector) segment(part compactPart, last bool) error {
 		return err
 	}
 	defer r.close()
-	if part.base < in.End {
-		in.find(r.name, 0, part.base, in.swapping, "begins at %d, but the segment before it ends at %d", part.base, in.End)
+	switch {
+	case part.base < in.End:
+		in.stop(r.name, 0, in.End, in.swapping, "begins at %d, but the segment before it ends at %d", part.base, in.End)
+	case part.base > in.End && part.base > in.point.gaps:
+		in.stop(r.name, 0, in.End, false, "begins at %d, but the segment before it ends at %d, and nothing was compacted there", part.base, in.End)
 	}
 	in.positions, in.newestAt, in.newest = map[uint32]uint32{}, map[uint32]int64{}, -1
 	in.End = max(in.End, part.base)
@@ -169,7 +223,8 @@ func (in *inspector) segment(part compactPart, last bool) error {
 		var damage *Damage
 		if errors.As(err, &damage) {
 			// Only what was never durable, at the very end, may be cut off by a start.
-			in.find(r.name, pos, expect, last && expect >= in.recovery, "%s", damage.Reason)
+			in.cut(part.base, expect, pos)
+			in.stop(r.name, pos, expect, last && expect >= in.recovery, "%s", damage.Reason)
 			break
 		}
 		if err != nil {
@@ -179,16 +234,19 @@ func (in *inspector) segment(part compactPart, last bool) error {
 			break
 		}
 		if h.BaseOffset > expect && h.BaseOffset > in.point.gaps {
-			in.find(r.name, pos, expect, false, "base offset %d, expected %d, and nothing was compacted there", h.BaseOffset, expect)
+			in.cut(part.base, expect, pos)
+			in.stop(r.name, pos, expect, false, "base offset %d, expected %d, and nothing was compacted there", h.BaseOffset, expect)
 		}
 		if h.Epoch < in.seen.latest() {
-			in.find(r.name, pos, h.BaseOffset, false, "leader epoch %d after %d", h.Epoch, in.seen.latest())
+			in.cut(part.base, expect, pos)
+			in.stop(r.name, pos, h.BaseOffset, false, "leader epoch %d after %d", h.Epoch, in.seen.latest())
 		}
 		if err := records(&it, &h, raw); err != nil {
 			in.find(r.name, pos, h.BaseOffset, false, "%v", err)
 		}
 		in.note(&h, part.base, pos)
 	}
+	in.cut(part.base, in.End, r.pos)
 	return in.indexes(part, r.pos, last)
 }
 

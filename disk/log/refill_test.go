@@ -40,6 +40,10 @@ func (j *journaled) append() {
 		if need == NeedNone {
 			break
 		}
+		if need == NeedFailed { // the power went during a sweep
+			j.err = j.l.Err()
+			return
+		}
 		j.work(j.l.Prepare(need))
 	}
 	if j.err != nil {
@@ -125,10 +129,24 @@ func TestRefillAfterPowerCut(t *testing.T) {
 
 func (j *journaled) check(t *testing.T, n, i int, dir device.Dir, from OpenFrom) int {
 	t.Helper()
+	in, err := Inspect(dir, "orders-0", from, nil)
+	if err != nil && !isNotExist(err) {
+		t.Fatalf("operation %d, cut %d: inspect: %v", n, i, err)
+	}
+	if in != nil {
+		for _, f := range in.Findings {
+			if !f.Mended {
+				t.Fatalf("operation %d, cut %d: inspection finds damage: %+v", n, i, f)
+			}
+		}
+	}
 	var seen []batch.Header
 	l, rec, err := Open(dir, "orders-0", testID, j.cfg, from, func(h batch.Header) { seen = append(seen, h) })
 	if err != nil {
 		t.Fatalf("operation %d, cut %d: %v", n, i, err)
+	}
+	if in != nil && in.Tail != rec.Refilled {
+		t.Fatalf("operation %d, cut %d: inspection says that %d batches are missing, %d were", n, i, in.Tail, rec.Refilled)
 	}
 	if l.End() < j.acked {
 		t.Fatalf("operation %d, cut %d: ends at %d, acknowledged up to %d; %+v", n, i, l.End(), j.acked, rec)
@@ -154,6 +172,71 @@ func (j *journaled) check(t *testing.T, n, i int, dir device.Dir, from OpenFrom)
 		t.Fatalf("operation %d, cut %d: second recovery: %v, %+v, ends at %d, first at %d", n, i, err, second, again.End(), l.End())
 	}
 	return rec.Refilled
+}
+
+// TestInspectTail damages what a power cut left of a log, or what the journal has of it: where an inspection finds nothing a start must have
+// everything, and where a start refuses an inspection must say why.
+func TestInspectTail(t *testing.T) {
+	cfg := testConfig()
+	cfg.SegmentBytes = 9 << 10
+	cfg.IndexIntervalBytes = 1000
+	refused, lost, mended := 0, 0, 0
+	for seed := range uint64(600) {
+		random := rand.New(rand.NewPCG(seed, 9))
+		dir := faulty.New(seed)
+		dir.CutAt(40 + random.IntN(120))
+		j := &journaled{files: NewFiles(2), cfg: cfg, now: clock.Now{Wall: 1_000_000}, rand: rand.New(rand.NewPCG(seed, 5)), content: map[model.Offset][]byte{}}
+		j.run(dir)
+		from := OpenFrom{RecoveryPoint: j.l.RecoveryPoint(), Tail: j.tail, Durable: j.l.RecoveryPoint()}
+		cut := dir.AfterCut(seed)
+		switch kind := random.IntN(5); {
+		case kind == 0 && len(from.Tail) > 0: // an entry that is not what was appended
+			i := random.IntN(len(from.Tail))
+			from.Tail[i].Bytes = bytes.Clone(from.Tail[i].Bytes)
+			from.Tail[i].Bytes[random.IntN(len(from.Tail[i].Bytes))] ^= 1 << random.IntN(8)
+		case kind == 1 && len(from.Tail) > 0: // one that is missing
+			i := random.IntN(len(from.Tail))
+			from.Tail = append(append([]TailBatch{}, from.Tail[:i]...), from.Tail[i+1:]...)
+			from.Durable = j.acked
+		case kind == 2 && len(from.Tail) > 0: // one that says another place
+			from.Tail[random.IntN(len(from.Tail))].Pos += 512
+		case kind == 3: // a segment that lost its end
+			if in, err := cut.List("orders-0"); err == nil {
+				for _, e := range in {
+					if _, suffix, ok := parseName(e.Name); ok && suffix == logSuffix && e.Size > 0 && random.IntN(2) == 0 {
+						cut.Damage("orders-0/"+e.Name, func(b []byte) []byte { return b[:random.IntN(len(b))] })
+					}
+				}
+			}
+		}
+		in, err := Inspect(cut, "orders-0", from, nil)
+		if isNotExist(err) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		sound := true
+		for _, f := range in.Findings {
+			sound = sound && f.Mended
+		}
+		l, rec, err := Open(cut, "orders-0", testID, cfg, from, nil)
+		switch {
+		case err != nil && sound:
+			t.Errorf("seed %d: the inspection finds %+v, and a start refuses: %v", seed, in.Findings, err)
+		case err != nil:
+			refused++
+		case !sound:
+			lost++ // below the recovery point, which a start does not read, or cut off
+		case l.End() < max(from.Durable, from.RecoveryPoint) || rec.Refilled != in.Tail:
+			t.Errorf("seed %d: sound, but the log ends at %d, refilled %d of %d; %+v", seed, l.End(), rec.Refilled, in.Tail, rec)
+		default:
+			mended++
+		}
+	}
+	if refused < 30 || lost == 0 || mended < 100 {
+		t.Errorf("%d refused, %d not sound, %d sound", refused, lost, mended)
+	}
 }
 
 // bytesAt reads the batch at an offset.

@@ -1,5 +1,5 @@
-// Package audit reads a whole data directory that no broker works in and says what is wrong with it: whose it is, the metadata log, every
-// batch and record of every partition, indexes, checkpoints and producer snapshots. It changes nothing but the lock it holds meanwhile, and
+// Package audit reads a whole data directory that no broker works in and says what is wrong with it: whose it is, the metadata log, the
+// journal, every batch and record of every partition, indexes, checkpoints and producer snapshots. It changes nothing but the lock it holds meanwhile, and
 // refuses to mend: a start mends what can be mended without loss, and the rest is for a person to decide. It blocks; programs call it.
 package audit
 
@@ -15,6 +15,7 @@ import (
 	"pinion/disk/batch"
 	"pinion/disk/device"
 	"pinion/disk/identity"
+	"pinion/disk/journal"
 	"pinion/disk/log"
 	"pinion/engine/broker"
 	"pinion/engine/clock"
@@ -36,7 +37,15 @@ type Report struct {
 	Batches    int64     `json:"batches"`
 	Records    int64     `json:"records"`
 	Bytes      int64     `json:"bytes"`
+	Journal    Journal   `json:"journal"`
 	Findings   []Finding `json:"findings"`
+}
+
+// Journal is what the journal holds.
+type Journal struct {
+	Records int   `json:"records"`
+	Bytes   int64 `json:"bytes"`
+	Batches int   `json:"batches_segments_lack"`
 }
 
 // Finding is one thing that is not as it should be.
@@ -84,29 +93,87 @@ func Check(path string) (*Report, error) {
 			return nil, err
 		}
 	}
-	entries, err := dir.List(".")
+	contents, err := r.journal(dir)
 	if err != nil {
 		return nil, err
 	}
+	return r, r.partitions(dir, points, contents, image)
+}
+
+// partitions reads every partition there is a folder of, or that only the journal knows.
+func (r *Report) partitions(dir device.Dir, points map[model.Partition]model.Offset, contents *journal.Contents, image *placement.Image) error {
+	entries, err := dir.List(".")
+	if err != nil {
+		return err
+	}
+	seen := map[model.Partition]bool{}
 	for _, e := range entries {
 		name, index, ok := log.ParseFolder(e.Name)
 		if !e.IsDir || !ok {
 			continue
 		}
 		var topic *placement.Topic
-		point := model.Offset(0)
+		p := model.Partition{}
 		if image != nil {
 			if topic = image.TopicCalled(name); topic != nil {
-				point = points[model.Partition{Topic: topic.ID, Index: index}]
+				p = model.Partition{Topic: topic.ID, Index: index}
 			} else {
 				r.find(e.Name, true, "the catalogue has no topic of this name: a start sets the folder aside")
 			}
 		}
-		if err := r.partition(dir, e.Name, point, topic); err != nil {
-			return nil, err
+		seen[p] = true
+		if err := r.partition(dir, e.Name, openFrom(points[p], contents.Tail(p)), topic); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	if image == nil {
+		return nil
+	}
+	for p := range contents.Partitions {
+		topic := image.TopicByID(p.Topic)
+		switch {
+		case seen[p]:
+		case topic == nil || p.Index >= topic.Partitions():
+			r.find(journal.Folder, true, "holds records of partition %s, which is deleted", p)
+		default:
+			if err := r.partition(dir, log.FolderName(topic.Name, p.Index), openFrom(points[p], contents.Tail(p)), topic); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// journal reads the journal. Where it is damaged nothing of it can be held against the logs; a start refuses the directory then.
+func (r *Report) journal(dir device.Dir) (*journal.Contents, error) {
+	contents, err := journal.Read(dir, journal.DefaultOptions())
+	var damage *journal.Damage
+	switch {
+	case errors.As(err, &damage):
+		r.Findings = append(r.Findings, Finding{File: damage.File, Pos: damage.Pos, Reason: damage.Reason})
+		return &journal.Contents{}, nil
+	case err != nil:
+		return nil, err
+	}
+	if contents.Torn != "" {
+		r.find(journal.Folder, true, "ends with a write that was never finished: %s", contents.Torn)
+	}
+	r.Journal.Records, r.Journal.Bytes = contents.Records, contents.Bytes
+	return contents, nil
+}
+
+// openFrom is what a start knows of a partition from the checkpoint and the journal.
+func openFrom(recovery model.Offset, tail *journal.Tail) log.OpenFrom {
+	from := log.OpenFrom{RecoveryPoint: recovery}
+	if tail == nil {
+		return from
+	}
+	from.Durable = tail.Synced
+	for i := range tail.Appends {
+		e := &tail.Appends[i]
+		from.Tail = append(from.Tail, log.TailBatch{Base: e.Base, End: e.End, Segment: e.Segment, Pos: e.Pos, Bytes: e.Bytes})
+	}
+	return from
 }
 
 // metadata replays the metadata log, from a copy: opening it may cut its torn tail.
@@ -132,7 +199,7 @@ func metadata(path string, claim *identity.Claim) (*placement.Image, error) {
 	return c.Image(), c.Run(ended)
 }
 
-func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, topic *placement.Topic) error {
+func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic *placement.Topic) error {
 	snapshots, err := partition.Snapshots(dir, name)
 	if err != nil {
 		return err
@@ -142,7 +209,7 @@ func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, t
 	if len(snapshots) > 0 {
 		at = snapshots[len(snapshots)-1]
 	}
-	in, err := log.Inspect(dir, name, recovery, func(h batch.Header) {
+	in, err := log.Inspect(dir, name, from, func(h batch.Header) {
 		if h.LastOffset() < at {
 			partition.Replay(replayed, &h, clock.Wall(h.MaxTimestamp))
 		}
@@ -150,13 +217,18 @@ func (r *Report) partition(dir device.Dir, name string, recovery model.Offset, t
 	if err != nil {
 		return err
 	}
+	earlier := topic != nil && !in.ID.IsZero() && in.ID != topic.ID
+	if earlier && (len(from.Tail) > 0 || from.RecoveryPoint > 0) {
+		return r.partition(dir, name, log.OpenFrom{}, topic) // what is known is known of the topic that has the name now
+	}
 	r.Partitions++
 	r.Segments += in.Segments
 	r.Batches += in.Batches
 	r.Records += in.Records
 	r.Bytes += in.Bytes
+	r.Journal.Batches += in.Tail
 	r.Findings = append(r.Findings, in.Findings...)
-	if topic != nil && !in.ID.IsZero() && in.ID != topic.ID {
+	if earlier {
 		r.find(name, true, "belongs to an earlier topic of this name: a start sets the folder aside")
 	}
 	for _, s := range snapshots {
