@@ -24,10 +24,13 @@ type root struct {
 // KeepFree has reservations refused (ErrNoSpace) that would leave less than so many bytes of the file system, or less than a twentieth of it
 // where that is less: what has no reservation (indexes, checkpoints, the journal, the metadata log) needs room to go on.
 func KeepFree(d Dir, bytes int64) {
-	if r, ok := d.(*root); ok {
-		r.free.Store(bytes)
+	if k, ok := d.(interface{ KeepFree(bytes int64) }); ok {
+		k.KeepFree(bytes)
 	}
 }
+
+// KeepFree is what the function of this name asks for.
+func (r *root) KeepFree(bytes int64) { r.free.Store(bytes) }
 
 // keeps reports whether so much can be reserved.
 func (r *root) keeps(fd int, length int64) bool {

@@ -5,7 +5,7 @@
 //	death     Killed is what the next process finds when only this one died: everything written is there
 //	errors    Fail decides call by call. A failed sync marks its pages clean without storing them, as Linux does: the next
 //	          sync succeeds and the bytes are lost all the same (fsyncgate). A failed write may have written a part
-//	space     Limit bounds it; reservations count, and files that are deleted but open
+//	space     Limit bounds it, and KeepFree some of it; reservations count, and files that are deleted but open
 //	time      Slow charges calls with a delay, which Waited adds up: a simulator makes the owner wait that long
 //	memory    Cool makes ranges cold, so that PreadNowait and Resident refuse them
 //	damage    Damage changes bytes behind everyone's back
@@ -83,11 +83,13 @@ type Dir struct {
 	limit   int // the step of this number fails half done, and every call after it; 0: never
 	off     bool
 	space   int64 // bytes; 0: no bound
+	keep    int64 // of the space, for what is not reserved
 	waited  time.Duration
 	fail    func(op Op, path string) error
 	slow    func(op Op, path string) time.Duration
 	cold    func(path string, pos, length int64) bool
 	mapping map[*byte]*node // of each mapping's first byte
+	now     func() int64
 }
 
 // New returns an empty directory. The seed decides how writes are cut short.
@@ -152,6 +154,27 @@ func (d *Dir) Limit(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.space = bytes
+}
+
+// KeepFree has reservations refused that would leave less than so many bytes of the space. It is carried over no more than the space is.
+func (d *Dir) KeepFree(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keep = bytes
+}
+
+// Clock installs the time files are modified at, in milliseconds; without one Entry.Modified is 0. Files keep theirs.
+func (d *Dir) Clock(now func() int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now = now
+}
+
+// touch notes that a file is modified now, with the lock held.
+func (d *Dir) touch(n *node) {
+	if d.now != nil {
+		n.modified = d.now()
+	}
 }
 
 // Used is how much of the space is taken.
@@ -288,6 +311,7 @@ func (d *Dir) Create(name string) (device.File, error) {
 		return nil, err
 	}
 	n := &node{dirty: map[int]struct{}{}}
+	d.touch(n)
 	d.rename(change{to: folder, toName: last, node: n})
 	if err != nil {
 		return nil, err
@@ -437,7 +461,7 @@ func (d *Dir) List(name string) ([]device.Entry, error) {
 	out := make([]device.Entry, 0, len(n.names))
 	for _, last := range slices.Sorted(maps.Keys(n.names)) {
 		below := n.names[last]
-		out = append(out, device.Entry{Name: last, IsDir: below.folder, Size: int64(len(below.mem))})
+		out = append(out, device.Entry{Name: last, IsDir: below.folder, Size: int64(len(below.mem)), Modified: below.modified})
 	}
 	return out, nil
 }

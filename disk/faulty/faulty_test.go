@@ -211,6 +211,24 @@ func TestWhatACutLeaves(t *testing.T) {
 	if got := read(t, d.Killed(1), "x/f"); got != old[:4096]+fresh {
 		t.Error("a killed process lost what it had written")
 	}
+	lost, kept := d.Lost(1), d.Kept(1)
+	if got := read(t, lost, "x/f"); got != old {
+		t.Error("something that was not synced survived the loss of all of it")
+	}
+	if got := read(t, kept, "x/f"); got != old[:4096]+fresh {
+		t.Error("something was lost where all was written back")
+	}
+	for _, c := range []struct {
+		d    *faulty.Dir
+		x, y int
+	}{{lost, 1, -1}, {kept, 2, 0}} {
+		names, err := c.d.List("x")
+		must(t, err)
+		below, err := c.d.List("y")
+		if len(names) != c.x || c.y < 0 != (err != nil) || len(below) != max(c.y, 0) {
+			t.Errorf("%v in x, %v in y (%v)", names, below, err)
+		}
+	}
 }
 
 // TestFailedSyncLosesQuietly: the sync after a failed one succeeds, readers see everything, and a power cut shows that it is lost.
@@ -284,6 +302,36 @@ func TestFullDisk(t *testing.T) {
 	}
 	d.Limit(0)
 	must(t, made(t, d, "h").Reserve(0, 1<<40))
+}
+
+// TestKeepFree: what is kept free is refused to reservations that would take it, and given to writes.
+func TestKeepFree(t *testing.T) {
+	d := faulty.New(1)
+	d.Limit(5 * 4096)
+	device.KeepFree(d, 2*4096)
+	f := made(t, d, "f")
+	if err := f.Reserve(0, 4*4096); !errors.Is(err, device.ErrNoSpace) {
+		t.Fatalf("reserve: %v", err)
+	}
+	must(t, f.Reserve(0, 3*4096))
+	must(t, f.Reserve(4096, 4096)) // takes nothing
+	put(t, made(t, d, "g"), strings.Repeat("z", 2*4096), 0)
+}
+
+func TestModified(t *testing.T) {
+	d := faulty.New(1)
+	now := int64(0)
+	put(t, made(t, d, "old"), "x", 0)
+	d.Clock(func() int64 { return now })
+	now = 7
+	put(t, made(t, d, "new"), "x", 0)
+	now = 8
+	for _, left := range []*faulty.Dir{d, d.Killed(1), d.Kept(1)} {
+		list, err := left.List(".")
+		if err != nil || len(list) == 2 && (list[0].Modified != 7 || list[1].Modified != 0) {
+			t.Errorf("%v, %v", list, err)
+		}
+	}
 }
 
 // TestMappingFollowsTheFile: a mapping shows later writes and cuts, lives on without its file, and ends with Unmap.

@@ -56,6 +56,7 @@ func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
 		err = fmt.Errorf("write %s at %d: %w", f.name, pos+int64(len(b)), unix.ENOSPC)
 	}
 	f.node.write(b, pos)
+	f.dir.touch(f.node)
 	return len(b), err
 }
 
@@ -116,7 +117,8 @@ func (f *file) Reserve(from, length int64) error {
 	if err != nil && !half {
 		return err
 	}
-	if f.room(from+length) < from+length {
+	if grows := wholePages(from+length) - f.node.allocated(); f.room(from+length) < from+length ||
+		grows > 0 && f.dir.space > 0 && f.dir.space-f.dir.used()-grows < f.dir.keep {
 		return fmt.Errorf("reserve %d bytes at %d of %s: %w: %w", length, from, f.name, device.ErrNoSpace, unix.ENOSPC)
 	}
 	f.node.reserved = max(f.node.reserved, from+length)

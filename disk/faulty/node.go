@@ -23,6 +23,7 @@ type node struct {
 	dirty    map[int]struct{} // pages of mem that the next Sync has to store
 	resized  bool             // so has it the length
 	reserved int64            // space is kept up to here
+	modified int64            // when its content last changed
 	unlinked bool             // no name leads here any more
 	maps     [][]byte         // live mappings, kept equal to mem
 }
@@ -193,7 +194,7 @@ func twin(n *node, twins map[*node]*node) *node {
 		return t
 	}
 	t := &node{folder: n.folder, mem: slices.Clone(n.mem), durable: slices.Clone(n.durable), dirty: maps.Clone(n.dirty), resized: n.resized,
-		reserved: n.reserved, unlinked: n.unlinked}
+		reserved: n.reserved, modified: n.modified, unlinked: n.unlinked}
 	twins[n] = t
 	if !n.folder {
 		return t
@@ -211,20 +212,41 @@ func twin(n *node, twins map[*node]*node) *node {
 // AfterCut returns the directory as a power cut in this moment leaves it; the seed chooses among all that can be left. The directory
 // itself stays as it is, so that a test can look at many cuts of one moment.
 func (d *Dir) AfterCut(seed uint64) *Dir {
-	left := d.Killed(seed)
 	r := rand.New(rand.NewPCG(seed, 2))
-	for _, c := range left.pending[:r.IntN(len(left.pending)+1)] {
+	return d.afterCut(seed, func(pending int) int { return r.IntN(pending + 1) }, func(n *node) []byte { return n.tear(r) })
+}
+
+// Lost is AfterCut where nothing is left that was not synced.
+func (d *Dir) Lost(seed uint64) *Dir {
+	return d.afterCut(seed, func(int) int { return 0 }, func(n *node) []byte { return n.durable })
+}
+
+// Kept is AfterCut where everything was written back just in time.
+func (d *Dir) Kept(seed uint64) *Dir {
+	return d.afterCut(seed, func(pending int) int { return pending }, (*node).written)
+}
+
+// afterCut leaves so many of the pending changes to names, and of each file what left says.
+func (d *Dir) afterCut(seed uint64, names func(pending int) int, left func(n *node) []byte) *Dir {
+	next := d.Killed(seed)
+	for _, c := range next.pending[:names(len(next.pending))] {
 		c.apply(func(n *node) map[string]*node { return n.durableNames })
 	}
-	left.pending = nil
-	left.top.settle(r)
-	return left
+	next.pending = nil
+	next.top.settle(left)
+	return next
+}
+
+// written is what the disk holds once every dirty page has been written back; what a failed sync forgot is not.
+func (n *node) written() []byte {
+	n.store()
+	return n.durable
 }
 
 // settle makes what the disk remembers of a node all there is.
-func (n *node) settle(r *rand.Rand) {
+func (n *node) settle(left func(n *node) []byte) {
 	if !n.folder {
-		n.mem = n.tear(r)
+		n.mem = left(n)
 		n.durable = slices.Clone(n.mem)
 		n.forget()
 		n.reserved, n.unlinked = int64(len(n.mem)), false
@@ -232,6 +254,6 @@ func (n *node) settle(r *rand.Rand) {
 	}
 	n.names = maps.Clone(n.durableNames)
 	for _, name := range slices.Sorted(maps.Keys(n.names)) {
-		n.names[name].settle(r)
+		n.names[name].settle(left)
 	}
 }
