@@ -15,12 +15,12 @@ func FuzzRead(f *testing.F) {
 	l := &life{dir: faulty.New(1), rand: rand.New(rand.NewPCG(1, 2))}
 	l.run(20)
 	var files [][]byte
-	entries, err := l.dir.List(folder)
+	entries, err := l.dir.List(Folder)
 	if err != nil {
 		f.Fatal(err)
 	}
 	for _, e := range entries {
-		b, err := l.dir.ReadFile(folder+"/"+e.Name, small.FileBytes)
+		b, err := l.dir.ReadFile(Folder+"/"+e.Name, small.FileBytes)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -31,11 +31,11 @@ func FuzzRead(f *testing.F) {
 	f.Add(files[1][:1000], files[0][512:])
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		dir := faulty.New(1)
-		if err := dir.Mkdir(folder); err != nil {
+		if err := dir.Mkdir(Folder); err != nil {
 			t.Fatal(err)
 		}
 		for name, data := range map[string][]byte{"0": a, "1": b} {
-			if err := dir.Replace(folder+"/"+name+nameSuffix, data); err != nil {
+			if err := dir.Replace(Folder+"/"+name+nameSuffix, data); err != nil {
 				t.Fatal(err)
 			}
 		}
