@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"pinion/engine/model"
 )
@@ -53,8 +54,7 @@ func (r *recovery) refillSegment() (int, error) {
 	before := r.end
 	r.from.VisitFrom = max(r.from.VisitFrom, before)
 	r.end = e.base
-	r.seen.truncateEnd(e.base) // the scan below meets them again
-	if err := r.scan(i); err != nil {
+	if err := r.rescan(i); err != nil {
 		return 0, err
 	}
 	if want := run[len(run)-1].End; r.end != want {
@@ -62,6 +62,19 @@ func (r *recovery) refillSegment() (int, error) {
 			Reason: fmt.Sprintf("the journal's batches from %d to %d do not follow: %s", before, want, r.report.Reason)}
 	}
 	return len(run), nil
+}
+
+// rescan scans a segment that has grown. The scan may begin behind batches that the first one has met, so what those have shown of the epochs
+// stays; only its own batches must not be held against epochs that it meets again.
+func (r *recovery) rescan(i int) error {
+	met := epochs{entries: slices.Clone(r.seen.entries)}
+	r.seen.truncateEnd(r.l.extents[i].base)
+	err := r.scan(i)
+	for _, s := range r.seen.entries {
+		met.assign(s.epoch, s.start)
+	}
+	r.seen = met
+	return err
 }
 
 // next is the run of batches of one segment that continues the log. What ends below is there already; what begins behind a hole was

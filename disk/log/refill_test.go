@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pinion/disk/batch"
@@ -292,5 +293,36 @@ func TestSyncData(t *testing.T) {
 	r.run(w)
 	if l.Durable() != 2 || syncs != 1 {
 		t.Fatalf("durable %d after %d operations", l.Durable(), syncs)
+	}
+}
+
+// A refilled segment is scanned a second time, from its last index entry on. What the first time has shown of the epochs before that entry
+// stays, although a visit has begun in an earlier segment: else the history that the file has would give way to one with a hole.
+func TestRefillKeepsEpochs(t *testing.T) {
+	cfg := testConfig()
+	cfg.SegmentBytes = 9 << 10
+	cfg.IndexIntervalBytes = 1000
+	dir := faulty.New(1)
+	j := &journaled{files: NewFiles(8), cfg: cfg, now: clock.Now{Wall: 1_000_000}, rand: rand.New(rand.NewPCG(5, 5)), content: map[model.Offset][]byte{}}
+	if j.l, _, j.err = Open(dir, "orders-0", testID, cfg, OpenFrom{}, nil); j.err != nil {
+		t.Fatal(j.err)
+	}
+	j.l.Attach(j.files)
+	for e := j.l.last(); e == nil || e.base == 0 || e.size < 7<<10; e = j.l.last() { // an epoch lasts 20 offsets, a third of a segment
+		if j.append(); j.err != nil {
+			t.Fatal(j.err)
+		}
+	}
+	j.work(j.l.SyncWork())
+	recovery, killed := j.l.RecoveryPoint(), dir.Killed(0)
+	if j.append(); j.err != nil {
+		t.Fatal(j.err)
+	}
+	l, rec, err := Open(killed, "orders-0", testID, cfg, OpenFrom{RecoveryPoint: recovery, VisitFrom: 1, Tail: j.tail[len(j.tail)-1:], Durable: j.acked}, nil)
+	if err != nil || rec.Refilled != 1 || l.End() != j.l.End() {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	if !slices.Equal(l.epochs.entries, j.l.epochs.entries) {
+		t.Errorf("epochs are %v, they were %v", l.epochs.entries, j.l.epochs.entries)
 	}
 }
