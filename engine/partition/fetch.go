@@ -14,7 +14,7 @@ func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
 	ask.broke = ask.loans == 0
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
-		part.ask, part.Leased, part.Diverging, part.Code = ask, false, false, OK
+		part.ask, part.Leased, part.Diverging, part.Offline, part.Code = ask, false, false, false, OK
 		p, code := s.find(t, part.Partition)
 		if code != OK {
 			part.refuse(code)
@@ -40,8 +40,11 @@ func (part *FetchPart) refuse(code Code) {
 // read bounds one partition's read and takes its span on loan.
 func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	if code := p.verdict(); code != OK {
-		part.refuse(code)
-		return
+		if !p.keeps(part.From) {
+			part.refuse(code)
+			return
+		}
+		part.Offline = true
 	}
 	part.High, part.Stable, part.LogStart, part.LeaderEpoch = p.marks.High, p.marks.Stable, p.log.Start(), p.epoch
 	if code := p.epochCode(max(part.Epoch, model.NoEpoch)); code != OK { // to Kafka any negative one is none in a Fetch, and in no other request
@@ -65,7 +68,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 		return
 	}
 	ask := part.ask
-	limit := p.marks.Visible(ask.Committed)
+	limit := p.readable(ask.Committed)
 	if part.From >= limit {
 		return
 	}
@@ -123,10 +126,38 @@ func (s *Set) outdated(ask *FetchAsk) bool {
 	return false
 }
 
+// readable is the first offset a reader may not have.
+func (p *Partition) readable(committed bool) model.Offset {
+	limit := p.marks.Visible(committed)
+	if p.state == failed {
+		limit = min(limit, p.certain())
+	}
+	return limit
+}
+
+// certain is where a partition that is offline ends for readers: below it everything is durable, and is what was written. A record that only
+// the journal has made durable is also in the page cache, but where a write or a sync of the log itself has failed the kernel may drop the
+// page, and show what was on the disk before.
+func (p *Partition) certain() model.Offset {
+	switch {
+	case p.log == nil:
+		return 0
+	case p.log.Err() != nil || !p.fsync():
+		return p.log.Durable()
+	}
+	return p.marks.Durable
+}
+
+// keeps reports whether a partition that is offline still has the record at an offset for readers. What lies behind is refused, not out of
+// range: it may be there again after the next start.
+func (p *Partition) keeps(at model.Offset) bool {
+	return p.state == failed && !p.leaving && !p.closing && p.log != nil && at >= p.log.Start() && at < p.readable(false)
+}
+
 // refused reports whether any part has an answer that ends a poll at once.
 func (a *FetchAsk) refused() bool {
 	for i := range a.Parts {
-		if a.Parts[i].Code != OK || a.Parts[i].Diverging {
+		if a.Parts[i].Code != OK || a.Parts[i].Diverging || a.Parts[i].Offline {
 			return true
 		}
 	}
@@ -246,7 +277,7 @@ func (w *readWork) Deliver(t *shard.Turn) {
 	case p.log.Damaged() != nil:
 		p.fail(t, p.log.Damaged())
 		part.refuse(StorageFailed)
-	case p.log.Err() != nil:
+	case p.log.Err() != nil && p.state != failed:
 		p.failDirectory(t, err)
 		part.refuse(StorageFailed)
 	default:

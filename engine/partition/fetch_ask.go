@@ -25,6 +25,7 @@ type FetchPart struct {
 	Diverging   bool // the client's log left ours: DivergeEpoch and DivergeEnd say where
 	DivergeAt   model.Epoch
 	DivergeEnd  model.Offset
+	Offline     bool // the partition takes no appends any more: what is there is all that will be, and a poll must not wait for more
 	Leased      bool // Span is on loan
 	Span        log.Span
 

@@ -13,6 +13,8 @@ func (s *Set) query(t *shard.Turn, ask *QueryAsk) {
 		code = p.verdict()
 	}
 	switch {
+	case code == StorageFailed && ask.Query.bounds() && p.readable(false) > 0:
+		p.answer(t, ask) // of the records that readers still get
 	case code != OK:
 		ask.reply(t, code)
 	case p.state == opening:
@@ -35,7 +37,7 @@ func (p *Partition) answer(t *shard.Turn, ask *QueryAsk) {
 			ask.LeaderEpoch = p.epoch // the leader's epoch begins where it took over, with or without a record
 		}
 	case QueryLatest:
-		ask.Offset = p.marks.Visible(ask.Committed)
+		ask.Offset = p.readable(ask.Committed)
 		ask.LeaderEpoch = p.epoch
 	case QueryEpochEnd:
 		p.answerEpoch(ask)

@@ -19,6 +19,9 @@ const (
 	QueryTrim                   // the one that changes something: delete what lies below Before (DeleteRecords, API key 21)
 )
 
+// bounds reports whether the answer only says where the log, or an epoch in it, begins and ends.
+func (q Query) bounds() bool { return q == QueryEarliest || q == QueryLatest || q == QueryEpochEnd }
+
 // TrimToHigh asks QueryTrim to delete everything up to the high watermark. Fixed by the protocol.
 const TrimToHigh model.Offset = -1
 

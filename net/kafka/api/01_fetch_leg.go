@@ -64,7 +64,7 @@ func (l *fetchLeg) post(t *shard.Turn, wait bool, bytesMin int64) {
 // failed reports an answer that ends a poll at once.
 func (l *fetchLeg) failed() bool {
 	for i := range l.ask.Parts {
-		if p := &l.ask.Parts[i]; p.Code != partition.OK || p.Diverging {
+		if p := &l.ask.Parts[i]; p.Code != partition.OK || p.Diverging || p.Offline {
 			return true
 		}
 	}
