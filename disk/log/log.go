@@ -46,7 +46,8 @@ type Log struct {
 	compacting bool           // a Compaction is not over
 	swapFrom   model.Offset   // while busySwap: the names of the segments in [swapFrom, swapTo) mean one form or the other
 	swapTo     model.Offset
-	err        error // final
+	err        error                  // final
+	doubts     map[model.Offset]int64 // by base: the first byte of a segment that could not be read; nil where there is none
 
 	hasFolder   bool
 	hasMetadata bool

@@ -71,6 +71,9 @@ func (s Span) ReadCold(b []byte, at int) (int, error) {
 	return n, err
 }
 
+// Begins reports whether two spans begin at the same byte of the same file.
+func (s Span) Begins(o Span) bool { return s.seg == o.seg && s.Pos == o.Pos }
+
 // Slice is the first n bytes of the span, under the same lease.
 func (s Span) Slice(n int) Span {
 	if n < 0 || n > s.Len {
@@ -82,6 +85,27 @@ func (s Span) Slice(n int) Span {
 
 // Retain adds a lease.
 func (l *Log) Retain(s Span) { s.seg.hold() }
+
+// Doubt notes that the bytes of a leased span could not be read from some of them on. A Read that comes to the batch there needs Work, which
+// reads it as a whole: it is given when that succeeds.
+func (l *Log) Doubt(s Span, at int) {
+	for base := range l.doubts {
+		if l.extentAt(base) < 0 {
+			delete(l.doubts, base)
+		}
+	}
+	if s.seg.log != l {
+		return // deleted or replaced meanwhile
+	}
+	pos := s.Pos + int64(at)
+	if known, ok := l.doubts[s.seg.base]; ok && known <= pos {
+		return
+	}
+	if l.doubts == nil {
+		l.doubts = make(map[model.Offset]int64)
+	}
+	l.doubts[s.seg.base] = pos
+}
 
 // Release gives a lease back. It may come after the log was truncated, closed or dropped.
 func (l *Log) Release(s Span) { s.seg.release() }
@@ -144,6 +168,12 @@ func (l *Log) span(i int, s *Segment, at place, limit model.Offset, maxBytes int
 	if minOne {
 		length = max(length, int64(at.size))
 	}
+	if doubt, ok := l.doubts[s.base]; ok && doubt >= int64(at.pos) && doubt < int64(at.pos)+length {
+		if length = doubt - int64(at.pos); length < int64(at.size) {
+			l.coldLimit = limit
+			return Span{}, ReadNeedsWork
+		}
+	}
 	s.hold()
 	return Span{seg: s, Pos: int64(at.pos), Len: int(length), First: int(at.size), Offset: s.base + model.Offset(at.first)}, ReadOK
 }
@@ -177,6 +207,10 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 	if l.coldLimit > from && l.coldLimit < l.extentEnd(i) {
 		t.stop = l.coldLimit
 	}
+	t.doubt = -1
+	if doubt, ok := l.doubts[e.base]; ok {
+		t.doubt = doubt
+	}
 	if s := l.open(e); s != nil {
 		s.hold()
 		t.s, t.held = s, true
@@ -206,6 +240,8 @@ type readTask struct {
 	s                    *Segment
 	held                 bool // s was open before, and is leased for the Work
 	places               []place
+	doubt                int64 // a byte that could not be read, -1 for none
+	sound                bool  // it can be read
 }
 
 func (t *readTask) do() error {
@@ -218,6 +254,9 @@ func (t *readTask) do() error {
 		t.floorFrom, t.floorStop = s.floorFor(t.from), s.floorFor(t.stop)
 	}
 	if err := t.find(t.from, t.floorFrom); err != nil {
+		return err
+	}
+	if err := t.reread(); err != nil {
 		return err
 	}
 	if t.stop >= 0 {
@@ -240,6 +279,25 @@ func (t *readTask) find(offset model.Offset, floor int64) error {
 		return errStop
 	})
 	return err
+}
+
+// reread reads the batch that was found, if the doubtful byte lies in it.
+func (t *readTask) reread() error {
+	if len(t.places) == 0 || t.doubt < int64(t.places[0].pos) || t.doubt >= int64(t.places[0].pos+t.places[0].size) {
+		return nil
+	}
+	at, end := int64(t.places[0].pos), int64(t.places[0].pos+t.places[0].size)
+	buf := walkBuffers.Get().(*[walkBytes]byte)
+	defer walkBuffers.Put(buf)
+	for at < end {
+		n, err := t.s.file.ReadCold(buf[:min(walkBytes, end-at)], at)
+		if n == 0 && err != nil {
+			return fmt.Errorf("the batch with offset %d, at byte %d of %s: %w", t.from, t.places[0].pos, fileName(t.folder, t.base, logSuffix), err)
+		}
+		at += int64(n)
+	}
+	t.sound = true
+	return nil
 }
 
 func (t *readTask) finish(l *Log, err error) error {
@@ -266,6 +324,9 @@ func (t *readTask) finish(l *Log, err error) error {
 	}
 	if err != nil {
 		return l.ownDeletion(err, t.base, t.generation)
+	}
+	if t.sound {
+		delete(l.doubts, t.base)
 	}
 	if s != nil {
 		for _, p := range t.places {

@@ -231,6 +231,10 @@ func (s *Set) release(t *shard.Turn, ask *FetchAsk) {
 		part := &ask.Parts[i]
 		if part.Leased {
 			part.Leased = false
+			if part.Spoiled {
+				part.Spoiled = false
+				part.log.Doubt(part.Span, part.SpoiledAt)
+			}
 			part.log.Release(part.Span)
 			part.Span = log.Span{}
 		}

@@ -29,6 +29,10 @@ type FetchPart struct {
 	Leased      bool // Span is on loan
 	Span        log.Span
 
+	// Set by the home shard before the span is given back.
+	Spoiled   bool // it could not be read,
+	SpoiledAt int  // from this of its bytes on
+
 	// Owned by the owner while the ask waits there.
 	ask        *FetchAsk
 	log        *log.Log // that lent the span

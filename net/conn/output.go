@@ -28,6 +28,7 @@ type output struct {
 	bytes  int // unsent
 	moved  clock.Mono
 	cold   bool // a helper is reading for the first piece
+	doubt  bool // records could not be read on the way to the socket: until all has left, helpers read them
 	hub    *Hub // lends the memory of pieces
 }
 
@@ -106,7 +107,7 @@ func (o *output) sent(t *shard.Turn, n int) {
 	}
 	if o.empty() {
 		o.hub.keepPieces(o.pieces)
-		o.pieces, o.head, o.moved = nil, 0, 0
+		o.pieces, o.head, o.moved, o.doubt = nil, 0, 0, false
 	}
 }
 
@@ -139,6 +140,18 @@ func (o *output) drop(t *shard.Turn) {
 		}
 		if p.reply != nil {
 			p.reply.Drop(t)
+		}
+	}
+}
+
+// spoil tells the reply whose span comes first that it could not be read.
+func (o *output) spoil(span log.Span, at int) {
+	for i := o.head; i < len(o.pieces); i++ {
+		if reply := o.pieces[i].reply; reply != nil {
+			if s, ok := reply.(Spoiled); ok {
+				s.Spoil(span, at)
+			}
+			return
 		}
 	}
 }

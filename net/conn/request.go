@@ -3,6 +3,7 @@ package conn
 import (
 	"time"
 
+	"pinion/disk/log"
 	"pinion/engine/clock"
 	"pinion/engine/must"
 	"pinion/engine/shard"
@@ -31,6 +32,12 @@ type Reply interface {
 	Emit(t *shard.Turn, w *Writer)
 	Sent(t *shard.Turn)
 	Drop(t *shard.Turn)
+}
+
+// Spoiled is a Reply that wants to know which of its spans could not be read, and from which of its bytes on. Drop follows: a frame that was
+// begun cannot be completed.
+type Spoiled interface {
+	Spoil(span log.Span, at int)
 }
 
 // start begins a request with a frame.

@@ -31,7 +31,7 @@ func (c *Conn) write(t *shard.Turn) {
 		var n int
 		var ok bool
 		switch {
-		case p.left > 0 && !p.span.Resident():
+		case p.left > 0 && (c.out.doubt || !p.span.Resident()):
 			c.warm(t, p)
 			return
 		case p.long():
@@ -55,8 +55,17 @@ func (c *Conn) write(t *shard.Turn) {
 // long reports that what is left of a span leaves by sendfile: because of its length, or because the kernel refused a mapping.
 func (p *piece) long() bool { return p.left >= spanSendfile || p.left > 0 && p.span.Bytes() == nil }
 
-// sendfile sends a long span without touching its bytes. A short count below the span's end would mean that the file lost
-// bytes a lease protects; the frame could not be completed, so the connection ends.
+// unreadable reports whether an error is the disk's, not the socket's.
+func unreadable(err error) bool {
+	switch err {
+	case unix.EIO, unix.EFAULT, unix.ENODATA, unix.EUCLEAN, unix.EBADMSG, unix.EREMOTEIO:
+		return true
+	}
+	return false
+}
+
+// sendfile sends a long span without touching its bytes. What cannot be read on the way a helper reads: it knows what to say of it. So it
+// does where the file has lost bytes that a lease protects, and the kernel finds nothing to send.
 func (c *Conn) sendfile(p *piece) (int, bool) {
 	at := p.span.Pos + int64(p.at)
 	n, err := unix.Sendfile(c.fd, p.span.Fd(), &at, min(p.left, sendfileMax))
@@ -66,7 +75,10 @@ func (c *Conn) sendfile(p *piece) (int, bool) {
 		return 0, true
 	case err == unix.EINTR:
 		return 0, true
-	case err != nil || n <= 0:
+	case unreadable(err), err == nil && n <= 0:
+		c.out.doubt = true
+		return 0, true
+	case err != nil:
 		return 0, false
 	}
 	if mutant.On(mutant.ShortSendfile) {
@@ -91,7 +103,7 @@ func (c *Conn) gather(t *shard.Turn) (int, bool) {
 		if p.left == 0 {
 			continue
 		}
-		if p.long() || i > c.out.head && !p.span.Resident() {
+		if p.long() || c.out.doubt || i > c.out.head && !p.span.Resident() {
 			more = true
 			break
 		}
@@ -110,6 +122,9 @@ func (c *Conn) gather(t *shard.Turn) (int, bool) {
 		c.writable = false
 		return 0, true
 	case err == unix.EINTR:
+		return 0, true
+	case unreadable(err) && mapped > 0:
+		c.out.doubt = true
 		return 0, true
 	case err != nil:
 		return 0, false
@@ -161,7 +176,8 @@ func (r *coldRead) Deliver(t *shard.Turn) {
 		return
 	}
 	if r.err != nil || r.n <= 0 {
-		c.hub.options.Log.Error("cold read", "peer", c.peer, "err", r.err)
+		c.hub.options.Log.Error("records cannot be read", "peer", c.peer, "offset", r.span.Offset, "err", r.err)
+		c.out.spoil(r.span, r.at+max(0, r.n))
 		r.block.Release(t)
 		c.Close(t)
 		return

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/shard"
@@ -129,6 +130,20 @@ func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) (int, wire.Leader
 
 // Sent gives the spans back.
 func (c *fetchCall) Sent(t *shard.Turn) { c.end(t) }
+
+// Spoil notes for the owner that a span could not be read: whoever asks for it next gets an error in place of a connection that ends.
+func (c *fetchCall) Spoil(span log.Span, at int) {
+	for _, leg := range c.legs {
+		if leg == nil || leg.state != legHeld {
+			continue
+		}
+		for i := range leg.ask.Parts {
+			if part := &leg.ask.Parts[i]; part.Leased && part.Span.Begins(span) {
+				part.Spoiled, part.SpoiledAt = true, at
+			}
+		}
+	}
+}
 
 // Drop gives the spans back of a connection that is gone.
 func (c *fetchCall) Drop(t *shard.Turn) { c.end(t) }
