@@ -80,7 +80,7 @@ func (l *Log) prepareActive() *activeTask {
 	if e := l.last(); e != nil {
 		t.fresh, t.base, t.size = false, e.base, e.size
 		t.limit = max(t.limit, e.size)
-		t.doubt = l.unproven.of(e.base)
+		t.stretch = l.unproven.of(e.base)
 	}
 	t.reserve = l.firstChunk(t.size, t.limit)
 	return t

@@ -53,10 +53,10 @@ func (u unproven) prove(f device.File, folder string) error {
 // proved notes what opening a segment has shown of its stretch.
 func (l *Log) proved(o *opening) {
 	switch {
-	case o.doubt.from >= o.doubt.to || o.doubt != l.unproven:
+	case o.stretch.from >= o.stretch.to || o.stretch != l.unproven:
 	case o.damage != nil:
 		l.damage = fmt.Errorf("log %s: %w", l.name, o.damage)
-	case o.sound:
+	case o.proven:
 		l.unproven = unproven{}
 	}
 }

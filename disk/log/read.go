@@ -200,7 +200,7 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 		stop:       -1,
 		generation: l.generation,
 	}
-	t.doubt = l.unproven.of(e.base)
+	t.stretch = l.unproven.of(e.base)
 	if i == len(l.extents)-1 {
 		t.limit = max(e.size, l.segmentBytes())
 	}
@@ -351,15 +351,15 @@ func (l *Log) ownDeletion(err error, base model.Offset, generation uint32) error
 
 // opening is what opening a segment's file takes.
 type opening struct {
-	dir    device.Dir
-	folder string
-	base   model.Offset
-	size   int64 // bytes the log has there
-	limit  int64 // bytes to map
-	files  *Files
-	doubt  unproven // to be proved first
-	damage error    // what that found
-	sound  bool     // it found nothing
+	dir     device.Dir
+	folder  string
+	base    model.Offset
+	size    int64 // bytes the log has there
+	limit   int64 // bytes to map
+	files   *Files
+	stretch unproven // to be proved first
+	damage  error    // what that found
+	proven  bool     // it found nothing
 }
 
 // do opens and maps an existing segment, and loads its index. It blocks.
@@ -377,7 +377,7 @@ func (o *opening) do() (*Segment, error) {
 		_ = file.Close()
 		return nil, err
 	}
-	if err = o.doubt.prove(file, o.folder); err != nil {
+	if err = o.stretch.prove(file, o.folder); err != nil {
 		var damage *Damage
 		if errors.As(err, &damage) {
 			o.damage = err
@@ -385,7 +385,7 @@ func (o *opening) do() (*Segment, error) {
 		_ = file.Close()
 		return nil, err
 	}
-	o.sound = true
+	o.proven = true
 	s := newSegment(o.files, file, o.base, o.limit)
 	raw, err := o.dir.ReadFile(fileName(o.folder, o.base, indexSuffix), segmentBytesMax)
 	if err != nil && !isNotExist(err) {
