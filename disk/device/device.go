@@ -34,6 +34,9 @@ type Dir interface {
 	List(path string) ([]Entry, error)
 	// SyncDir makes the names in a folder durable.
 	SyncDir(path string) error
+	// SyncAll makes everything durable that any process has done in the file system so far: bytes, lengths and names, by one call that
+	// costs as much as what is dirty there, whosever it is. For many files at once.
+	SyncAll() error
 	// Replace writes a small file as a whole: a reader, and a start after a power cut, sees the old or the new one.
 	Replace(path string, data []byte) error
 	// ReadFile returns a whole file of at most max bytes; a larger one is an error.
@@ -85,7 +88,7 @@ type Entry struct {
 	Name  string
 	IsDir bool
 	Size  int64 // bytes; of a folder, meaningless
-	// Modified is when its content last changed, by the wall clock of then, in milliseconds since the Unix epoch; 0 where nobody knows.
+	// Modified is when a file's content last changed, by the wall clock of then, in milliseconds since the Unix epoch; 0 where nobody knows.
 	Modified int64
 }
 

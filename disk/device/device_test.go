@@ -442,3 +442,32 @@ func TestShardCallsDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", best)
 	}
 }
+
+func TestSyncAll(t *testing.T) {
+	d := openTemp(t)
+	f := create(t, d, "f")
+	if _, err := f.Pwritev([][]byte{make([]byte, 1<<20)}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SyncAll(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDirty sees a file that was written and not synced, unless the kernel was faster: it has some of a hundred tries.
+func TestDirty(t *testing.T) {
+	if _, err := os.Stat("/proc/meminfo"); err != nil {
+		t.Skip("the kernel shows no /proc/meminfo")
+	}
+	d := openTemp(t)
+	f := create(t, d, "f")
+	for range 100 {
+		if _, err := f.Pwritev([][]byte{make([]byte, 4<<20)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if Dirty() > 0 {
+			return
+		}
+	}
+	t.Error("nothing was ever dirty")
+}

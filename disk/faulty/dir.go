@@ -55,6 +55,7 @@ const (
 	Rename  Op = "rename" // the path is the new name
 	Remove  Op = "remove"
 	SyncDir Op = "syncdir"
+	SyncAll Op = "syncall"
 	Write   Op = "write"
 	Sync    Op = "sync"
 	Cut     Op = "cut"
@@ -491,6 +492,61 @@ func (d *Dir) SyncDir(name string) error {
 	}
 	d.pending = slices.Clone(d.pending[last+1:])
 	return nil
+}
+
+// SyncAll implements device.Dir. Where it fails some files were stored, and of the others the pages are clean all the same.
+func (d *Dir) SyncAll() error {
+	failed := d.begin(SyncAll, ".")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.off {
+		return failed
+	}
+	half, err := false, error(nil)
+	if failed == nil {
+		half, err = d.step(SyncAll, ".")
+	}
+	names := len(d.pending)
+	if half || failed != nil {
+		names = d.rand.IntN(names + 1)
+	}
+	for _, c := range d.pending[:names] {
+		c.apply(func(n *node) map[string]*node { return n.durableNames })
+	}
+	d.pending = slices.Clone(d.pending[names:])
+	for _, n := range d.files() {
+		switch {
+		case !half && failed == nil, d.rand.IntN(2) == 0:
+			n.store()
+		case failed != nil:
+			n.forget()
+		}
+	}
+	return errors.Join(failed, err)
+}
+
+// files are all there are, in a fixed order, but for those without a name, which no cut leaves.
+func (d *Dir) files() []*node {
+	var all []*node
+	seen := map[*node]bool{}
+	var walk func(n *node)
+	walk = func(n *node) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		if !n.folder {
+			all = append(all, n)
+			return
+		}
+		for _, names := range []map[string]*node{n.names, n.durableNames} {
+			for _, name := range slices.Sorted(maps.Keys(names)) {
+				walk(names[name])
+			}
+		}
+	}
+	walk(d.top)
+	return all
 }
 
 // Replace implements device.Dir by the steps of the real one.

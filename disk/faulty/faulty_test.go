@@ -471,3 +471,58 @@ func TestSeveralGoroutines(t *testing.T) {
 		}
 	}
 }
+
+// TestSyncAll: everything written and every name is durable after it, a cut in it leaves some, and one that failed has lost some for good.
+func TestSyncAll(t *testing.T) {
+	filled := func() *faulty.Dir {
+		d := faulty.New(1)
+		must(t, d.Mkdir("x/y"))
+		for i := range 20 {
+			put(t, made(t, d, fmt.Sprintf("x/y/%02d", i)), strings.Repeat("z", 5000), 0)
+		}
+		return d
+	}
+	left := func(d *faulty.Dir, seed uint64) (whole int) {
+		d = d.AfterCut(seed)
+		for i := range 20 {
+			if b, err := d.ReadFile(fmt.Sprintf("x/y/%02d", i), 1<<20); err == nil && string(b) == strings.Repeat("z", 5000) {
+				whole++
+			}
+		}
+		return whole
+	}
+	d := filled()
+	must(t, d.SyncAll())
+	for seed := range uint64(20) {
+		if n := left(d, seed); n != 20 {
+			t.Fatalf("%d of 20 files survive", n)
+		}
+	}
+	d = filled()
+	d.CutAt(1)
+	if err := d.SyncAll(); !errors.Is(err, faulty.ErrCut) {
+		t.Fatal(err)
+	}
+	most := 0
+	for seed := range uint64(20) {
+		most = max(most, left(d, seed))
+	}
+	if most == 0 || most == 20 {
+		t.Fatalf("at most %d of 20 files survive a cut in the middle", most)
+	}
+	d = filled()
+	d.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.SyncAll {
+			return faulty.EIO
+		}
+		return nil
+	})
+	if err := d.SyncAll(); !errors.Is(err, faulty.EIO) {
+		t.Fatal(err)
+	}
+	d.Fail(nil)
+	must(t, d.SyncAll())
+	if n := left(d, 1); n == 0 || n == 20 {
+		t.Fatalf("%d of 20 files survive a sync after a failed one", n)
+	}
+}
