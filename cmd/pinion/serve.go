@@ -65,7 +65,6 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 		<-ended
 		return errors.Join(err, doors.Close(), b.Abandon())
 	}
-	ready.Set("recovery", true, "")
 	if err := doors.Open(b, adminURL, logger); err != nil {
 		stopControl()
 		<-ended
@@ -76,14 +75,25 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 	banner(out, cfg, b, doors, adminURL, time.Since(began))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+status(b))
 
-	err = tend(ctx, b, cfg, ended, logger)
+	err = tend(ctx, b, cfg, ended, func() {
+		ready.Set("recovery", true, "")
+		if took := time.Since(began); took > behindTold {
+			logger.Info("all partitions are open", "after", took.Round(time.Millisecond))
+		}
+	}, logger)
 	ready.Set("listeners", false, "draining")
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	return errors.Join(err, shutDown(b, doors, stopControl, ended, logger))
 }
 
-// tend waits for the end, storing recovery points now and then.
-func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan error, logger *slog.Logger) error {
+// behindTold is how long opening all partitions takes before it is worth a word.
+const behindTold = 2 * time.Second
+
+// tend waits for the end, storing recovery points now and then. opened is called once, when the last partition found at the start is open.
+func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan error, opened func(), logger *slog.Logger) error {
+	const look = 20 * time.Millisecond
+	behind := time.NewTicker(look)
+	defer behind.Stop()
 	checkpoint := time.NewTicker(max(time.Second, cfg.RecoveryPointInterval))
 	defer checkpoint.Stop()
 	for {
@@ -93,6 +103,11 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 		case err := <-ended:
 			ended <- nil
 			return fmt.Errorf("controller stopped: %w", err)
+		case <-behind.C:
+			if done, all := b.Recovered(); done == all {
+				opened()
+				behind.Stop()
+			}
 		case <-checkpoint.C:
 			if b.Fenced() != nil {
 				continue // nothing that is written there counts any more

@@ -56,6 +56,9 @@ func (d *Damage) Error() string {
 // Tail is what the journal says of a partition, or nil.
 func (c *Contents) Tail(p model.Partition) *Tail { return c.tails[p] }
 
+// Replays is of how many partitions the journal has something.
+func (c *Contents) Replays() int { return len(c.tails) }
+
 // Partitions yields every partition the journal has something of, in order.
 func (c *Contents) Partitions(yield func(model.Partition) bool) {
 	all := slices.SortedFunc(maps.Keys(c.tails), func(a, b model.Partition) int {

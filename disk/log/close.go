@@ -26,6 +26,19 @@ func (l *Log) Close() *Work {
 	return l.begin(busyWhole, &closeTask{flush: l.prepareFlush(flushClose)})
 }
 
+// Trivial reports whether Do has nothing to do: a Close of a log whose files are what they should be.
+func (w *Work) Trivial() bool {
+	t, ok := w.task.(*closeTask)
+	return ok && t.flush == nil
+}
+
+// untidy reports whether the active segment, though durable, is not like a sealed one: it has space reserved, or index entries that are
+// not in their files.
+func (l *Log) untidy(e *extent) bool {
+	s := l.open(e)
+	return s != nil && (s.reserved > e.size || len(s.index)+len(s.times) > 0 || e.maxTime > l.tail.timedTime)
+}
+
 // closeTask is a flush after which nothing is open.
 type closeTask struct{ flush *flushTask }
 
@@ -34,6 +47,13 @@ func (t *closeTask) do() error {
 		return nil
 	}
 	return t.flush.do()
+}
+
+func (t *closeTask) write() error {
+	if t.flush == nil {
+		return nil
+	}
+	return t.flush.write()
 }
 
 func (t *closeTask) finish(l *Log, err error) error {
@@ -103,12 +123,9 @@ func Remove(dir device.Dir, name string, id model.TopicID) error {
 	return task.do()
 }
 
-// RemoveDropped deletes what Drop left when it was cut short, and returns the folders. It blocks; call it before any Open.
-func RemoveDropped(dir device.Dir) ([]string, error) {
-	entries, err := dir.List(".")
-	if err != nil {
-		return nil, err
-	}
+// RemoveDropped deletes what Drop left when it was cut short, of the entries of a log directory, and returns the folders. It blocks; call it
+// before any Open.
+func RemoveDropped(dir device.Dir, entries []device.Entry) ([]string, error) {
 	var removed []string
 	var all error
 	for _, e := range entries {

@@ -20,6 +20,7 @@ type epochEntry struct {
 type epochs struct {
 	entries []epochEntry
 	dirty   bool // the file lacks something
+	stored  bool // there is a file
 }
 
 func (e *epochs) latest() model.Epoch {
@@ -128,6 +129,9 @@ const epochFileMax = 4 << 20
 
 // parseEpochs reads the text appendFile writes. Every oddity is an error: the history is then rebuilt from the batches.
 func parseEpochs(text []byte) ([]epochEntry, error) {
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		return nil, fmt.Errorf("parse %s: its last line is cut short", epochFile)
+	}
 	lines := strings.Split(strings.TrimSuffix(string(bytes.TrimSuffix(text, []byte("\n"))), "\r"), "\n")
 	if len(lines) < 2 || strings.TrimSpace(lines[0]) != "0" {
 		return nil, fmt.Errorf("parse %s: no version 0", epochFile)

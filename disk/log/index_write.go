@@ -27,6 +27,31 @@ func (w *indexWrite) do(dir device.Dir, sync bool) error {
 	return appendAt(dir, fileName(w.folder, w.base, timeSuffix), w.times, w.timesAt, sync)
 }
 
+// make is do without syncs, but that it makes missing files: Kafka wants both beside a segment.
+func (w *indexWrite) make(dir device.Dir) error {
+	for _, f := range []struct {
+		suffix string
+		data   []byte
+		at     int64
+	}{{indexSuffix, w.index, w.indexAt}, {timeSuffix, w.times, w.timesAt}} {
+		name := fileName(w.folder, w.base, f.suffix)
+		if len(f.data) > 0 || f.at > 0 {
+			if err := appendAt(dir, name, f.data, f.at, false); err != nil {
+				return err
+			}
+			continue
+		}
+		file, err := openOrCreate(dir, name)
+		if err != nil {
+			return err
+		}
+		if err := file.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func appendAt(dir device.Dir, name string, data []byte, pos int64, sync bool) error {
 	if len(data) == 0 && !sync {
 		return nil

@@ -74,6 +74,8 @@ type tail struct {
 var (
 	// ErrClosed is returned for a log that was closed or dropped.
 	ErrClosed = errors.New("log is closed")
+	// ErrNobodys says that the folder holds records, and nothing that tells which topic's they are.
+	ErrNobodys = errors.New("folder holds records of an unknown topic")
 	// ErrWrongTopic says that the folder belongs to another incarnation of the topic.
 	ErrWrongTopic = errors.New("folder belongs to another topic id")
 )

@@ -1,7 +1,6 @@
 package log
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -13,56 +12,68 @@ import (
 
 const metadataBytesMax = 4 << 10
 
-// writeMetadata writes partition.metadata beside its place, syncs it and renames it. No name is synced here, so that making a partition is
-// cheap; but names become durable in order, so where a power cut leaves a segment, it leaves whose it is, and whole. Otherwise the next topic
-// of the same name would take the records for its own.
+// writeMetadata writes partition.metadata. Nothing is synced here, so that making a partition is cheap: whatever makes a record durable makes this
+// file durable before. Where a power cut leaves records and takes the file, or a part of it, they were promised to nobody, and the next topic of the same
+// name must not take them for its own: see ErrNobodys.
 func writeMetadata(dir device.Dir, folder string, id model.TopicID) error {
-	name := path.Join(folder, metadataFile)
-	f, err := openOrCreate(dir, name+".tmp")
+	f, err := openOrCreate(dir, path.Join(folder, metadataFile))
 	if err != nil {
 		return err
 	}
-	_, err = f.Pwritev([][]byte{appendMetadata(nil, id)}, 0)
-	if err == nil {
-		err = f.Sync()
+	text := appendMetadata(nil, id)
+	_, err = f.Pwritev([][]byte{text}, 0) // over what is there, which is the same or torn: a kill must not find nothing
+	if size, sizeErr := f.Size(); err == nil && sizeErr == nil && size > int64(len(text)) {
+		err = f.Cut(int64(len(text)))
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return dir.Rename(name+".tmp", name)
+	return errors.Join(err, f.Close())
 }
 
+// syncMetadata makes the file durable. It writes it again: a process before us may have, and the sync of that one may have failed.
+func syncMetadata(dir device.Dir, folder string, id model.TopicID) error {
+	if id.IsZero() {
+		return nil
+	}
+	if err := writeMetadata(dir, folder, id); err != nil {
+		return err
+	}
+	f, err := dir.Open(path.Join(folder, metadataFile))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// metadataHead is what the file begins with; the topic's id follows, and a line end.
+const metadataHead = "version: 0\ntopic_id: "
+
 func appendMetadata(b []byte, id model.TopicID) []byte {
-	b = append(b, "version: 0\ntopic_id: "...)
+	b = append(b, metadataHead...)
 	b = append(b, id.String()...)
 	return append(b, '\n')
 }
 
-// tornMetadata reports whether text is what a power cut can leave of this topic's file: a part of it, zeros for the rest.
-func tornMetadata(text []byte, id model.TopicID) bool {
-	whole := appendMetadata(nil, id)
-	if id.IsZero() || len(text) > len(whole) || bytes.Equal(text, whole) {
+// tornMetadata reports whether text is what a power cut can leave of some topic's file: a part of it, zeros for the rest.
+func tornMetadata(text []byte) bool {
+	whole := appendMetadata(nil, model.TopicID{})
+	if len(text) > len(whole) {
 		return false
 	}
+	torn := len(text) < len(whole)
 	for i, b := range text {
-		if b != 0 && b != whole[i] {
+		inID := i >= len(metadataHead) && i < len(whole)-1
+		switch {
+		case b == 0:
+			torn = true
+		case b != whole[i] && !(inID && isIDByte(b)):
 			return false
 		}
 	}
-	return true
+	return torn
 }
 
-// FolderTopic is the topic a folder says it belongs to; the zero id where it says none, as after a power cut. It blocks.
-func FolderTopic(dir device.Dir, folder string) (model.TopicID, error) {
-	text, err := dir.ReadFile(path.Join(folder, metadataFile), metadataBytesMax)
-	if isNotExist(err) {
-		return model.TopicID{}, nil
-	}
-	if err != nil {
-		return model.TopicID{}, err
-	}
-	id, _, err := parseMetadata(text)
-	return id, err
+// isIDByte reports whether a topic id may be written with b.
+func isIDByte(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '-' || b == '_'
 }
 
 // parseMetadata reads what appendMetadata writes. ok is false when nothing stands there, as after a power cut (zeros included).

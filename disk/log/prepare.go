@@ -132,6 +132,11 @@ func (t *activeTask) do() error {
 }
 
 func (t *activeTask) reopen() error {
+	if t.metadata {
+		if err := writeMetadata(t.dir, t.folder, t.id); err != nil {
+			return err
+		}
+	}
 	s, err := t.opening.do()
 	if err != nil {
 		return err
@@ -178,10 +183,10 @@ func (t *activeTask) finish(l *Log, err error) error {
 	if t.roll {
 		l.seal()
 	}
+	l.namesDirty = l.namesDirty || t.fresh || t.metadata
+	l.hasMetadata = l.hasMetadata || t.metadata
 	if t.fresh {
-		l.namesDirty = true
 		l.hasFolder = true
-		l.hasMetadata = l.hasMetadata || t.metadata
 		l.extents = append(l.extents, extent{base: t.base, maxTime: -1, slot: noSlot, span: spanUnknown})
 		l.tail = tail{firstTime: -1, timedTime: -1}
 	}

@@ -14,9 +14,10 @@ import (
 
 // OpenFrom is what the caller knows from its checkpoints.
 type OpenFrom struct {
-	RecoveryPoint model.Offset // all below was durable: trusted, not read
-	VisitFrom     model.Offset // visit gets every batch that ends behind it; may lie below the recovery point
-	Start         model.Offset // log start offset, where the caller knows one; StoreStart's own file counts as well
+	RecoveryPoint model.Offset   // all below was durable: trusted, not read
+	VisitFrom     model.Offset   // visit gets every batch that ends behind it; may lie below the recovery point
+	Start         model.Offset   // log start offset, where the caller knows one; StoreStart's own file counts as well
+	Entries       []device.Entry // of the folder, where the caller has listed it
 
 	// Tail is what a journal holds of the log, ascending: what the segments lack of it is written behind what they have.
 	Tail []TailBatch
@@ -73,7 +74,10 @@ type recovery struct {
 
 func (r *recovery) run() error {
 	l := r.l
-	entries, err := l.dir.List(l.name)
+	entries, err := r.from.Entries, error(nil)
+	if entries == nil {
+		entries, err = l.dir.List(l.name)
+	}
 	if isNotExist(err) && len(r.from.Tail) > 0 {
 		err = l.dir.Mkdir(l.name)
 	}
@@ -104,6 +108,9 @@ func (r *recovery) run() error {
 	r.from.Start = max(r.from.Start, l.stored)
 	if err := r.inventory(entries); err != nil {
 		return err
+	}
+	if r.nobodys() {
+		return ErrNobodys
 	}
 	if err := r.point(); err != nil {
 		return err
@@ -145,6 +152,9 @@ func (r *recovery) settle() error {
 		l.start = min(max(r.from.Start, l.extents[0].base), r.end)
 	}
 	l.recovery = min(r.from.RecoveryPoint, r.end)
+	if l.recovery == 0 && len(l.extents) > 0 {
+		l.namesDirty = true // as far as anybody knows nothing of it was ever synced
+	}
 	l.durable = l.recovery
 	if e := l.last(); e != nil && l.recovery < l.written {
 		l.heritage = heritage{end: l.written, size: e.size}
@@ -152,7 +162,7 @@ func (r *recovery) settle() error {
 	l.point = l.point.cutTo(r.end)
 	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)
 	if r.noEpoch {
-		l.epochs = epochs{entries: r.seen.entries, dirty: len(r.seen.entries) > 0}
+		l.epochs = epochs{entries: r.seen.entries, dirty: len(r.seen.entries) > 0, stored: l.epochs.stored}
 	} else {
 		l.epochs.follow(r.seen.entries)
 	}
@@ -177,7 +187,7 @@ func (r *recovery) metadata() error {
 	if err != nil {
 		return err
 	}
-	if tornMetadata(text, l.id) {
+	if tornMetadata(text) {
 		return nil // its name was durable before its bytes were
 	}
 	id, ok, err := parseMetadata(text)
@@ -189,6 +199,16 @@ func (r *recovery) metadata() error {
 	}
 	l.id, l.hasMetadata = id, true
 	return nil
+}
+
+// nobodys reports whether there are records and nothing says whose. Whatever made any of them durable made partition.metadata durable before, so
+// nobody was promised these, and they may be those of an earlier topic of the same name.
+func (r *recovery) nobodys() bool {
+	l := r.l
+	if l.hasMetadata || l.id.IsZero() || r.from.RecoveryPoint > 0 || r.from.Durable > 0 {
+		return false
+	}
+	return len(l.extents) > 1 || len(l.extents) == 1 && l.extents[0].size > 0
 }
 
 // inventory lists the segments and removes what an interrupted operation left.
@@ -245,6 +265,7 @@ func (r *recovery) gap(offset model.Offset) bool { return r.l.cfg.Compact || off
 func (r *recovery) epochs() {
 	l := r.l
 	text, err := l.dir.ReadFile(path.Join(l.name, epochFile), epochFileMax)
+	l.epochs.stored = !isNotExist(err)
 	if err == nil {
 		l.epochs.entries, err = parseEpochs(text)
 	}

@@ -351,14 +351,42 @@ func TestInventory(t *testing.T) {
 	}
 	for _, text := range []string{"", "\x00\x00\x00", "\n"} {
 		mustWrite(t, filepath.Join(folder, metadataFile), []byte(text))
-		r.open(OpenFrom{})
+		r.open(OpenFrom{RecoveryPoint: 3})
 		if r.l.hasMetadata {
 			t.Fatalf("%q counts as metadata", text)
+		}
+		if err := r.tryOpen(OpenFrom{}); !errors.Is(err, ErrNobodys) {
+			t.Fatalf("%q, and no record was durable: %v", text, err)
 		}
 	}
 	mustWrite(t, filepath.Join(folder, metadataFile), []byte("version: 1\n"))
 	if err := r.tryOpen(OpenFrom{}); err == nil {
 		t.Fatal("metadata of version 1 passes")
+	}
+}
+
+// TestWhoseRecords: a log whose partition.metadata a power cut took is opened where something in it was durable, and then says whose it is before
+// it gets more; where nothing was, it is nobody's, and stays as it is.
+func TestWhoseRecords(t *testing.T) {
+	r, _ := small(t, 3)
+	whole := mustRead(t, filepath.Join(r.path, "orders-0", metadataFile))
+	before := mustRead(t, r.file(0, logSuffix))
+	for cut := range len(whole) {
+		for _, torn := range [][]byte{whole[:cut], append(bytes.Clone(whole[:cut]), make([]byte, len(whole)-cut)...)} {
+			c := &rig{t: t, path: copyTree(t, r.path), cfg: r.cfg, now: r.now}
+			mustWrite(t, filepath.Join(c.path, "orders-0", metadataFile), torn)
+			if err := c.tryOpen(OpenFrom{}); !errors.Is(err, ErrNobodys) {
+				t.Fatalf("%q: %v", torn, err)
+			}
+			if got := mustRead(t, c.file(0, logSuffix)); !bytes.Equal(got, before) {
+				t.Fatalf("%q: the records have changed", torn)
+			}
+			c.open(OpenFrom{RecoveryPoint: 3})
+			c.append(1, 20)
+			if got := mustRead(t, filepath.Join(c.path, "orders-0", metadataFile)); !bytes.Equal(got, whole) {
+				t.Fatalf("%q becomes %q", torn, got)
+			}
+		}
 	}
 }
 
@@ -457,6 +485,7 @@ func TestTheBatchesOverruleTheEpochFile(t *testing.T) {
 		r := &rig{t: t, disk: d, cfg: testConfig()}
 		mustPut(t, d, fileName("orders-0", 0, logSuffix), append(stamped(0, 0, 1, 2, 30), stamped(2, 1, 2, 1, 5)...))
 		mustPut(t, d, "orders-0/"+epochFile, []byte(text))
+		mustPut(t, d, "orders-0/"+metadataFile, appendMetadata(nil, testID))
 		r.open(OpenFrom{})
 		if got := string(r.l.epochs.appendFile(nil)); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)

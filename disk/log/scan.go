@@ -422,6 +422,7 @@ func (s *scanner) close(index, times []byte) error {
 // install writes the index files a builder made.
 func (r *recovery) install(e *extent, b *indexBuilder, keep, keepTimes int) error {
 	l := r.l
+	l.namesDirty = true // they may have been missing
 	if err := rewriteIndex(l.dir, fileName(l.name, e.base, indexSuffix), b.index, keep); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (l *Log) StoreStart(to model.Offset) *Work {
 	if !l.hasFolder || to == l.start {
 		return l.begin(busyStart, idle{}) // nothing was ever written, or nothing moves
 	}
-	return l.begin(busyStart, &startTask{dir: l.dir, folder: l.name, to: to})
+	return l.begin(busyStart, &startTask{dir: l.dir, folder: l.name, id: l.id, to: to})
 }
 
 // StoredStart is where StoreStart last moved the start, 0 where it never did. Retention may have moved it further.
@@ -48,11 +48,15 @@ func (l *Log) AdvanceStart(to model.Offset) bool {
 type startTask struct {
 	dir    device.Dir
 	folder string
+	id     model.TopicID
 	to     model.Offset
 }
 
-// do also syncs the name of the folder: the partition may be younger than the last sync.
+// do also syncs the name of the folder, and whose it is: the partition may be younger than the last sync.
 func (t *startTask) do() error {
+	if err := syncMetadata(t.dir, t.folder, t.id); err != nil {
+		return err
+	}
 	if err := writeStart(t.dir, t.folder, t.to); err != nil {
 		return err
 	}

@@ -43,6 +43,14 @@ func (l *Log) Dirty() bool {
 	return l.recovery < l.written || l.epochs.dirty || l.namesDirty || l.SealedDirty()
 }
 
+// Unsynced is about how many bytes of records a power cut could take.
+func (l *Log) Unsynced() (bytes int64) {
+	for i := len(l.extents) - 1; i >= 0 && i >= len(l.extents)-4; i-- {
+		bytes += l.extents[i].size - l.extents[i].synced
+	}
+	return bytes
+}
+
 // SealedDirty reports whether a sealed segment is not synced yet: right after a roll, and after recovery.
 func (l *Log) SealedDirty() bool {
 	for i := len(l.extents) - 2; i >= 0 && i >= len(l.extents)-4; i-- {
@@ -67,7 +75,7 @@ func (l *Log) flush(scope flushScope) *Work {
 
 // prepareFlush captures what is dirty; nil when nothing is.
 func (l *Log) prepareFlush(scope flushScope) *flushTask {
-	t := &flushTask{dir: l.dir, folder: l.name, scope: scope, upTo: l.written, generation: l.generation}
+	t := &flushTask{dir: l.dir, folder: l.name, id: l.id, scope: scope, upTo: l.written, generation: l.generation}
 	active := len(l.extents) - 1
 	if scope == flushSealed {
 		t.upTo = l.last().base
@@ -84,15 +92,16 @@ func (l *Log) prepareFlush(scope flushScope) *flushTask {
 			continue
 		}
 		sealed := i != active || scope == flushClose
-		if !e.dirty() && !(scope == flushClose && i == active) {
+		if !e.dirty() && !(scope == flushClose && i == active && l.untidy(e)) {
 			continue
 		}
 		t.parts = append(t.parts, l.flushPart(i, sealed))
+		t.made = t.made || e.synced == 0 // later ones found both files there
 	}
 	if scope != flushIndex {
 		if l.epochs.dirty && scope != flushData {
-			t.epochs = l.epochs.appendFile(nil)
-			l.epochs.dirty = false
+			t.epochs, t.fresh = l.epochs.appendFile(nil), !l.epochs.stored
+			l.epochs.dirty, l.epochs.stored = false, true
 		}
 		t.names = l.namesDirty
 		l.namesDirty = false
@@ -158,7 +167,10 @@ type flushTask struct {
 	scope      flushScope
 	parts      []flushPart
 	epochs     []byte // of the checkpoint file; nil when it is up to date
+	fresh      bool   // there is no such file yet
 	names      bool
+	made       bool // index files may be, whose names are to be synced
+	id         model.TopicID
 	upTo       model.Offset
 	generation uint32
 }
@@ -196,14 +208,14 @@ func (t *flushTask) do() error {
 		return nil
 	}
 	if t.names {
-		if err := syncMetadata(t.dir, t.folder); err != nil {
+		if err := syncMetadata(t.dir, t.folder, t.id); err != nil {
 			return err
 		}
 	}
 	if mutant.On(mutant.NamesNotSynced) {
 		return nil
 	}
-	if t.names || t.scope != flushData {
+	if t.names || t.made {
 		if err := t.dir.SyncDir(t.folder); err != nil {
 			return err
 		}
@@ -214,16 +226,60 @@ func (t *flushTask) do() error {
 	return nil
 }
 
-// syncMetadata syncs partition.metadata, where there is one.
-func syncMetadata(dir device.Dir, folder string) error {
-	f, err := dir.Open(path.Join(folder, metadataFile))
+// write does everything but syncs, for a SyncAll that follows. Until then a power cut may tear each of the files, which a start makes good: what
+// lies behind the recovery point is read, index files are made again from the records. The epoch checkpoint alone is replaced as ever where
+// there is one; where there is none, a torn one is made again from the records as well.
+func (t *flushTask) write() error {
+	for i := range t.parts {
+		if err := t.writePart(&t.parts[i]); err != nil {
+			return err
+		}
+	}
+	if t.names && !t.id.IsZero() {
+		if err := writeMetadata(t.dir, t.folder, t.id); err != nil {
+			return err
+		}
+	}
+	if t.epochs == nil {
+		return nil
+	}
+	name := path.Join(t.folder, epochFile)
+	if !t.fresh {
+		return t.dir.Replace(name, t.epochs)
+	}
+	return rewriteIndex(t.dir, name, t.epochs, 0)
+}
+
+func (t *flushTask) writePart(p *flushPart) error {
+	if p.s != nil && p.again >= p.upTo {
+		return t.tidyPart(p, p.s.file)
+	}
+	if p.s == nil && p.again >= p.upTo && !p.trim {
+		return p.write.make(t.dir)
+	}
+	file, err := t.dir.Open(fileName(t.folder, p.write.base, logSuffix))
 	if isNotExist(err) {
+		p.gone = true // retention was faster: finish checks that
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	err = copyRange(file, file, p.again, p.upTo)
+	if err == nil {
+		err = t.tidyPart(p, file)
+	}
+	return errors.Join(err, file.Close())
+}
+
+// tidyPart gives reserved space back and brings the index files up to date.
+func (t *flushTask) tidyPart(p *flushPart, file device.File) error {
+	if p.trim {
+		if err := file.Trim(p.size); err != nil {
+			return err
+		}
+	}
+	return p.write.make(t.dir)
 }
 
 func (t *flushTask) syncPart(p *flushPart, indexes bool) error {

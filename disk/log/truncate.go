@@ -309,7 +309,7 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	l.stored = min(l.stored, t.newEnd)
 	l.point = l.point.cutTo(t.newEnd)
 	l.epochs.truncateEnd(t.to)
-	l.epochs.dirty = false // so the file says
+	l.epochs.dirty, l.epochs.stored = false, true // so the file says
 	l.epochs.truncateEnd(t.newEnd)
 	return nil
 }
@@ -370,7 +370,7 @@ func (t *resetTask) finish(l *Log, err error) error {
 	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
 	l.stored = min(l.stored, t.at)
 	l.point = l.point.cutTo(t.at)
-	l.epochs, l.heritage, l.unproven = epochs{}, heritage{}, unproven{}
+	l.epochs, l.heritage, l.unproven = epochs{stored: true}, heritage{}, unproven{}
 	l.hasFolder, l.namesDirty = true, true
 	return nil
 }

@@ -216,7 +216,11 @@ func TestDrop(t *testing.T) {
 	if err := os.Rename(filepath.Join(r.path, "orders-0"), filepath.Join(r.path, droppedName("orders-0", testID))); err != nil {
 		t.Fatal(err)
 	}
-	removed, err := RemoveDropped(r.dir)
+	entries, err := r.dir.List(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, err := RemoveDropped(r.dir, entries)
 	if left, _ := os.ReadDir(r.path); err != nil || len(removed) != 1 || len(left) != 0 {
 		t.Fatalf("removed %v, %d left: %v", removed, len(left), err)
 	}

@@ -1,6 +1,8 @@
 package log
 
 import (
+	"errors"
+
 	"pinion/engine/model"
 	"pinion/engine/must"
 )
@@ -42,6 +44,22 @@ type Work struct {
 // Do does the work. It blocks.
 func (w *Work) Do() {
 	w.err = w.task.do()
+	w.done = true
+}
+
+// Write is Do without its syncs, for those of many logs that are made durable together, by one device.Dir.SyncAll: Synced follows when that
+// is over. For the Works of SyncWork and Close.
+func (w *Work) Write() {
+	t, ok := w.task.(interface{ write() error })
+	if !ok {
+		must.Failf("log %s: work of kind %b cannot go without its syncs", w.log.name, w.kind)
+	}
+	w.err = t.write()
+}
+
+// Synced is told what became of the sync after Write; Finish is next.
+func (w *Work) Synced(err error) {
+	w.err = errors.Join(w.err, err)
 	w.done = true
 }
 

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"maps"
 	"sync/atomic"
-	"time"
 
 	"pinion/disk/device"
 	"pinion/disk/identity"
@@ -39,16 +38,15 @@ type Broker struct {
 
 	dir      device.Dir
 	log      *slog.Logger
-	recovery map[model.Partition]model.Offset
+	found    Found
 	folders  *partition.Folders
 	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
 	journal  *commit.Journal   // nil until Start
 	fence    partition.Fence
-	seen     clock.Wall // the latest time the last life left in the log directory
 
-	recovered [2]atomic.Int64 // partitions that are, and all; written while they are being recovered, read by anyone
-	ran       atomic.Bool     // the controller's loop was started
-	watch     atomic.Pointer[func(*config.Broker)]
+	ran   atomic.Bool // the controller's loop was started
+	known atomic.Bool // Sets is there, and knows every partition; stored after it
+	watch atomic.Pointer[func(*config.Broker)]
 }
 
 // Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
@@ -83,10 +81,7 @@ func (b *Broker) open() error {
 		return err
 	}
 	b.reconfigure(b.Control.Image())
-	if b.seen, err = lastSeen(b.dir); err != nil {
-		return errors.Join(err, b.stopControl())
-	}
-	if b.recovery, err = Prepare(b.dir, b.Control.Image(), b.log); err != nil {
+	if b.found, err = Prepare(b.dir, b.Control.Image(), b.log); err != nil {
 		return errors.Join(err, b.stopControl())
 	}
 	usable, err := shard.CPUs()
@@ -119,7 +114,8 @@ func (b *Broker) RunControl(ctx context.Context) error {
 	return b.Control.Run(ctx)
 }
 
-// Start registers the node, starts the shards and recovers their partitions. The controller's loop must be running.
+// Start registers the node, starts the shards and recovers what the journal holds something of; when it returns, the other partitions are being
+// opened behind, and whatever is asked for at once. The controller's loop must be running.
 func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) error {
 	reg := catalog.Registration{Node: b.Config.NodeID, Shards: int32(b.Shards.Len()), Listeners: listeners, Rack: b.Config.Rack}
 	if _, err := rand.Read(reg.Incarnation[:]); err != nil {
@@ -130,10 +126,10 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	}
 	b.journal = commit.New(b.dir, journal.DefaultOptions(), b.contents, b.Shards)
 	options := partition.Options{
-		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.recovery,
+		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.found.Points,
 		Files: b.filesPerShard(), Folders: b.folders,
-		Journal: b.journal, Tail: b.contents.Tail, Fence: &b.fence,
-		Cleaners: &partition.Cleaners{}, Seen: b.seen,
+		Journal: b.journal, Tail: b.contents.Tail, Replays: b.contents.Replays(), Dirty: device.Dirty, Fence: &b.fence,
+		Cleaners: &partition.Cleaners{}, Seen: b.found.Seen,
 	}
 	sets := make([]*partition.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)
@@ -148,42 +144,33 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	for i := range sets {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].Open)
 	}
-	if err := b.awaitRecovery(ctx); err != nil {
+	b.known.Store(true)
+	if err := b.settleJournal(ctx); err != nil {
 		return err
 	}
-	return b.settleJournal()
-}
-
-// awaitRecovery waits until every partition of the image is open.
-func (b *Broker) awaitRecovery(ctx context.Context) error {
-	const look, tell = 5 * time.Millisecond, 2 * time.Second
-	for waited := time.Duration(0); ; waited += look {
-		left, all := 0, 0
-		for i, set := range b.Sets {
-			<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
-				st := set.Stats(t)
-				left, all = left+st.Opening, all+st.Partitions
-			})
-		}
-		b.recovered[0].Store(int64(all - left))
-		b.recovered[1].Store(int64(all))
-		if left == 0 {
-			return nil
-		}
-		if waited%tell == tell-look {
-			b.log.Info("recovering", "partitions", all, "left", left)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(look):
-		}
+	for i := range sets {
+		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].OpenRest)
 	}
+	return nil
 }
 
-// Recovered is how many partitions of how many are recovered, once recovery has begun.
+// Recovered is how many partitions are open, or were found damaged, of how many; of none before Start has made them known. Any goroutine may ask.
 func (b *Broker) Recovered() (done, all int) {
-	return int(b.recovered[0].Load()), int(b.recovered[1].Load())
+	if !b.known.Load() {
+		return 0, 0
+	}
+	for _, set := range b.Sets {
+		d, n := set.Progress()
+		done, all = done+d, all+n
+	}
+	return done, all
+}
+
+// each runs f on every shard, one after the other.
+func (b *Broker) each(f func(t *shard.Turn, set *partition.Set)) {
+	for i, set := range b.Sets {
+		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { f(t, set) })
+	}
 }
 
 // Abandon gives the directory up of a node whose start failed. The controller's loop, if it was started, has ended.

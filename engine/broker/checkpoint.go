@@ -35,24 +35,34 @@ const (
 const pointsBytesMax = 64 << 20
 
 // Prepare makes a log directory ready for its partitions to be opened: deletions that were cut short are finished, and folders of topics that
-// the image does not have are set aside. It returns the recovery points stored last.
-func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (map[model.Partition]model.Offset, error) {
-	if _, err := log.RemoveDropped(dir); err != nil {
-		return nil, fmt.Errorf("finish deletions: %w", err)
-	}
-	if err := setStraysAside(dir, image, logger); err != nil {
-		return nil, err
-	}
-	points, err := RecoveryPoints(dir, image)
+// the image does not have are set aside. It opens none of them.
+func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (Found, error) {
+	entries, err := dir.List(".")
 	if err != nil {
-		return nil, err
+		return Found{}, fmt.Errorf("list the log directory: %w", err)
+	}
+	if _, err := log.RemoveDropped(dir, entries); err != nil {
+		return Found{}, fmt.Errorf("finish deletions: %w", err)
+	}
+	if err := setStraysAside(dir, image, entries, logger); err != nil {
+		return Found{}, err
+	}
+	found := Found{Seen: lastSeen(entries)}
+	if found.Points, err = RecoveryPoints(dir, image); err != nil {
+		return Found{}, err
 	}
 	for _, file := range []string{recoveryFile, startFile} {
 		if err := dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("remove %s: %w", file, err)
+			return Found{}, fmt.Errorf("remove %s: %w", file, err)
 		}
 	}
-	return points, nil
+	return found, nil
+}
+
+// Found is what the last life left in a log directory.
+type Found struct {
+	Points map[model.Partition]model.Offset // recovery points
+	Seen   clock.Wall                       // the latest time it left a trace of, 0 if it left none
 }
 
 // readPoints reads a file of recovery points, whose lines begin with what partition makes one of. What is damaged costs time, not data:
@@ -168,15 +178,11 @@ func RecoveryPoints(dir device.Dir, image *placement.Image) (map[model.Partition
 }
 
 // lastSeen is when the last life of this node left something in the log directory: the recovery points are written every minute.
-func lastSeen(dir device.Dir) (clock.Wall, error) {
-	entries, err := dir.List(".")
-	if err != nil {
-		return 0, fmt.Errorf("list the log directory: %w", err)
-	}
+func lastSeen(entries []device.Entry) clock.Wall {
 	for _, e := range entries {
 		if e.Name == pointsFile {
-			return clock.Wall(e.Modified), nil
+			return clock.Wall(e.Modified)
 		}
 	}
-	return 0, nil
+	return 0
 }

@@ -23,49 +23,6 @@ func Points(closed []Closed) map[model.Partition]model.Offset {
 	return points
 }
 
-// Close stops taking appends, writes producers and indexes, syncs every log, and calls done on the shard with what is now
-// safe to skip at the next start. It is the shard's last work before it stops.
-func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
-	s.own.Check(t)
-	s.closing = true
-	t.Disarm(&s.careTimer)
-	s.closeAll(t, done)
-}
-
-// closeAll closes every log once none is being recovered or handed over: their helpers work in folders that the next process will.
-func (s *Set) closeAll(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
-	for _, p := range s.all {
-		if p.state == opening || p.leaving {
-			s.later(t, func(t *shard.Turn) { s.closeAll(t, done) })
-			return
-		}
-	}
-	left := 1
-	var closed []Closed
-	finish := func(t *shard.Turn) {
-		if left--; left == 0 {
-			done(t, closed)
-		}
-	}
-	for _, p := range s.all {
-		if p.state == failed {
-			closed = append(closed, p.asLeft())
-		}
-		if p.state != open {
-			continue
-		}
-		p.closing = true
-		left++
-		p.close(t, func(t *shard.Turn, err error) {
-			if err == nil {
-				closed = append(closed, p.asLeft())
-			}
-			finish(t)
-		})
-	}
-	finish(t)
-}
-
 // asLeft is what the next start may go by. A log that could not be opened, or has failed, keeps the point it had: without one, damage below would
 // look like the end of the log.
 func (p *Partition) asLeft() Closed {
@@ -82,9 +39,7 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 		done(t, log.ErrClosed)
 		return
 	}
-	p.watchCompaction(t)
-	p.endCleaning(t)
-	if p.caring > 0 || p.staged.first != nil || p.awaitsJournal() {
+	if !p.still(t) {
 		p.set.later(t, func(t *shard.Turn) { p.close(t, done) })
 		return
 	}
@@ -105,6 +60,13 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 		}
 		done(t, err)
 	})
+}
+
+// still reports whether nothing of the log is away. Compaction is told to come home.
+func (p *Partition) still(t *shard.Turn) bool {
+	p.watchCompaction(t)
+	p.endCleaning(t)
+	return p.caring == 0 && p.staged.first == nil && !p.awaitsJournal()
 }
 
 // awaitsJournal reports whether acknowledgements are about to be sent: who closes waits for them, so that no producer has to ask again.

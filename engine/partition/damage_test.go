@@ -34,6 +34,7 @@ func (r *rig) reopen(points map[model.Partition]model.Offset) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
 		r.set.Open(t)
+		r.set.OpenRest(t)
 	})
 }
 

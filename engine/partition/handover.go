@@ -27,6 +27,7 @@ func (p *Partition) handOver(t *shard.Turn, moves uint64) {
 		return
 	}
 	p.leaving, p.leftAt = true, moves
+	p.urge(t)
 	p.watchCompaction(t)
 	p.endCleaning(t)
 	for a := p.held.pop(); a != nil; a = p.held.pop() {

@@ -27,7 +27,6 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 	p := &Partition{own: shard.Own(t), set: s, name: name, dir: log.FolderName(topic.Name, name.Index), epoch: place.LeaderEpoch,
 		since: s.options.Image().Moves()}
 	s.enter(p)
-	s.opening++
 	c := s.configOf(topic)
 	if c == nil {
 		defaults, _ := s.options.Broker.Now().Topic(nil)
@@ -36,14 +35,10 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 	p.config = c
 	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: c.log, now: t.Now().Wall}
 	if s.starting {
-		// Only now: what was true at the start need not be after a hand-over.
-		job.from = s.options.Recovery[name]
-		if s.options.Tail != nil {
-			job.tail = s.options.Tail(name)
-		}
+		s.await(t, job)
+		return p
 	}
-	p.found = job.from
-	job.sync = c.Durability == config.DurabilityFsync || job.tail != nil
+	job.sync = c.Durability == config.DurabilityFsync
 	t.Help(job)
 	return p
 }
@@ -53,21 +48,27 @@ type openJob struct {
 	shard.Letter
 	p *Partition
 
-	dir     device.Dir
-	folders *Folders
-	name    string
-	topic   model.TopicID
-	config  log.Config
-	now     clock.Wall
-	from    model.Offset  // recovery point: everything below was synced
-	tail    *journal.Tail // what the journal holds of it; nil: nothing
-	sync    bool          // what was recovered must be durable before anybody sees it
+	dir      device.Dir
+	folders  *Folders
+	name     string
+	topic    model.TopicID
+	config   log.Config
+	now      clock.Wall
+	from     model.Offset  // recovery point: everything below was synced
+	tail     *journal.Tail // what the journal holds of it; nil: nothing
+	sync     bool          // what was recovered must be durable before anybody sees it
+	together bool          // with that of others: see Settled
+	replays  bool          // the set counts it among those the journal holds something of
+	behind   bool          // the set counts it among those that nobody has asked for
 
 	log       *log.Log
 	recovery  log.Recovery
 	producers *producer.Table
 	snapshots []model.Offset
-	taken     bool // an earlier incarnation still works in the folder
+	why       error     // aside was set aside
+	aside     string    // folder of another topic's records, or nobody's, that was in the place
+	unsynced  *log.Work // written, to be finished once all is durable
+	taken     bool      // an earlier incarnation still works in the folder
 	err       error
 	wait      shard.Timer
 }
@@ -83,23 +84,34 @@ func (j *openJob) Run() {
 	if j.taken = !j.folders.claim(j.name, claimant{j.topic, j.p.set.id}); j.taken {
 		return
 	}
-	j.snapshots, j.err = Snapshots(j.dir, j.name)
-	if j.err != nil {
-		return
-	}
-	visitFrom := model.Offset(0)
-	j.producers = producer.NewTable()
-	for i := len(j.snapshots) - 1; i >= 0; i-- {
-		table, err := LoadProducers(j.dir, j.name, j.snapshots[i])
-		if err == nil {
-			j.producers, visitFrom = table, j.snapshots[i]
-			j.snapshots = j.snapshots[:i+1]
-			break
+	j.from = j.folders.point(j.p.name, j.from)
+	j.err = j.open()
+	if errors.Is(j.err, log.ErrWrongTopic) || errors.Is(j.err, log.ErrNobodys) {
+		why := j.err
+		if j.aside, j.err = log.SetAside(j.dir, j.name); j.err == nil {
+			j.err = j.open()
+			j.why = why
 		}
 	}
-	visit := func(h batch.Header) { Replay(j.producers, &h, j.now) }
-	j.from = j.folders.point(j.p.name, j.from)
-	from := log.OpenFrom{RecoveryPoint: j.from, VisitFrom: visitFrom}
+	if j.err != nil || !j.sync {
+		return
+	}
+	// A kill leaves in the page cache what was never acknowledged, and a refill what only the journal has.
+	work := j.log.SyncWork()
+	switch {
+	case work == nil:
+	case j.together:
+		work.Write()
+		j.unsynced = work
+	default:
+		work.Do()
+		j.err = j.log.Finish(work)
+	}
+}
+
+// open reads what the folder holds.
+func (j *openJob) open() error {
+	from := log.OpenFrom{RecoveryPoint: j.from}
 	if j.tail != nil {
 		from.Durable = j.tail.Synced
 		for i := range j.tail.Appends {
@@ -107,20 +119,33 @@ func (j *openJob) Run() {
 			from.Tail = append(from.Tail, log.TailBatch{Base: e.Base, End: e.End, Segment: e.Segment, Pos: e.Pos, Bytes: e.Bytes})
 		}
 	}
-	j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
-	if j.err == nil && visitFrom > j.log.End() {
-		// A snapshot from beyond the end describes batches that are gone: start over without it.
-		j.producers = producer.NewTable()
-		from.VisitFrom = 0
-		j.log, j.recovery, j.err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	j.producers, j.snapshots = producer.NewTable(), nil
+	entries, err := j.dir.List(j.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("list %s: %w", j.name, err)
+	default:
+		from.Entries = entries
+		j.snapshots = snapshotsIn(entries)
 	}
-	if j.err == nil && j.sync {
-		// A kill leaves in the page cache what was never acknowledged, and a refill what only the journal has.
-		if work := j.log.SyncWork(); work != nil {
-			work.Do()
-			j.err = j.log.Finish(work)
+	for i := len(j.snapshots) - 1; i >= 0; i-- {
+		table, err := LoadProducers(j.dir, j.name, j.snapshots[i])
+		if err == nil {
+			j.producers, from.VisitFrom = table, j.snapshots[i]
+			j.snapshots = j.snapshots[:i+1]
+			break
 		}
 	}
+	visit := func(h batch.Header) { Replay(j.producers, &h, j.now) }
+	j.log, j.recovery, err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	if err == nil && from.VisitFrom > j.log.End() {
+		// A snapshot from beyond the end describes batches that are gone: start over without it.
+		j.producers = producer.NewTable()
+		from.VisitFrom, from.Entries = 0, nil
+		j.log, j.recovery, err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	}
+	return err
 }
 
 // Replay takes one stored batch into a producer window, as its append did.
@@ -134,16 +159,36 @@ func Replay(producers *producer.Table, h *batch.Header, now clock.Wall) {
 	}, now)
 }
 
-// Deliver opens the partition for business, back on its shard.
+// Deliver comes back to the shard, where the partition opens for business, or waits until what was recovered is durable.
 func (j *openJob) Deliver(t *shard.Turn) {
 	p := j.p
 	p.own.Check(t)
 	s := p.set
+	if j.behind {
+		j.behind = false
+		s.behind--
+		s.openNext(t)
+	}
 	if j.taken && p.state == opening && !p.leaving {
 		t.Arm(&j.wait, folderRetry, j)
 		return
 	}
+	if j.replays {
+		j.replays = false
+		s.replaying--
+	}
+	if j.unsynced != nil {
+		s.unsettled = append(s.unsettled, j)
+		return
+	}
+	j.arrive(t)
+}
+
+// arrive opens the partition for business.
+func (j *openJob) arrive(t *shard.Turn) {
+	p, s := j.p, j.p.set
 	s.opening--
+	s.tell()
 	p.found = j.from
 	if j.taken && p.leaving && p.state == opening {
 		p.forgotten(t) // the folder was never ours
@@ -171,16 +216,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		}
 		return
 	}
-	if j.recovery.Refilled > 0 {
-		s.stats.Refilled += uint64(j.recovery.Refilled)
-		s.options.Log.Info("log refilled from the journal", "partition", p.dir, "batches", j.recovery.Refilled)
-	}
-	if j.recovery.Truncated > 0 {
-		s.options.Log.Warn("log cut at its torn tail", "partition", p.dir, "bytes", j.recovery.Truncated, "why", j.recovery.Reason)
-	}
-	if j.recovery.Short > 0 {
-		s.options.Log.Error("log ends before its recovery point", "partition", p.dir, "offsets lost", j.recovery.Short)
-	}
+	j.report(t)
 	p.producers, p.snapshots, p.state = j.producers, j.snapshots, open
 	p.log.ShareConfig(&p.config.log)
 	p.marks.Written(p.log.End())
@@ -195,6 +231,24 @@ func (j *openJob) Deliver(t *shard.Turn) {
 	p.drain(t)
 	if p.leaving {
 		p.leave(t)
+	}
+}
+
+// report says what recovery met.
+func (j *openJob) report(*shard.Turn) {
+	s, dir := j.p.set, j.p.dir
+	if j.aside != "" {
+		s.options.Log.Warn("folder set aside: its records are not this topic's", "partition", dir, "now", j.aside, "why", j.why)
+	}
+	if j.recovery.Refilled > 0 {
+		s.stats.Refilled += uint64(j.recovery.Refilled)
+		s.options.Log.Info("log refilled from the journal", "partition", dir, "batches", j.recovery.Refilled)
+	}
+	if j.recovery.Truncated > 0 {
+		s.options.Log.Warn("log cut at its torn tail", "partition", dir, "bytes", j.recovery.Truncated, "why", j.recovery.Reason)
+	}
+	if j.recovery.Short > 0 {
+		s.options.Log.Error("log ends before its recovery point", "partition", dir, "offsets lost", j.recovery.Short)
 	}
 }
 
@@ -218,7 +272,11 @@ func Snapshots(dir device.Dir, name string) ([]model.Offset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", name, err)
 	}
-	var offsets []model.Offset
+	return snapshotsIn(entries), nil
+}
+
+// snapshotsIn is Snapshots of a folder that was listed.
+func snapshotsIn(entries []device.Entry) (offsets []model.Offset) {
 	for _, e := range entries {
 		digits, ok := strings.CutSuffix(e.Name, snapshotSuffix)
 		if !ok {
@@ -229,7 +287,7 @@ func Snapshots(dir device.Dir, name string) ([]model.Offset, error) {
 		}
 	}
 	slices.Sort(offsets)
-	return offsets, nil
+	return offsets
 }
 
 // LoadProducers reads the producer snapshot of an offset, and the window beside it.

@@ -37,6 +37,7 @@ type Partition struct {
 	config    *resolved   // shared by the topic's partitions; immutable
 	failure   error
 	found     model.Offset // recovery point it was opened with
+	job       *openJob     // its recovery, while nobody has begun it
 	durable   *durability  // nil while the topic has never been fsync
 
 	held    asks   // appends that wait for the log to be ready, in arrival order

@@ -425,6 +425,13 @@ func (d *faultDir) List(path string) ([]device.Entry, error) {
 	return d.Dir.List(path)
 }
 
+func (d *faultDir) SyncAll() error {
+	if err := d.step("syncall", "."); err != nil {
+		return err
+	}
+	return d.Dir.SyncAll()
+}
+
 func (d *faultDir) wrap(path string, f device.File) device.File {
 	if f == nil {
 		return nil

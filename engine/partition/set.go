@@ -2,6 +2,7 @@ package partition
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"pinion/disk/device"
@@ -27,8 +28,12 @@ type Options struct {
 	Folders  *Folders
 	// Journal makes small appends durable; nil: their segments are synced one by one.
 	Journal *commit.Journal
-	// Tail is what the journal held of a partition when the node started, or nil.
+	// Tail is what the journal held of a partition when the node started, or nil; Replays is of how many it held something.
 	Tail     func(p model.Partition) *journal.Tail
+	Replays  int
+	Together int // from how many logs on one sync of the file system takes the place of theirs; 0: as many as measured best
+	// Dirty is how many bytes such a sync would have to write, whosever they are; nil: it does not matter.
+	Dirty    func() int64
 	Fence    *Fence
 	Cleaners *Cleaners
 	// Seen is the latest time the last life of this node left a trace of, 0 if nobody knows.
@@ -45,40 +50,47 @@ type Set struct {
 	id      model.ShardID
 
 	// Owned by the shard.
-	files      *log.Files
-	byName     map[model.Partition]*Partition
-	all        []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
-	topics     map[model.TopicID]*topicConfigs // of the topics that have partitions here
-	dirty      []*Partition                    // staged bytes this turn
-	delayed    []*Partition                    // appends wait for some work to come home
-	unsynced   []*Partition                    // a sync that acknowledgements wait for does
-	scribe     scribe
-	crowd      crowd
-	parked     []*Partition // have acknowledgements parked, or had some lately
-	sweeping   bool
-	ackTimer   shard.Timer // deadlines of parked acknowledgements
-	careTimer  shard.Timer // retention, expiry
-	careNext   int         // of all: those before it are still to be looked after, 0 between two rounds
-	caring     int         // works of care under way
-	starting   bool        // the partitions found at the start are being opened
-	opening    int
-	failures   int
-	closing    bool
-	whenIdle   func(t *shard.Turn)
-	stats      Stats
-	guard      clock.Guard  // the time to delete by
-	doubted    bool         // the wall clock is ahead of it, and somebody was told
-	compacted  []*Partition // open, with cleanup.policy=compact
-	cleaning   *cleaning    // the pass under way, nil: none
-	cleanTimer shard.Timer  // the next pass, or its next step
-	cleaned    CleanStats
+	files          *log.Files
+	byName         map[model.Partition]*Partition
+	all            []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
+	topics         map[model.TopicID]*topicConfigs // of the topics that have partitions here
+	dirty          []*Partition                    // staged bytes this turn
+	delayed        []*Partition                    // appends wait for some work to come home
+	unsynced       []*Partition                    // a sync that acknowledgements wait for does
+	scribe         scribe
+	crowd          crowd
+	parked         []*Partition // have acknowledgements parked, or had some lately
+	sweeping       bool
+	ackTimer       shard.Timer     // deadlines of parked acknowledgements
+	careTimer      shard.Timer     // retention, expiry
+	careNext       int             // of all: those before it are still to be looked after, 0 between two rounds
+	caring         int             // works of care under way
+	starting       bool            // the partitions found at the start are being made known
+	opening        int             // known and not open yet
+	waiting        []*Partition    // of those, found at the start and asked for by nobody when they were entered, in the order of their turn
+	behind         int             // taken from there, with helpers
+	replaying      int             // with helpers, because the journal holds something of them
+	replayTogether bool            // and made durable by one sync
+	progress       [2]atomic.Int64 // opening, and all there are, for any thread; orders nothing
+	unsettled      []*openJob      // recovered, and to be open when everything written is durable
+	failures       int
+	closing        bool
+	whenIdle       func(t *shard.Turn)
+	stats          Stats
+	guard          clock.Guard  // the time to delete by
+	doubted        bool         // the wall clock is ahead of it, and somebody was told
+	compacted      []*Partition // open, with cleanup.policy=compact
+	cleaning       *cleaning    // the pass under way, nil: none
+	cleanTimer     shard.Timer  // the next pass, or its next step
+	cleaned        CleanStats
 }
 
 // Stats are counters of one set.
 type Stats struct {
 	Batches, Records, BytesIn uint64
 	Partitions, Failed        int
-	Opening                   int
+	Opening                   int    // known and not open yet
+	Replaying                 int    // of these, the ones the journal holds something of
 	Refilled                  uint64 // batches that recovery found in the journal alone
 	Clean                     CleanStats
 }
@@ -105,6 +117,7 @@ func (s *Set) Stats(t *shard.Turn) Stats {
 	s.own.Check(t)
 	st := s.stats
 	st.Partitions, st.Failed, st.Opening, st.Clean = len(s.byName), s.failures, s.opening, s.cleaned
+	st.Replaying = s.replaying
 	return st
 }
 
@@ -112,6 +125,7 @@ func (s *Set) Stats(t *shard.Turn) Stats {
 func (s *Set) find(t *shard.Turn, name model.Partition) (*Partition, Code) {
 	s.own.Check(t)
 	if p := s.byName[name]; p != nil {
+		p.urge(t)
 		return p, OK
 	}
 	topic := s.options.Image().TopicByID(name.Topic)
@@ -132,21 +146,6 @@ func (s *Set) find(t *shard.Turn, name model.Partition) (*Partition, Code) {
 		return nil, NotLeader
 	}
 	return s.open(t, name, topic, place), OK
-}
-
-// Open starts the recovery of every partition of the image that is ours. It is called once, before the node serves; Opening
-// counts what is under way.
-func (s *Set) Open(t *shard.Turn) {
-	s.starting = true
-	defer func() { s.starting = false }()
-	s.options.Image().Topics(func(topic *placement.Topic) bool {
-		for i := range topic.Partitions() {
-			if place := topic.Partition(i); place.Leader == s.options.Node && place.ShardOn(s.options.Node) == s.id {
-				s.find(t, model.Partition{Topic: topic.ID, Index: i})
-			}
-		}
-		return true
-	})
 }
 
 // Changed applies what an image changed for partitions this shard has open: deleted topics go, epochs and configurations follow.
@@ -261,6 +260,8 @@ func (s *Set) enter(p *Partition) {
 	s.byName[p.name] = p
 	p.at = int32(len(s.all))
 	s.all = append(s.all, p)
+	s.opening++
+	s.tell()
 	here := s.topics[p.name.Topic]
 	if here == nil {
 		here = &topicConfigs{}
@@ -280,6 +281,7 @@ func (s *Set) leave(p *Partition) {
 	s.all[p.at], last.at = last, p.at
 	s.all[len(s.all)-1] = nil
 	s.all = s.all[:len(s.all)-1]
+	s.tell()
 	here := s.topics[p.name.Topic]
 	if here.count--; here.count == 0 {
 		delete(s.topics, p.name.Topic)

@@ -40,17 +40,27 @@ type node struct {
 	starting error // what the start failed of
 	ready    bool  // the start is over: clients and administrators may come
 	begun    int   // sets that have begun to recover their partitions
-	settling bool  // the journal's contents are in the segments, or about to be declared so
+	stage    stage // of the start
 	closed   int   // shards that have closed their logs in a clean stop
 	points   map[model.Partition]model.Offset
 }
+
+// stage is how far a start has come with the journal.
+type stage uint8
+
+const (
+	replaying stage = iota // what it holds is brought into the segments
+	securing               // and made durable
+	opening                // what waited for that opens
+	settling               // it is declared unneeded; when that is over the node is ready
+)
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
 func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	n := &node{world: w, disk: disk, points: map[model.Partition]model.Offset{}}
 	disk.Fail(n.fault)
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
-	points, err := broker.Prepare(disk, w.catalogue.Image(), logger)
+	found, err := broker.Prepare(disk, w.catalogue.Image(), logger)
 	if err != nil {
 		w.fail(err)
 	}
@@ -69,8 +79,9 @@ func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	n.journal = commit.New(disk, journalOptions, n.contents, n.shards.Shards())
 	options := partition.Options{
 		Node: self, Dir: disk, Broker: n.live, Image: w.catalogue.Image, Log: logger,
-		Recovery: points, Folders: &n.folders, Files: 8,
-		Journal: n.journal, Tail: n.contents.Tail, Fence: &n.fence,
+		Recovery: found.Points, Folders: &n.folders, Files: 8,
+		Journal: n.journal, Tail: n.contents.Tail, Replays: n.contents.Replays(), Fence: &n.fence,
+		Together: pick(w.chance.faults, []int{1, 3, 100}),
 	}
 	for i := range shards {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
@@ -144,9 +155,7 @@ func (n *node) turn() bool {
 // work lets a helper take a job over, or go on with one. As many are under way as there are helpers.
 func (n *node) work() bool {
 	r := n.world.chance.steps
-	if !n.settling && n.opening() == 0 {
-		n.settle()
-	}
+	n.start()
 	if waiting := n.shards.Jobs(); waiting > 0 && len(n.running) < helpers && (len(n.running) == 0 || oneIn(r, 2)) {
 		job, home := n.shards.Take(0)
 		n.running = append(n.running, begin(job.Run, home))
@@ -162,18 +171,50 @@ func (n *node) work() bool {
 	return true
 }
 
-// opening is how many partitions are being recovered, and sets that have not begun.
+// opening is how many partitions are not open yet, and sets that have not begun.
 func (n *node) opening() (count int) {
 	count = len(n.sets) - n.begun
-	for i, set := range n.sets {
-		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { count += set.Stats(t).Opening })
-	}
+	n.each(func(t *shard.Turn, set *partition.Set) { count += set.Stats(t).Opening })
 	return count
+}
+
+func (n *node) each(f func(t *shard.Turn, set *partition.Set)) {
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { f(t, set) })
+	}
+}
+
+// start takes the next step of a start, once the last one is over, as broker.Start does.
+func (n *node) start() {
+	left, unsettled := len(n.sets)-n.begun, 0
+	n.each(func(t *shard.Turn, set *partition.Set) {
+		left += set.Stats(t).Replaying
+		unsettled += set.Unsettled(t)
+	})
+	switch {
+	case n.stage == replaying && left == 0 && unsettled > 0:
+		n.world.marks.hit("start.together")
+		n.stage = securing
+		var err error
+		n.running = append(n.running, begin(func() { err = n.disk.SyncAll() }, func() {
+			n.stage = opening
+			n.visit(func(t *shard.Turn, set *partition.Set) { set.Settled(t, err) })
+		}))
+	case (n.stage == replaying || n.stage == opening) && left == 0 && unsettled == 0:
+		n.stage = settling
+		n.settle()
+	}
+}
+
+// visit has every set run f in a turn of its shard.
+func (n *node) visit(f func(t *shard.Turn, set *partition.Set)) {
+	for i, set := range n.sets {
+		n.on(model.ShardID(i), func(t *shard.Turn) { f(t, set) })
+	}
 }
 
 // settle begins to declare unneeded what the journal held. A failure of the disk ends the start, and with it this life.
 func (n *node) settle() {
-	n.settling = true
 	opened := map[model.Partition]bool{}
 	for i, set := range n.sets {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
@@ -193,12 +234,16 @@ func (n *node) settle() {
 	image := n.world.catalogue.Image()
 	n.running = append(n.running, begin(func() {
 		n.starting = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
-	}, func() { n.ready = n.starting == nil }))
+	}, func() {
+		if n.ready = n.starting == nil; n.ready {
+			n.visit(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
+		}
+	}))
 }
 
 // idle reports whether nothing is left to do until time passes.
 func (n *node) idle() bool {
-	if !n.settling || len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
+	if n.stage != settling || len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
 		return false
 	}
 	for i := range n.sets {
@@ -262,7 +307,10 @@ func (n *node) fault(op faulty.Op, path string) error {
 	n.pause()
 	w := n.world
 	w.trace.add(string(op), int64(len(path)), 0)
-	if w.broken && (op == faulty.Write || op == faulty.Sync) {
+	if op == faulty.SyncAll && n.stage == settling {
+		w.marks.hit("sync.all")
+	}
+	if w.broken && (op == faulty.Write || op == faulty.Sync || op == faulty.SyncAll) {
 		w.broken, n.harmed = false, true
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
