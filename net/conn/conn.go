@@ -50,7 +50,7 @@ type Conn struct {
 	looking  bool // next turn mail is under way
 
 	closed bool
-	timer  shard.Timer
+	at     int32      // place in the hub's list
 	heard  clock.Mono // last byte received or reply begun
 	look   lookAgain
 }
@@ -87,9 +87,10 @@ func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
 		return
 	}
 	c.handle = handle
-	h.conns[c] = struct{}{}
+	c.at = int32(len(h.conns))
+	h.conns = append(h.conns, c)
 	h.stats.Accepted++
-	t.Arm(&c.timer, c.nextLook(), c)
+	h.looks.begin(t)
 }
 
 // Hub is the hub of the connection's shard.
@@ -224,7 +225,6 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	h := c.hub
 	c.closed = true
-	t.Disarm(&c.timer)
 	t.Unwatch(c.fd, c.handle)
 	unix.Close(c.fd)
 	c.fd = -1
@@ -248,34 +248,7 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	c.first, c.last = nil, nil
 	c.attachment.Closed(t)
-	delete(h.conns, c)
+	h.forget(c)
 	h.options.Limits.Leave(c.peer.Addr())
 	h.stats.Closed++
-}
-
-// Fire looks at the connection now and then: idle too long, not reading, or sending too slowly.
-func (c *Conn) Fire(t *shard.Turn, _ *shard.Timer) {
-	now := t.Now().Mono
-	switch {
-	case c.out.stuck(now, c.hub.options.StallMax):
-		c.hub.options.Log.Info("connection closed: the peer does not read", "peer", c.peer, "unsent", c.out.bytes)
-		c.Close(t)
-		return
-	case c.frame.slow(now, c.hub.options.StallMax, frameRateMin):
-		c.hub.options.Log.Info("connection closed: a request arrives too slowly", "peer", c.peer, "received", c.frame.got, "of", c.frame.want)
-		c.Close(t)
-		return
-	case c.hub.options.IdleMax >= 0 && c.inFlight == 0 && c.out.empty() && now.Sub(c.heard) >= c.hub.options.IdleMax:
-		c.Close(t)
-		return
-	}
-	t.Arm(&c.timer, c.nextLook(), c)
-}
-
-func (c *Conn) nextLook() time.Duration {
-	d := min(lookEvery, c.hub.options.StallMax/4)
-	if idle := c.hub.options.IdleMax; idle >= 0 {
-		d = min(d, max(idle/2, idleLookMinimum))
-	}
-	return d
 }

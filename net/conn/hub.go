@@ -65,7 +65,8 @@ type Hub struct {
 	response  slab.Budget
 	arrival   *slab.Block // where bytes are received first
 	arrivalAt int
-	conns     map[*Conn]struct{}
+	conns     []*Conn // each knows its place
+	looks     looks
 	flushing  []*Conn
 	spare     *listen.Spare
 	hush      listen.Hush
@@ -127,7 +128,8 @@ func NewHub(t *shard.Turn, options Options, handler Handler) *Hub {
 	if options.StallMax == 0 {
 		options.StallMax = stallMax
 	}
-	h := &Hub{own: shard.Own(t), options: options, handler: handler, conns: make(map[*Conn]struct{})}
+	h := &Hub{own: shard.Own(t), options: options, handler: handler}
+	h.looks.hub = h
 	h.pool = slab.NewPool(t, poolKeep)
 	h.small.Limit = max(options.RequestBudget, 4*smallFrame)
 	h.large.Limit = int64(options.RequestBytesMax)
@@ -172,9 +174,7 @@ func (h *Hub) Drain(t *shard.Turn) {
 		d.close(t)
 	}
 	h.doors = nil
-	for c := range h.conns {
-		c.closeIfDone(t)
-	}
+	h.each(func(c *Conn) { c.closeIfDone(t) })
 }
 
 // Drained reports whether no connection is left.
@@ -185,9 +185,23 @@ func (h *Hub) Drained(t *shard.Turn) bool {
 
 // CloseAll closes every connection at once, answered or not.
 func (h *Hub) CloseAll(t *shard.Turn) {
-	for c := range h.conns {
-		c.Close(t)
+	h.each(func(c *Conn) { c.Close(t) })
+}
+
+// each calls f, which may close its connection, with every one.
+func (h *Hub) each(f func(c *Conn)) {
+	for i := len(h.conns) - 1; i >= 0; i-- {
+		f(h.conns[i])
 	}
+}
+
+// forget takes a closed connection off the list.
+func (h *Hub) forget(c *Conn) {
+	last := len(h.conns) - 1
+	moved := h.conns[last]
+	h.conns[c.at], moved.at = moved, c.at
+	h.conns[last] = nil
+	h.conns = h.conns[:last]
 }
 
 // EndTurn sends what the turn produced, one gathering write or sendfile run per connection.

@@ -47,12 +47,12 @@ func (h *Hub) Fire(t *shard.Turn, _ *shard.Timer) {
 		return
 	}
 	closed, now := 0, t.Now().Mono
-	for c := range h.conns {
+	h.each(func(c *Conn) {
 		if c.dawdles(now, w) {
 			c.Close(t)
 			closed++
 		}
-	}
+	})
 	if closed > 0 {
 		h.options.Log.Warn("connections closed: others wait for memory that they hold and do not use", "connections", closed)
 	}
