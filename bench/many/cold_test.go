@@ -24,7 +24,7 @@ import (
 func TestColdReadsBesideAProducer(t *testing.T) {
 	total := int64(sized(10_000, 64)) << 20
 	dir := t.TempDir()
-	b := harness.Run(t, harness.Config{Dir: dir, Shards: 2, Set: []string{"log.segment.bytes=268435456", "message.max.bytes=2000000"}})
+	b := harness.Run(t, harness.Config{Dir: dir, Shards: 2, Set: append([]string{"log.segment.bytes=268435456", "message.max.bytes=2000000"}, inMemory...)})
 	c := dial(t, b.Addr)
 	bulk := field{stem: "bulk", topics: 1, width: 4}
 	live := field{stem: "live", topics: 1, width: 2}

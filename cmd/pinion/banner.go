@@ -77,7 +77,7 @@ func durability(d config.Durability) string {
 	if d == config.DurabilityFsync {
 		return "fsync: acks=all waits until a power cut cannot take the record"
 	}
-	return "memory: acks=all waits for the page cache; power loss loses records not yet written back; fsync: pinion.durability"
+	return "memory: acks=all waits for the page cache; power loss loses records not yet written back"
 }
 
 // brokersFlag is what a client verb needs to find this broker, if its default would not.

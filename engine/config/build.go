@@ -151,6 +151,7 @@ func (g *gatherer) pinion() Pinion {
 		Shards:        int(g.number("pinion.shards")),
 		Advertise:     g.text("pinion.advertise"),
 		Admin:         g.text("pinion.admin"),
+		Durability:    durabilityOf(g.text("pinion.durability")),
 		DiskReserve:   g.number("pinion.disk.reserve"),
 		RequestBytes:  g.number("pinion.memory.request.bytes"),
 		ResponseBytes: g.number("pinion.memory.response.bytes"),

@@ -101,11 +101,19 @@ func (l Listener) String() string { return l.Name + "://" + l.Address() }
 type Durability uint8
 
 const (
-	// DurabilityMemory acknowledges what is in the page cache of the in-sync replicas, as Kafka does by default.
+	// DurabilityMemory acknowledges what is in the page cache of the in-sync replicas, as Kafka does.
 	DurabilityMemory Durability = iota
-	// DurabilityFsync acknowledges what is fdatasynced on min.insync.replicas replicas.
+	// DurabilityFsync acknowledges what is fdatasynced on min.insync.replicas replicas. It is the default.
 	DurabilityFsync
 )
+
+// durabilityOf reads a checked value.
+func durabilityOf(value string) Durability {
+	if value == DurabilityFsync.String() {
+		return DurabilityFsync
+	}
+	return DurabilityMemory
+}
 
 func (d Durability) String() string {
 	if d == DurabilityFsync {

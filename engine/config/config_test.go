@@ -30,7 +30,7 @@ func TestDefault(t *testing.T) {
 	if b.ConnectionsIdleMax != 10*time.Minute || b.SocketRequestBytesMax != 100<<20 || b.FetchBytesMax != 55<<20 || b.FetchSessionSlots != 1000 {
 		t.Fatalf("%+v", b)
 	}
-	if b.Pinion.Admin != "127.0.0.1:9644" || b.Pinion.Durability != DurabilityMemory || b.Pinion.Advertise != "node" {
+	if b.Pinion.Admin != "127.0.0.1:9644" || b.Pinion.Durability != DurabilityFsync || b.Pinion.Advertise != "node" {
 		t.Fatalf("%+v", b.Pinion)
 	}
 	if int64(b.SocketRequestBytesMax) > b.Pinion.RequestBytes {

@@ -97,10 +97,7 @@ func (t *Topic) set(name, value string) {
 			t.TimestampType = TimestampAppend
 		}
 	case "pinion.durability":
-		t.Durability = DurabilityMemory
-		if value == DurabilityFsync.String() {
-			t.Durability = DurabilityFsync
-		}
+		t.Durability = durabilityOf(value)
 	case "min.cleanable.dirty.ratio":
 		t.MinCleanableDirtyRatio, _ = strconv.ParseFloat(value, 64)
 	case "preallocate":

@@ -15,10 +15,21 @@ func TestTopicDefaults(t *testing.T) {
 		CleanupDelete: true, RetentionMs: 604800000, RetentionBytes: -1, SegmentBytes: 1 << 30, SegmentMs: 604800000, IndexIntervalBytes: 4096,
 		SegmentIndexBytes: 10 << 20, FileDeleteDelayMs: 60000, MaxMessageBytes: 1048588, MinInsyncReplicas: 1, CompressionType: "producer",
 		CompressionGzipLevel: -1, CompressionLZ4Level: 9, CompressionZstdLevel: 3, TimestampBeforeMaxMs: math.MaxInt64, TimestampAfterMaxMs: 3600000,
-		DeleteRetentionMs: 86400000, MaxCompactionLagMs: math.MaxInt64, MinCleanableDirtyRatio: 0.5, FlushMessages: math.MaxInt64, FlushMs: math.MaxInt64,
+		DeleteRetentionMs: 86400000, MaxCompactionLagMs: math.MaxInt64, MinCleanableDirtyRatio: 0.5, FlushMessages: math.MaxInt64, FlushMs: math.MaxInt64, Durability: DurabilityFsync,
 	}
 	if got != want {
 		t.Fatalf("got %+v\nwant %+v", got, want)
+	}
+}
+
+// The broker's own setting is what topics take, and what the banner says.
+func TestDurabilityOfTheBroker(t *testing.T) {
+	for text, want := range map[string]Durability{"": DurabilityFsync, "pinion.durability=fsync\n": DurabilityFsync, "pinion.durability=memory\n": DurabilityMemory} {
+		b, _ := load(t, text)
+		topic, err := b.Topic(nil)
+		if err != nil || b.Pinion.Durability != want || topic.Durability != want {
+			t.Errorf("%q: broker %s, topic %s, %v", text, b.Pinion.Durability, topic.Durability, err)
+		}
 	}
 }
 

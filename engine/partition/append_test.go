@@ -71,7 +71,7 @@ func TestHeldAppendsKeepTheirOrder(t *testing.T) {
 
 // Appends that arrive before recovery is done wait for it.
 func TestAppendsWaitForRecovery(t *testing.T) {
-	r := newRig(t)
+	r := newRigWith(t, 64, memory)
 	r.dir.hold(only("list", "orders-1"))
 	tr := &trace{}
 	a, b := r.newAppend(tr, "a", 1, batchOf(2, -1, 0)), r.newAppend(tr, "b", 1, batchOf(1, -1, 0))
@@ -90,7 +90,7 @@ func TestAppendsWaitForRecovery(t *testing.T) {
 
 // A high watermark that lags: acknowledgements are parked, their batches go home at once, and each is answered when the mark passes it.
 func TestAcknowledgementsWaitForTheHighWatermark(t *testing.T) {
-	r := newRig(t)
+	r := newRigWith(t, 64, memory)
 	p := r.opened(0)
 	r.fill(0, 2)
 	tr := &trace{}
@@ -122,7 +122,7 @@ func TestAcknowledgementsWaitForTheHighWatermark(t *testing.T) {
 
 // A parked acknowledgement whose time is up is told so; those with more patience go on waiting, in order.
 func TestParkedAcknowledgementTimesOut(t *testing.T) {
-	r := newRig(t)
+	r := newRigWith(t, 64, memory)
 	p := r.opened(0)
 	tr := &trace{}
 	var calls []*appendCall
@@ -148,7 +148,7 @@ func TestParkedAcknowledgementTimesOut(t *testing.T) {
 // A retry that comes while its original is in the same turn's write is answered with the original's offset, and after it.
 func TestDuplicateIsAnsweredAfterItsOriginal(t *testing.T) {
 	for _, acks := range []Acks{AcksAll, AcksLeader} {
-		r := newRig(t)
+		r := newRigWith(t, 64, memory)
 		r.opened(0)
 		r.fill(0, 3)
 		tr := &trace{}

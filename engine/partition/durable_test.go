@@ -16,7 +16,7 @@ func durableAt(index int32) model.Partition { return model.Partition{Topic: dura
 // newFsyncRig is a rig with a topic "safe" whose acknowledgements wait for durability. Its partitions are open.
 func newFsyncRig(t *testing.T, partitions int32) *rig {
 	t.Helper()
-	r := newRigFiles(t, int(partitions)+8)
+	r := newRigWith(t, int(partitions)+8, memory)
 	r.createWith("safe", durableID, int(partitions), map[string]string{"pinion.durability": "fsync"})
 	var calls []*appendCall
 	for i := range partitions {
@@ -199,7 +199,7 @@ func TestFailedSyncFencesTheDirectory(t *testing.T) {
 	for path, records := range map[string]int{"journal/": 1, "safe-0/": 8000} {
 		t.Run(path, func(t *testing.T) {
 			r := newFsyncRig(t, 2)
-			memory := r.opened(0)
+			cached := r.opened(0)
 			failures := atomic.Int32{}
 			r.dir.fail(func(op, name string) error {
 				if op == "sync" && strings.HasPrefix(name, path) && failures.Add(1) == 1 {
@@ -214,7 +214,7 @@ func TestFailedSyncFencesTheDirectory(t *testing.T) {
 			if a.ask.Code != StorageFailed {
 				t.Fatalf("%s", tr)
 			}
-			r.until("everything is offline", func(*shard.Turn) bool { return memory.state == failed && r.set.byName[durableAt(1)].state == failed })
+			r.until("everything is offline", func(*shard.Turn) bool { return cached.state == failed && r.set.byName[durableAt(1)].state == failed })
 			for _, c := range []*appendCall{r.safeAppend(tr, "b", 1, 1), r.newAppend(tr, "memory", 0, batchOf(1, -1, 0)), r.newAppend(tr, "fresh", 3, batchOf(1, -1, 0))} {
 				r.post(c)
 				r.await(c.done, c.name)
@@ -232,7 +232,7 @@ func TestFailedSyncFencesTheDirectory(t *testing.T) {
 // A topic changes its durability both ways: what was visible stays visible, and the first acknowledgement under fsync covers what was
 // there before.
 func TestDurabilityChanges(t *testing.T) {
-	r := newRig(t)
+	r := newRigWith(t, 64, memory)
 	p := r.opened(0)
 	r.fill(0, 3)
 	configure := func(durability string) {

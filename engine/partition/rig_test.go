@@ -47,13 +47,27 @@ type rig struct {
 func newRig(t *testing.T) *rig { return newRigFiles(t, 64) }
 
 // newRigFiles is a rig whose shards keep at most so many segment files open.
-func newRigFiles(t *testing.T, files int) *rig {
+func newRigFiles(t *testing.T, files int) *rig { return newRigWith(t, files, nil) }
+
+// memory is the configuration of a topic that acknowledges in the turn of the write: for tests of what happens within a turn, or with marks
+// that they move themselves.
+var memory = map[string]string{"pinion.durability": "memory"}
+
+// newRigWith is a rig whose topic "orders" has a configuration.
+func newRigWith(t *testing.T, files int, configs map[string]string) *rig {
 	t.Helper()
 	real, err := device.OpenDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, dir: &faultDir{Dir: real}, folders: &Folders{}}
+	return newRigOn(t, real, files, configs)
+}
+
+// newRigOn is a rig in a log directory.
+func newRigOn(t *testing.T, dir device.Dir, files int, configs map[string]string) *rig {
+	t.Helper()
+	var err error
+	r := &rig{t: t, dir: &faultDir{Dir: dir}, folders: &Folders{}}
 	t.Cleanup(r.dir.open) // before the shards are stopped: helpers must come home
 	if r.shards, err = shard.NewSet(2, clock.Real{}); err != nil {
 		t.Fatal(err)
@@ -89,7 +103,7 @@ func newRigFiles(t *testing.T, files int) *rig {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
 	})
-	r.create("orders", topicID, 4)
+	r.createWith("orders", topicID, 4, configs)
 	return r
 }
 

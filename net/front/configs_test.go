@@ -98,7 +98,7 @@ func TestDescribeConfigs(t *testing.T) {
 			retention.ConfigSynonyms[1].Source != kmsg.ConfigSourceStaticBrokerConfig || retention.ConfigSynonyms[2].Source != kmsg.ConfigSourceDefaultConfig {
 			t.Errorf("version %d: %+v", version, retention)
 		}
-		if *segment.Value != "1073741824" || segment.Source != kmsg.ConfigSourceDefaultConfig || *durability.Value != "memory" || len(all) < 30 {
+		if *segment.Value != "1073741824" || segment.Source != kmsg.ConfigSourceDefaultConfig || *durability.Value != "fsync" || len(all) < 30 {
 			t.Errorf("version %d: %d keys, %+v, %+v", version, len(all), segment, durability)
 		}
 		if typed := segment.ConfigType == kmsg.ConfigTypeInt && policy.ConfigType == kmsg.ConfigTypeList && segment.Documentation != nil; typed != (version >= 3) {
