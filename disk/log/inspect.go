@@ -168,7 +168,7 @@ func (in *inspector) small() error {
 	if err == nil {
 		var ok bool
 		if in.ID, ok, err = parseMetadata(text); err != nil || !ok {
-			in.find(name, 0, 0, err == nil, "says no topic id: %v", err)
+			in.find(name, 0, 0, err == nil || tornMetadata(text), "says no topic id: %v", err)
 		}
 	} else if !isNotExist(err) {
 		return err

@@ -66,10 +66,30 @@ type recovery struct {
 	from    OpenFrom
 	visit   func(batch.Header)
 	report  Recovery
-	noEpoch bool // the epoch history must be collected from the batches
-	seen    epochs
+	noEpoch bool         // the epoch history must be collected from the batches
+	seen    epochs       // what the batches said that were walked last, without a hole
+	walked  walked       // up to where
 	end     model.Offset // behind the last batch known good
 	scanned bool         // a segment was scanned: end is exact, and everything behind must follow it
+}
+
+// walked is where a walk over batches has ended.
+type walked struct {
+	base model.Offset // of the segment
+	pos  int64
+}
+
+// walk begins a walk over batches at a byte of a segment. Where something lies between the last one and this, what was seen until then does not
+// tell the history from there to the end, and must not take the place of the checkpoint's.
+func (r *recovery) walk(e *extent, pos int64) {
+	joined := r.walked == walked{e.base, pos}
+	if i := r.l.extentAt(e.base); i > 0 && pos == 0 {
+		before := &r.l.extents[i-1]
+		joined = joined || r.walked == walked{before.base, before.size}
+	}
+	if !joined {
+		r.seen.entries = nil
+	}
 }
 
 func (r *recovery) run() error {

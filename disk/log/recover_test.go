@@ -441,6 +441,35 @@ func TestEpochsSurvive(t *testing.T) {
 	}
 }
 
+// A start that reads some segments and trusts others in between, because of an index that is missing or a visit that begins late, has seen
+// the history with a hole: the checkpoint stays.
+func TestTrustedSegmentsKeepTheirEpochs(t *testing.T) {
+	r := newRig(t, testConfig())
+	for i := range 200 {
+		r.stage(stamped(r.l.End(), model.Epoch(i/20), 1, 1, 1000))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run(r.l.SyncWork())
+	if r.l.Segments() < 4 {
+		t.Fatalf("%d segments", r.l.Segments())
+	}
+	want := string(r.l.epochs.appendFile(nil))
+	for i := range r.l.extents {
+		for _, from := range []OpenFrom{{RecoveryPoint: 200, VisitFrom: 200}, {RecoveryPoint: 190, VisitFrom: 195}, {RecoveryPoint: 190, VisitFrom: 130}} {
+			c := &rig{t: t, path: copyTree(t, r.path), cfg: r.cfg}
+			if err := os.Remove(c.file(r.l.extents[i].base, indexSuffix)); err != nil {
+				t.Fatal(err)
+			}
+			c.open(from)
+			if got := string(c.l.epochs.appendFile(nil)); got != want {
+				t.Errorf("without the index of segment %d, %+v: epochs are %q, they were %q", i, from, got, want)
+			}
+		}
+	}
+}
+
 func TestCompactedLogsHaveGaps(t *testing.T) {
 	cfg := testConfig()
 	cfg.Compact = true

@@ -85,6 +85,7 @@ func (r *recovery) visitHeaders(f device.File, e *extent, from, to int64) error 
 
 // headers walks [from, to) without checking CRCs, visits what ends behind VisitFrom and notes epochs. All of it must be batches.
 func (r *recovery) headers(f device.File, e *extent, from, to int64, each func(int64, *batch.Header)) error {
+	r.walk(e, from)
 	stop, err := walkHeaders(f, from, to, func(pos int64, h *batch.Header) error {
 		if _, ok := placeOf(h, e.base, pos, to); !ok || h.Magic != batch.Magic {
 			return r.damage(e, pos, "batch header is nonsense")
@@ -99,6 +100,7 @@ func (r *recovery) headers(f device.File, e *extent, from, to int64, each func(i
 	if stop != to {
 		return r.damage(e, stop, "batch header is nonsense")
 	}
+	r.walked = walked{e.base, to}
 	return nil
 }
 
@@ -246,6 +248,7 @@ func (s *scanner) resume(index, times []byte, n int, h *batch.Header) {
 // follow each other up to it.
 func (s *scanner) run() error {
 	s.first, s.stretch, s.vouched = s.pos, s.pos, s.pos
+	s.r.walk(s.e, s.pos)
 	for s.pos < s.e.size {
 		h, reason, err := s.header(s.pos)
 		if err != nil {
@@ -284,6 +287,7 @@ func (s *scanner) run() error {
 		s.expect = h.LastOffset() + 1
 		s.epoch = max(s.epoch, h.Epoch)
 	}
+	s.r.walked = walked{s.e.base, s.pos}
 	return nil
 }
 
