@@ -162,6 +162,17 @@ func IsFull(err error) bool {
 	return errors.Is(err, ErrNoSpace) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
+// IsUnreadable reports whether an error says that a device cannot give back what it holds: bad sectors, a file system that finds itself
+// damaged, a device that is gone. Trying again is for a person with another disk.
+func IsUnreadable(err error) bool {
+	for _, errno := range []unix.Errno{unix.EIO, unix.EREMOTEIO, unix.ENODATA, unix.EBADMSG, unix.EUCLEAN, unix.ENXIO, unix.ENODEV} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
 // noSpace marks an error that says that the disk or a quota is full.
 func noSpace(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {

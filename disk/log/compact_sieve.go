@@ -329,7 +329,7 @@ func (r *segmentReader) begin(dir device.Dir, folder string, part compactPart, b
 	name := fileName(folder, part.base, logSuffix)
 	file, err := dir.Open(name)
 	if err != nil {
-		return err
+		return unreadable(err, name, part.base)
 	}
 	if len(r.buf) < bytes {
 		r.buf = make([]byte, bytes)
@@ -401,7 +401,7 @@ func (r *segmentReader) fill(n int) error {
 		if err == nil || isEOF(err) {
 			return r.damage("file is shorter than the log")
 		}
-		return fmt.Errorf("read %s at %d: %w", r.name, r.pos, err)
+		return unreadable(fmt.Errorf("read %s at %d: %w", r.name, r.pos, err), r.name, r.expect)
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (t *timeTask) add(l *Log, e *extent) {
 func (t *timeTask) do() error {
 	for i := range t.parts {
 		p := &t.parts[i]
-		err := t.search(p)
+		err := unreadable(t.search(p), fileName(t.folder, p.base, logSuffix), max(p.base, t.start))
 		if isNotExist(err) {
 			continue // retention was faster
 		}
@@ -124,7 +124,7 @@ func (t *timeTask) search(p *timePart) error {
 	from := timeFloor(index, times, t.time, p.size)
 	var it batch.Iterator
 	var buf []byte
-	_, err = walkHeaders(file, from, p.size, func(pos int64, h *batch.Header) error {
+	stop, err := walkHeaders(file, from, p.size, func(pos int64, h *batch.Header) error {
 		if h.MaxTimestamp < t.time || h.LastOffset() < t.start {
 			return nil
 		}
@@ -132,8 +132,16 @@ func (t *timeTask) search(p *timePart) error {
 			buf = make([]byte, h.Size())
 		}
 		buf = buf[:h.Size()]
-		if _, err := file.Pread(buf, pos); err != nil && err != io.EOF {
+		damage := func(reason string) error {
+			return &Damage{Segment: fileName(t.folder, p.base, logSuffix), Pos: pos, Offset: h.BaseOffset, Reason: reason}
+		}
+		switch _, err := file.Pread(buf, pos); {
+		case err == io.EOF:
+			return damage("file is shorter than the log")
+		case err != nil:
 			return err
+		case !batch.CheckCRC(buf):
+			return damage(badCRC)
 		}
 		it.Reset(buf, timeOutputMax)
 		for it.Next() {
@@ -144,10 +152,13 @@ func (t *timeTask) search(p *timePart) error {
 			}
 		}
 		if err := it.Err(); err != nil {
-			return fmt.Errorf("search %s at %d: %w", fileName(t.folder, p.base, logSuffix), pos, err)
+			return damage(err.Error())
 		}
 		return nil
 	})
+	if err == nil && stop < p.size && !t.found.ok {
+		return &Damage{Segment: fileName(t.folder, p.base, logSuffix), Pos: stop, Offset: p.base, Reason: "batch header is nonsense"}
+	}
 	return err
 }
 

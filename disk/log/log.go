@@ -80,15 +80,38 @@ var (
 	ErrWrongTopic = errors.New("folder belongs to another topic id")
 )
 
-// Damage says that bytes which were durable are not what was written. It is never treated as the end of the log.
+// Damage says that bytes which were durable are not what was written, or that the disk does not give them back. It is never treated as
+// the end of the log, and what was read is never guessed at: the log is offline until a person has seen to it.
 type Damage struct {
 	Segment string // path of the file
-	Pos     int64  // byte position in it
+	Pos     int64  // byte position in it; -1 where nobody can say
 	Offset  model.Offset
 	Reason  string
+	Err     error // of the disk, or nil
+}
+
+// Unwrap is the disk's error.
+func (d *Damage) Unwrap() error { return d.Err }
+
+// unreadable makes a Damage of an error of the disk, met in a segment at or behind an offset; any other error stays what it is.
+func unreadable(err error, segment string, offset model.Offset) error {
+	var damage *Damage
+	if errors.As(err, &damage) || !device.IsUnreadable(err) {
+		return err
+	}
+	return &Damage{Segment: segment, Pos: -1, Offset: offset, Reason: err.Error(), Err: err}
+}
+
+// IsDamage reports whether an error is a *Damage.
+func IsDamage(err error) bool {
+	var damage *Damage
+	return errors.As(err, &damage)
 }
 
 func (d *Damage) Error() string {
+	if d.Pos < 0 {
+		return fmt.Sprintf("%s cannot be read at offset %d: %s", d.Segment, d.Offset, d.Reason)
+	}
 	return fmt.Sprintf("%s is damaged at byte %d, offset %d: %s", d.Segment, d.Pos, d.Offset, d.Reason)
 }
 

@@ -61,6 +61,7 @@ func (s Span) ReadCold(b []byte, at int) (int, error) {
 	}
 	cut := min(len(b), s.Len-at)
 	n, err := s.seg.file.ReadCold(b[:cut], s.Pos+int64(at))
+	err = unreadable(err, fileName("", s.seg.base, logSuffix), s.Offset)
 	if err == io.EOF {
 		// The log says there are bytes; the file has lost them.
 		return n, &Damage{Segment: fileName("", s.seg.base, logSuffix), Pos: s.Pos + int64(at+n), Offset: s.Offset, Reason: "file is shorter than the log"}
@@ -267,10 +268,14 @@ func (t *readTask) do() error {
 
 func (t *readTask) find(offset model.Offset, floor int64) error {
 	rel := uint32(min(offset-t.base, segmentBytesMax))
-	_, err := walkHeaders(t.s.file, floor, t.size, func(pos int64, h *batch.Header) error {
+	damage := func(pos int64) error {
+		return &Damage{Segment: fileName(t.folder, t.base, logSuffix), Pos: pos, Offset: offset, Reason: "batch header is nonsense"}
+	}
+	found := len(t.places)
+	stop, err := walkHeaders(t.s.file, floor, t.size, func(pos int64, h *batch.Header) error {
 		p, ok := placeOf(h, t.base, pos, t.size)
 		if !ok {
-			return &Damage{Segment: fileName(t.folder, t.base, logSuffix), Pos: pos, Offset: offset, Reason: "batch header is nonsense"}
+			return damage(pos)
 		}
 		if p.last < rel {
 			return nil
@@ -278,6 +283,9 @@ func (t *readTask) find(offset model.Offset, floor int64) error {
 		t.places = append(t.places, p)
 		return errStop
 	})
+	if err == nil && stop < t.size && len(t.places) == found {
+		return damage(stop) // else the next Read would ask for the same again, for ever
+	}
 	return err
 }
 
@@ -323,7 +331,7 @@ func (t *readTask) finish(l *Log, err error) error {
 		}
 	}
 	if err != nil {
-		return l.ownDeletion(err, t.base, t.generation)
+		return l.ownDeletion(unreadable(err, fileName(l.name, t.base, logSuffix), t.from), t.base, t.generation)
 	}
 	if t.sound {
 		delete(l.doubts, t.base)

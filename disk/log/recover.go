@@ -144,7 +144,7 @@ func (r *recovery) run() error {
 			err = r.scan(i)
 		}
 		if err != nil {
-			return err
+			return unreadable(err, fileName(l.name, l.extents[i].base, logSuffix), max(r.end, l.extents[i].base))
 		}
 	}
 	if err := r.refill(); err != nil {

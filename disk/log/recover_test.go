@@ -14,6 +14,7 @@ import (
 	"pinion/disk/batch"
 	"pinion/disk/device"
 	"pinion/disk/faulty"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
 
@@ -598,4 +599,32 @@ func FuzzOpen(f *testing.F) {
 			t.Fatalf("end %d of %d after reopening", r.l.End(), end)
 		}
 	})
+}
+
+// TestUnreadableIsDamage: a disk that does not give back what a start has to read is damage with its place, above the recovery point too:
+// nothing is cut off for it.
+func TestUnreadableIsDamage(t *testing.T) {
+	dir := faulty.New(1)
+	r := &rig{t: t, disk: dir, cfg: testConfig(), now: clock.Now{Mono: 1, Wall: 1_700_000_000_000}}
+	r.open(OpenFrom{})
+	for range 5 {
+		r.append(1, 300)
+	}
+	r.close()
+	name := fileName("orders-0", 0, logSuffix)
+	dir.Fail(func(op faulty.Op, path string) error {
+		if op == faulty.Read && path == name {
+			return faulty.EIO
+		}
+		return nil
+	})
+	err := r.tryOpen(OpenFrom{})
+	var damage *Damage
+	if !errors.As(err, &damage) || damage.Segment != name || damage.Offset != 0 || !errors.Is(err, faulty.EIO) {
+		t.Fatalf("opened with %v", err)
+	}
+	dir.Fail(nil)
+	if r.open(OpenFrom{}); r.l.End() != 5 || r.rec.Truncated != 0 {
+		t.Fatalf("the log ends at %d, %+v", r.l.End(), r.rec)
+	}
 }

@@ -237,6 +237,9 @@ func (p *Partition) prepared(t *shard.Turn, err error) {
 		return
 	case errors.Is(err, device.ErrNoSpace):
 		p.turnAway(t, NoSpace)
+	case log.IsDamage(err):
+		p.fail(t, err)
+		return
 	default:
 		p.set.options.Log.Warn("appends refused", "partition", p.dir, "err", err)
 		p.turnAway(t, StorageFailed)

@@ -228,8 +228,10 @@ func (c *cleaning) over(t *shard.Turn) {
 	case errors.Is(err, device.ErrNoSpace):
 		s.options.Log.Warn("no space to compact in", "partition", p.dir, "err", err)
 		wait = s.options.Broker.Now().Cleaner.Backoff
+	case log.IsDamage(err):
+		p.fail(t, err) // what is broken is not served, and not passed over
 	case p.state == open && p.log.Err() == nil:
-		// Damage, or a disk that does not read. What is served is as it was; compaction ends here until the next start.
+		// What is served is as it was; compaction ends here until the next start.
 		p.uncleanable = true
 		s.cleaned.Uncleanable++
 		s.options.Log.Error("log is not compacted any more", "partition", p.dir, "err", err)

@@ -284,6 +284,9 @@ func (w *readWork) Deliver(t *shard.Turn) {
 	case p.log.Err() != nil && p.state != failed:
 		p.failDirectory(t, err)
 		part.refuse(StorageFailed)
+	case log.IsDamage(err):
+		p.fail(t, err)
+		part.refuse(StorageFailed)
 	default:
 		p.set.options.Log.Warn("read", "partition", p.dir, "offset", part.From, "err", err)
 		part.refuse(StorageFailed)

@@ -169,6 +169,9 @@ func (s *scribe) nudge() {
 // save starts the sync of one log. It is false when that has to wait.
 func (s *scribe) save(t *shard.Turn, item *commit.Item[*Partition]) bool {
 	p := item.Owner
+	if p.state == failed {
+		return s.salvage(t, item)
+	}
 	if p.state != open || item.Busy() || p.closing {
 		return false
 	}
@@ -189,6 +192,29 @@ func (s *scribe) save(t *shard.Turn, item *commit.Item[*Partition]) bool {
 		if err == nil && p.state == open {
 			s.mention(t, &journal.Entry{Kind: journal.Synced, Partition: p.name, End: p.log.Durable()})
 		}
+		s.checkpoint(t)
+	})
+	return true
+}
+
+// salvage is save for a log that is offline because something in it cannot be read: what was written to it is synced all the same, so that
+// the journal, which all others need, does not keep it for ever. Indexes are left: a start makes them again.
+func (s *scribe) salvage(t *shard.Turn, item *commit.Item[*Partition]) bool {
+	p := item.Owner
+	if p.log == nil || p.log.Err() != nil || item.Busy() || p.closing {
+		return false
+	}
+	work := p.log.SyncData()
+	if work == nil {
+		if p.log.Busy() {
+			return false
+		}
+		s.needed.Drop(item)
+		return true
+	}
+	s.needed.Begin(item)
+	p.helpBulk(t, work, func(t *shard.Turn, err error) {
+		s.needed.Done(item, err == nil)
 		s.checkpoint(t)
 	})
 	return true

@@ -68,12 +68,15 @@ func (w *logWork) Deliver(t *shard.Turn) {
 	p.buried(t)
 }
 
-// checkFailure takes the partition offline if an error was final for its log; what was refused for want of space was not.
+// checkFailure takes the partition offline if an error was final for its log, or says that bytes of it are not what was written; what was
+// refused for want of space was not.
 func (p *Partition) checkFailure(t *shard.Turn, err error) {
 	switch {
 	case err == nil:
 	case p.log.Err() != nil:
 		p.failDirectory(t, err)
+	case log.IsDamage(err):
+		p.fail(t, err)
 	case !errors.Is(err, device.ErrNoSpace):
 		p.set.options.Log.Warn("upkeep", "partition", p.dir, "err", err)
 	}
