@@ -11,10 +11,11 @@ import (
 // (Settled). Then the node serves. What is asked for is opened at once, and everything else behind, some at a time.
 
 // togetherMin is from how many logs on one sync of the file system takes the place of theirs, three to six for each. It waits for what others have
-// dirty as well, so that it is no gain where that is more than a disk writes in a moment.
+// dirty as well, so that it is no gain where that is more than a disk writes in the time their own syncs would take: foreignMax and foreignEach for each log.
 const (
 	togetherMin = 32
 	foreignMax  = 128 << 20
+	foreignEach = 512 << 10
 )
 
 // behindMax is how many partitions that nobody has asked for a set has helpers open at a time. Those helpers also read what is cold for
@@ -65,7 +66,7 @@ func (s *Set) together(logs int, bytes int64) bool {
 	if s.options.Together > 0 {
 		least = s.options.Together
 	}
-	return logs >= least && (s.options.Dirty == nil || s.options.Dirty()-bytes <= foreignMax)
+	return logs >= least && (s.options.Dirty == nil || s.options.Dirty()-bytes <= foreignMax+int64(logs)*foreignEach)
 }
 
 // urge starts the recovery of a partition that waits for its turn.
