@@ -168,7 +168,12 @@ func (in *inspector) small() error {
 	if err == nil {
 		var ok bool
 		if in.ID, ok, err = parseMetadata(text); err != nil || !ok {
-			in.find(name, 0, 0, err == nil || tornMetadata(text), "says no topic id: %v", err)
+			why := fmt.Sprintf("says no topic id: %v", err)
+			torn := err == nil || tornMetadata(text)
+			if torn {
+				why = "says no topic id, as after a power cut: a start writes it anew, or sets the folder aside where no record in it was durable"
+			}
+			in.find(name, 0, 0, torn, "%s", why)
 		}
 	} else if !isNotExist(err) {
 		return err
