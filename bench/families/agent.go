@@ -48,6 +48,7 @@ type Answer struct {
 	Topics     []string           `json:"topics"`
 	Partitions []Partition        `json:"partitions"`
 	Configs    map[string]*string `json:"configs"`
+	Numbers    []int64            `json:"numbers"`
 }
 
 // Partition is a partition as a client describes it.
@@ -75,8 +76,12 @@ type Agent struct {
 }
 
 // Launch starts an agent.
-func Launch(args, env []string) (*Agent, error) {
+func Launch(args, env []string) (*Agent, error) { return LaunchIn("", args, env) }
+
+// LaunchIn starts an agent from the folder of this package, for a program that works elsewhere.
+func LaunchIn(folder string, args, env []string) (*Agent, error) {
 	a := &Agent{cmd: exec.Command(args[0], args[1:]...), lines: make(chan []byte, 1), said: &end{}}
+	a.cmd.Dir = folder
 	a.cmd.Env = append(a.cmd.Environ(), env...)
 	a.cmd.Stderr = a.said
 	var err error

@@ -6,6 +6,8 @@
 //
 //	hello        {client}       name and version
 //	produce      {offsets}      sends the records of a file; -1 for an offset that was not acknowledged
+//	pour         {}             goes on sending values of count bytes to a partition, with ever larger numbers, of which at is the first
+//	poured       {numbers, offsets}   what was acknowledged since it was asked last; with dry it also ends
 //	consume      {}             reads count records of a partition into a file
 //	offsets      {earliest, latest, at}   at: the first offset at each of times, -1 for none
 //	create, delete, grow        one topic; grow raises its partitions
@@ -14,6 +16,9 @@
 //	get_configs  {configs}      of a topic
 //	set_configs  {}             how: set (null takes a key back to its default) or replace
 //	trim         {earliest}     deletes the records below an offset
+//
+// A poured value begins with its number and its length, little-endian in 8 and 4 bytes; byte i behind that is byte i%7 of the number, exclusive or
+// i*131. The numbers go up by 8, and at most a hundred are sent in a second. Only java and confluent-kafka pour.
 //
 // The kinds of error: broker, with the error code of Kafka's that the client showed; unsupported, the client says that the broker does
 // not know the request; absent, the client has no call for it; client, anything else.

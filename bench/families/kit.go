@@ -30,11 +30,19 @@ func (m *Missing) Error() string { return m.Why }
 // that lists them; an agent is built anew for each run.
 type Kit struct {
 	Name  string
+	From  string // the folder of this package; empty where that is the working directory
 	tools []string
 	list  string // the file that lists the packages
 	fetch func(dir string) [][]string
 	build func(dir, out string) [][]string // nil where there is nothing to build
 	start func(dir, out string) (args, env []string)
+}
+
+// In is the kit for a program that works elsewhere than in the folder of this package.
+func (k *Kit) In(folder string) *Kit {
+	other := *k
+	other.From = folder
+	return &other
 }
 
 // Kits are the languages. Commands run in the folder of this package.
@@ -67,7 +75,7 @@ var (
 		Name: "java", tools: []string{"java", "javac", "mvn"}, list: "java/pom.xml",
 		fetch: Jars("java/pom.xml"),
 		build: func(dir, out string) [][]string {
-			return [][]string{{"javac", "-d", out, "-cp", filepath.Join(dir, "*"), "java/Agent.java", "java/Records.java", "java/Topics.java"}}
+			return [][]string{{"javac", "-d", out, "-cp", filepath.Join(dir, "*"), "java/Agent.java", "java/Pour.java", "java/Records.java", "java/Topics.java"}}
 		},
 		start: func(dir, out string) (args, env []string) {
 			return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", out + ":" + filepath.Join(dir, "*"), "Agent"}, nil
@@ -92,12 +100,12 @@ func (k *Kit) Prepare(out string) (args, env []string, err error) {
 			return nil, nil, &Missing{tool + " is not installed"}
 		}
 	}
-	dir, err := Packages(k.Name, k.list, k.fetch)
+	dir, err := packages(k.From, k.Name, k.list, k.fetch)
 	if err != nil {
 		return nil, nil, err
 	}
 	if k.build != nil {
-		if err := runAll(k.build(dir, out)); err != nil {
+		if err := runAll(k.From, k.build(dir, out)); err != nil {
 			return nil, nil, fmt.Errorf("build the %s agent: %w", k.Name, err)
 		}
 	}
@@ -108,11 +116,16 @@ func (k *Kit) Prepare(out string) (args, env []string, err error) {
 // Packages is the folder of the packages that a file lists, filled by fetch if it has to be and may be. The error is a *Missing where they
 // cannot be had.
 func Packages(name, list string, fetch func(dir string) [][]string) (string, error) {
+	return packages("", name, list, fetch)
+}
+
+// packages is Packages for a list in another folder than the working directory.
+func packages(from, name, list string, fetch func(dir string) [][]string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", &Missing{err.Error()}
 	}
-	text, err := os.ReadFile(list)
+	text, err := os.ReadFile(filepath.Join(from, list))
 	if err != nil {
 		return "", fmt.Errorf("packages of %s: %w", name, err)
 	}
@@ -140,7 +153,7 @@ func Packages(name, list string, fetch func(dir string) [][]string) (string, err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("packages of %s: %w", name, err)
 	}
-	if err := runAll(fetch(dir)); err != nil {
+	if err := runAll(from, fetch(dir)); err != nil {
 		return "", &Missing{fmt.Sprintf("the packages of %s could not be installed: %v", list, err)}
 	}
 	return dir, os.WriteFile(complete, nil, 0o644)
@@ -166,12 +179,14 @@ func lock(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// runAll runs commands one after the other until one fails.
-func runAll(commands [][]string) error {
+// runAll runs commands in a folder, one after the other, until one fails.
+func runAll(from string, commands [][]string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), installMax)
 	defer cancel()
 	for _, args := range commands {
-		out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Dir = from
+		out, err := cmd.CombinedOutput()
 		if err != nil {
 			text := strings.TrimSpace(string(out))
 			return errors.Join(fmt.Errorf("%s: %w", strings.Join(args, " "), err), errors.New(text[max(0, len(text)-1000):]))

@@ -28,7 +28,7 @@ var build = sync.OnceValues(func() (string, error) {
 func Binary() (string, error) { return build() }
 
 func buildBinary() (string, error) {
-	root, err := moduleRoot()
+	root, err := ModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -61,8 +61,8 @@ func buildBinary() (string, error) {
 // held keeps the unnamed binary in being.
 var held *os.File
 
-// moduleRoot is the folder of the go.mod above the working directory.
-func moduleRoot() (string, error) {
+// ModuleRoot is the folder of the go.mod above the working directory.
+func ModuleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("working directory: %w", err)

@@ -86,7 +86,12 @@ func (c *campaign) fresh(ctx context.Context) error {
 		}
 		c.image = image
 	}
+	total := 0
+	if c.ledger != nil {
+		total = c.ledger.count()
+	}
 	c.starts, c.ledger = newStarts(), newLedger()
+	c.ledger.total = total
 	b, err := c.start()
 	if err != nil {
 		return err
@@ -103,7 +108,7 @@ func (c *campaign) end() error {
 		c.image = nil
 		return errors.Join(err, os.Remove(filepath.Join(c.dir, "mnt")))
 	}
-	return os.RemoveAll(c.data())
+	return errors.Join(os.RemoveAll(c.data()), os.RemoveAll(traceFile(c.dir)))
 }
 
 func (c *campaign) start() (*harness.Broker, error) {

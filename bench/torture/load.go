@@ -53,16 +53,40 @@ type ledger struct {
 	sent  map[uint64]bool // never acknowledged, so far: may be there or not
 	acked map[uint64]place
 	total int // acknowledged, verified rounds included
+	last  map[line]uint64
 }
 
-func newLedger() *ledger { return &ledger{sent: map[uint64]bool{}, acked: map[uint64]place{}} }
+// line is what one producer sends to one partition: its numbers ascend, and so must those that are found.
+type line struct {
+	place    // of offset 0
+	producer uint64
+}
 
-func (l *ledger) begin() uint64 {
+// producersMax is how many producers numbers tell apart.
+const producersMax = 8
+
+func newLedger() *ledger {
+	return &ledger{sent: map[uint64]bool{}, acked: map[uint64]place{}, last: map[line]uint64{}}
+}
+
+// begin gives a producer the number of its next record.
+func (l *ledger) begin(producer uint64) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	l.sent[l.next] = true
-	return l.next
+	id := l.next*producersMax + producer
+	l.sent[id] = true
+	return id
+}
+
+// ordered reports whether a record lies behind all that its producer sent to the partition before.
+func (l *ledger) ordered(id uint64, topic string, partition int32) bool {
+	on := line{place{topic, partition, 0}, id % producersMax}
+	if id <= l.last[on] {
+		return false
+	}
+	l.last[on] = id
+	return true
 }
 
 func (l *ledger) ack(id uint64, at place) {
@@ -141,7 +165,7 @@ func produce(ctx context.Context, addr string, l *ledger, seed uint64) (wait fun
 				if r.IntN(150) == 0 {
 					size = 100_000 + r.IntN(200_000)
 				}
-				id := l.begin()
+				id := l.begin(uint64(i))
 				cl.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Int32N(partitions), Value: makeValue(id, size)}, func(rec *kgo.Record, err error) {
 					if err == nil {
 						l.ack(id, place{rec.Topic, rec.Partition, rec.Offset})
@@ -156,8 +180,8 @@ func produce(ctx context.Context, addr string, l *ledger, seed uint64) (wait fun
 
 // verdict is what a look at everything has found.
 type verdict struct {
-	read, lost, invented, changed, doubled int
-	first                                  string // of what is wrong
+	read, lost, invented, changed, doubled, passed int
+	first                                          string // of what is wrong
 }
 
 func (v *verdict) note(n *int, format string, args ...any) {
@@ -169,12 +193,17 @@ func (v *verdict) note(n *int, format string, args ...any) {
 
 func (v *verdict) add(o verdict) {
 	v.read, v.lost, v.invented, v.changed, v.doubled = v.read+o.read, v.lost+o.lost, v.invented+o.invented, v.changed+o.changed, v.doubled+o.doubled
+	v.passed += o.passed
 	if v.first == "" {
 		v.first = o.first
 	}
 }
 
-func (v *verdict) bad() bool { return v.lost+v.invented+v.changed+v.doubled > 0 }
+func (v *verdict) bad() bool { return v.lost+v.invented+v.changed+v.doubled+v.passed > 0 }
+
+func (v *verdict) String() string {
+	return fmt.Sprintf("%d records read: %d lost, %d changed, %d invented, %d doubled, %d out of order", v.read, v.lost, v.changed, v.invented, v.doubled, v.passed)
+}
 
 // verify reads both topics from the offsets on that were read before, and compares with the ledger. What is found right is forgotten, and
 // the offsets move.
@@ -227,6 +256,9 @@ func verify(ctx context.Context, addr string, l *ledger, starts map[string]map[i
 				v.note(&v.doubled, "value %d at %v and %v", id, before, here)
 			}
 			seen[id] = here
+			if r.Topic == idempotentTopic && !l.ordered(id, r.Topic, r.Partition) {
+				v.note(&v.passed, "value %d at %v lies behind a later one of its producer", id, here)
+			}
 			if !l.known(id) {
 				v.note(&v.invented, "value %d at %v was never sent", id, here)
 			}

@@ -1,10 +1,12 @@
-// Command torture ends a real broker in bad ways under load and looks at what is left: kill -9, and power cuts of a file system of its own.
-// Every acknowledged record must be there, unchanged, and of an idempotent producer once; nothing may be there that was not sent. The same
-// power cuts must lose something of a topic with pinion.durability=memory, or they cut nothing.
+// Command torture ends a real broker in bad ways under load and looks at what is left: kill -9, power cuts of a file system of its own, kills at
+// system calls in every part of its life, writes, syncs and reads that fail, and disks that fill up. Every acknowledged record must be there,
+// unchanged, in order, and of an idempotent producer once; nothing may be there that was not sent. The same power cuts must lose something of
+// a topic with pinion.durability=memory, or they cut nothing.
 //
-//	go run ./bench/torture -cuts 300 -kills 300
+//	go run ./bench/torture -kills 300 -cuts 300 -syscalls 320 -eio 72 -reads 24 -full 50
 //
-// Power cuts need root and a loop device. It refuses to touch any file system or process but those it made.
+// Power cuts and full disks need root and a loop device, system calls strace; where they are missing it says so. It refuses to touch any file
+// system or process but those it made.
 package main
 
 import (
@@ -18,15 +20,23 @@ import (
 	"time"
 )
 
+// rounds is how many of each kind are wanted.
+type rounds struct{ kills, cuts, memory, syscalls, eio, reads, full int }
+
 func main() {
-	cuts := flag.Int("cuts", 300, "power cuts of fsync topics")
-	kills := flag.Int("kills", 300, "kill -9 under load")
-	memory := flag.Int("memory", 20, "power cuts of memory topics, which must lose something")
+	var n rounds
+	flag.IntVar(&n.cuts, "cuts", 300, "power cuts of fsync topics")
+	flag.IntVar(&n.kills, "kills", 300, "kill -9 under load")
+	flag.IntVar(&n.memory, "memory", 20, "power cuts of memory topics, which must lose something")
+	flag.IntVar(&n.syscalls, "syscalls", 320, "kills at system calls: during starts, recoveries, load and stops")
+	flag.IntVar(&n.eio, "eio", 72, "writes and syncs that fail")
+	flag.IntVar(&n.reads, "reads", 24, "reads that fail")
+	flag.IntVar(&n.full, "full", 50, "times that the disk fills up under clients that are left running")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments and the load")
 	dir := flag.String("dir", "", "where images and data go; default a temporary folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := torture(ctx, *cuts, *kills, *memory, *seed, *dir)
+	err := torture(ctx, n, *seed, *dir)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "torture:", err)
@@ -34,7 +44,15 @@ func main() {
 	}
 }
 
-func torture(ctx context.Context, cuts, kills, memory int, seed uint64, dir string) error {
+// trial is one kind of harm, so many times.
+type trial struct {
+	what string
+	*campaign
+	run  func(ctx context.Context) error
+	tell func() // what came of it, beside the verdict; nil: nothing
+}
+
+func torture(ctx context.Context, n rounds, seed uint64, dir string) error {
 	if dir == "" {
 		made, err := os.MkdirTemp("", "pinion-torture-")
 		if err != nil {
@@ -43,42 +61,57 @@ func torture(ctx context.Context, cuts, kills, memory int, seed uint64, dir stri
 		defer os.RemoveAll(made)
 		dir = made
 	}
-	for _, c := range []*campaign{
-		{rounds: kills, durability: "fsync"},
-		{rounds: cuts, durability: "fsync", cuts: true},
-		{rounds: memory, durability: "memory", cuts: true},
-	} {
-		c.seed, c.out, c.dir = seed, os.Stdout, dir
-		if c.rounds == 0 {
+	for _, t := range trials(n) {
+		if t.rounds == 0 {
 			continue
 		}
-		if err := c.report(ctx); err != nil {
+		t.seed, t.out, t.dir = seed, os.Stdout, dir
+		if err := t.report(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// report runs a campaign and says what came of it.
-func (c *campaign) report(ctx context.Context) error {
-	what := "kill -9"
-	if c.cuts {
-		what = "power cuts"
+func trials(n rounds) []trial {
+	kills := &campaign{rounds: n.kills, durability: "fsync"}
+	cuts := &campaign{rounds: n.cuts, durability: "fsync", cuts: true}
+	memory := &campaign{rounds: n.memory, durability: "memory", cuts: true}
+	calls := newSiteKills(&campaign{rounds: n.syscalls, durability: "fsync"})
+	calls.held = true
+	eio := newBreaks(&campaign{rounds: n.eio, durability: "fsync"})
+	reads := newMisreads(&campaign{rounds: n.reads, durability: "fsync"})
+	full := &fills{campaign: &campaign{rounds: n.full, durability: "fsync"}, others: true}
+	return []trial{
+		{"kill -9", kills, kills.run, nil},
+		{"power cuts", cuts, cuts.run, nil},
+		{"power cuts", memory, memory.run, nil},
+		{"kills at system calls", calls.campaign, calls.run, calls.tell},
+		{"failed writes and syncs", eio.campaign, eio.run, eio.tell},
+		{"failed reads", reads.campaign, reads.run, reads.tell},
+		{"full disks", full.campaign, full.run, full.tell},
 	}
-	fmt.Fprintf(c.out, "%d %s, pinion.durability=%s, seed %d\n", c.rounds, what, c.durability, c.seed)
+}
+
+// report runs a trial and says what came of it.
+func (t trial) report(ctx context.Context) error {
+	fmt.Fprintf(t.out, "%d %s, pinion.durability=%s, seed %d\n", t.rounds, t.what, t.durability, t.seed)
 	began := time.Now()
-	err := c.run(ctx)
-	var impossible *errNoImage
-	if errors.As(err, &impossible) {
-		fmt.Fprintln(c.out, "  skipped:", err)
-		return nil
+	err := t.run(ctx)
+	var noImage *errNoImage
+	var noStrace *errNoStrace
+	if errors.As(err, &noImage) || errors.As(err, &noStrace) {
+		fmt.Fprintln(t.out, "  skipped:", err)
+		return t.end()
 	}
 	if err != nil {
-		return errors.Join(err, c.end())
+		return errors.Join(err, t.end())
 	}
-	fmt.Fprintf(c.out, "  %d records read in %v: %d lost, %d changed, %d invented, %d doubled\n",
-		c.sum.read, time.Since(began).Round(time.Second), c.sum.lost, c.sum.changed, c.sum.invented, c.sum.doubled)
-	if c.durability == "memory" && c.sum.lost == 0 {
+	if t.tell != nil {
+		t.tell()
+	}
+	fmt.Fprintf(t.out, "  %s, in %v\n", &t.sum, time.Since(began).Round(time.Second))
+	if t.durability == "memory" && t.sum.lost == 0 {
 		return errors.New("the power cuts lost nothing of memory topics: they cut nothing")
 	}
 	return nil

@@ -11,35 +11,43 @@ import (
 // short runs a campaign of a few rounds.
 func short(t *testing.T, c campaign) *campaign {
 	t.Helper()
+	brief(t, trial{"", &c, c.run, nil})
+	return &c
+}
+
+// brief runs a trial of a few rounds, in which nothing may go wrong that is wrong in fsync.
+func brief(t *testing.T, tr trial) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
-	c.seed, c.dir, c.out = uint64(time.Now().UnixNano()), t.TempDir(), &out
-	err := c.run(ctx)
-	var impossible *errNoImage
-	if errors.As(err, &impossible) {
-		t.Skip(err)
+	tr.seed, tr.dir, tr.out = uint64(time.Now().UnixNano()), t.TempDir(), &out
+	err := tr.run(ctx)
+	var noImage *errNoImage
+	var noStrace *errNoStrace
+	if errors.As(err, &noImage) || errors.As(err, &noStrace) {
+		t.Skip(errors.Join(err, tr.end()))
 	}
 	if err != nil {
-		t.Fatal(errors.Join(err, c.end()), out.String())
+		t.Fatal(errors.Join(err, tr.end()), out.String())
 	}
-	return &c
+	if tr.durability == "fsync" && (tr.sum.bad() || tr.sum.read == 0) {
+		t.Fatal(&tr.sum)
+	}
+	if tr.tell != nil {
+		tr.tell()
+		t.Log(out.String(), &tr.sum)
+	}
 }
 
 // TestKills: what was acknowledged is there after kill -9.
 func TestKills(t *testing.T) {
-	c := short(t, campaign{rounds: 3, durability: "fsync"})
-	if c.sum.bad() || c.sum.read == 0 {
-		t.Fatalf("%+v", c.sum)
-	}
+	short(t, campaign{rounds: 3, durability: "fsync"})
 }
 
 // TestPowerCuts: what was acknowledged by an fsync topic is there after power cuts.
 func TestPowerCuts(t *testing.T) {
-	c := short(t, campaign{rounds: 4, durability: "fsync", cuts: true})
-	if c.sum.bad() || c.sum.read == 0 {
-		t.Fatalf("%+v", c.sum)
-	}
+	short(t, campaign{rounds: 4, durability: "fsync", cuts: true})
 }
 
 // TestPowerCutsCut: the same cuts take acknowledged records of a memory topic, or they prove nothing.
@@ -48,6 +56,31 @@ func TestPowerCutsCut(t *testing.T) {
 	if c.sum.lost == 0 {
 		t.Fatalf("nothing was lost: %+v", c.sum)
 	}
+}
+
+// TestKillsAtCalls: what was acknowledged is there after kills at system calls, in every part of a broker's life.
+func TestKillsAtCalls(t *testing.T) {
+	k := newSiteKills(&campaign{rounds: 5, durability: "fsync"})
+	brief(t, trial{"", k.campaign, k.run, k.tell})
+}
+
+// TestFailedCallsAreFinal: after a failed write or sync nothing is acknowledged any more, what is durable is still read, and nothing is lost.
+func TestFailedCallsAreFinal(t *testing.T) {
+	k := newBreaks(&campaign{rounds: 2, durability: "fsync"})
+	brief(t, trial{"", k.campaign, k.run, k.tell})
+}
+
+// TestFailedReads: what cannot be read is an error that names it, never a wrong byte.
+func TestFailedReads(t *testing.T) {
+	k := newMisreads(&campaign{rounds: len(blinds), durability: "fsync"})
+	brief(t, trial{"", k.campaign, k.run, k.tell})
+}
+
+// TestFullDisk: a full disk refuses produce before it is at its end, with one error, and clients that are left running go on when there is
+// room again: franz-go, and the others where they are installed.
+func TestFullDisk(t *testing.T) {
+	k := &fills{campaign: &campaign{rounds: 2, durability: "fsync"}, others: true}
+	brief(t, trial{"", k.campaign, k.run, k.tell})
 }
 
 // TestLedgerSeesWhatIsWrong: each kind of wrong is found by the comparison that the campaigns rely on.

@@ -25,11 +25,15 @@ public final class Agent {
         pump.start();
         Records records = new Records(args[0]);
         Topics topics = new Topics(args[0]);
+        Pour pour = new Pour(args[0]);
         while (true) {
             JsonNode command = JSON.readTree(lines.take());
             ObjectNode answer = JSON.createObjectNode();
             try {
                 ObjectNode ok = records.run(command);
+                if (ok == null) {
+                    ok = pour.run(command);
+                }
                 answer.set("ok", ok != null ? ok : topics.run(command));
             } catch (Exception e) {
                 answer.set("error", explain(e));

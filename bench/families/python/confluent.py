@@ -1,5 +1,7 @@
 """confluent-kafka, which is librdkafka."""
 
+import struct
+import threading
 import time
 
 import confluent_kafka
@@ -69,6 +71,12 @@ class Client:
         if problems:
             raise failure(problems[0])
         return {"offsets": [-1 if o is None or o < 0 else o for o in offsets]}
+
+    def pour(self, c):
+        self.pouring = Pour(self.settings, c["topic"], c["partition"], c["count"], c["at"])
+
+    def poured(self, c):
+        return self.pouring.tell(c["dry"])
 
     def reader(self):
         # A group id is demanded even of those who never join a group.
@@ -158,3 +166,61 @@ class Client:
     def trim(self, c):
         found = only(self.admin.delete_records([TopicPartition(c["topic"], c["partition"], c["at"])]))
         return {"earliest": found.low_watermark}
+
+
+class Pour:
+    """A producer that is left running."""
+
+    PATIENCE_MS = 600_000  # how long a record may wait: a disk may stay full for a while
+    UNDER_WAY = 8
+    STEP = 8
+    PACE = 0.01  # seconds between two records, at most
+
+    def __init__(self, settings, topic, partition, size, first):
+        self.producer = Producer(settings | {"acks": "all", "enable.idempotence": True, "delivery.timeout.ms": self.PATIENCE_MS})
+        self.acked, self.failure, self.waiting = [], None, 0  # used by the thread below, and by tell under the lock
+        self.lock = threading.Lock()
+        self.stop = False
+        self.thread = threading.Thread(target=self.run, args=(topic, partition, size, first), daemon=True)
+        self.thread.start()
+
+    def run(self, topic, partition, size, first):
+        number = first
+        while not self.stop or self.waiting:
+            if self.stop or self.waiting >= self.UNDER_WAY:
+                self.producer.poll(0.05)
+                continue
+            self.waiting += 1
+            self.producer.produce(topic, value=value(number, size), partition=partition, on_delivery=self.delivered(number))
+            self.producer.poll(self.PACE)
+            number += self.STEP
+
+    def delivered(self, number):
+        def note(error, message):
+            self.waiting -= 1
+            with self.lock:
+                if error:
+                    self.failure = error
+                else:
+                    self.acked.append((number, message.offset()))
+
+        return note
+
+    def tell(self, end):
+        if end:
+            self.stop = True
+            self.thread.join()
+        with self.lock:
+            if self.failure:
+                raise failure(self.failure)
+            acked, self.acked = self.acked, []
+        return {"numbers": [n for n, _ in acked], "offsets": [o for _, o in acked]}
+
+
+PERIOD = 7 * 256  # of what lies behind the header
+
+
+def value(number, size):
+    raw = struct.pack("<Q", number)
+    pattern = bytes(raw[i % 7] ^ (i * 131 & 255) for i in range(PERIOD))
+    return raw + struct.pack("<I", size) + (pattern * (size // PERIOD + 1))[12:size]
