@@ -41,7 +41,8 @@ type life struct {
 	promised [lifePartitions]int64  // and below this it has said that it did
 	newest   map[string]uint64      // acknowledged value of each compacted key
 	topics   map[string]stage
-	steps    int // administrative requests that were answered
+	pace     time.Duration // between two records and between two administrative requests; 0: as fast as they are answered
+	steps    int           // administrative requests that were answered
 }
 
 type kept struct {
@@ -142,6 +143,7 @@ func (l *life) write(ctx context.Context, cl *kgo.Client, r *rand.Rand) {
 			}
 			<-slots
 		})
+		time.Sleep(l.pace)
 	}
 }
 
@@ -172,10 +174,14 @@ func (l *life) keep(rec *kgo.Record, id uint64) {
 // administer creates, deletes and trims.
 func (l *life) administer(ctx context.Context, cl *kgo.Client, r *rand.Rand) {
 	admin := kadm.NewClient(cl)
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; time.Sleep(l.pace) {
 		step, cancel := context.WithTimeout(ctx, 3*time.Second)
 		var err error
-		switch r.IntN(3) {
+		what := r.IntN(3)
+		if l.whole() >= passingMost {
+			what = 1
+		}
+		switch what {
 		case 0:
 			err = l.create(step, cl, admin)
 		case 1:
@@ -191,6 +197,22 @@ func (l *life) administer(ctx context.Context, cl *kgo.Client, r *rand.Rand) {
 		l.steps++
 		l.mu.Unlock()
 	}
+}
+
+// passingMost is how many passing topics there are at a time.
+const passingMost = 20
+
+// whole is how many there are.
+func (l *life) whole() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, s := range l.topics {
+		if s == created {
+			n++
+		}
+	}
+	return n
 }
 
 // create makes a passing topic, whose one record comes with it.
@@ -244,6 +266,17 @@ func (l *life) remove(ctx context.Context, admin *kadm.Client) error {
 	}
 	l.enter(name, deleted)
 	return nil
+}
+
+// forget drops the topics that were deleted; a campaign that looks often does without.
+func (l *life) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, s := range l.topics {
+		if s == deleted {
+			delete(l.topics, name)
+		}
+	}
 }
 
 // trim deletes the older half of what is known of a partition.

@@ -4,6 +4,7 @@
 // a topic with pinion.durability=memory, or they cut nothing.
 //
 //	go run ./bench/torture -kills 300 -cuts 300 -syscalls 320 -eio 72 -reads 24 -full 50
+//	go run ./bench/torture -soak 1h
 //
 // Power cuts and full disks need root and a loop device, system calls strace; where they are missing it says so. It refuses to touch any file
 // system or process but those it made.
@@ -33,10 +34,11 @@ func main() {
 	flag.IntVar(&n.reads, "reads", 24, "reads that fail")
 	flag.IntVar(&n.full, "full", 50, "times that the disk fills up under clients that are left running")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments and the load")
+	lasts := flag.Duration("soak", 0, "in place of all that: a broker under load, with little memory, for so long")
 	dir := flag.String("dir", "", "where images and data go; default a temporary folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := torture(ctx, n, *seed, *dir)
+	err := torture(ctx, n, *lasts, *seed, *dir)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "torture:", err)
@@ -52,7 +54,7 @@ type trial struct {
 	tell func() // what came of it, beside the verdict; nil: nothing
 }
 
-func torture(ctx context.Context, n rounds, seed uint64, dir string) error {
+func torture(ctx context.Context, n rounds, lasts time.Duration, seed uint64, dir string) error {
 	if dir == "" {
 		made, err := os.MkdirTemp("", "pinion-torture-")
 		if err != nil {
@@ -60,6 +62,10 @@ func torture(ctx context.Context, n rounds, seed uint64, dir string) error {
 		}
 		defer os.RemoveAll(made)
 		dir = made
+	}
+	if lasts > 0 {
+		k := newSoak(lasts, os.Stdout, dir, seed)
+		return errors.Join(k.run(ctx), k.end())
 	}
 	for _, t := range trials(n) {
 		if t.rounds == 0 {
@@ -81,7 +87,7 @@ func trials(n rounds) []trial {
 	calls.held = true
 	eio := newBreaks(&campaign{rounds: n.eio, durability: "fsync"})
 	reads := newMisreads(&campaign{rounds: n.reads, durability: "fsync"})
-	full := &fills{campaign: &campaign{rounds: n.full, durability: "fsync"}, others: true}
+	full := &fills{stream: stream{campaign: &campaign{rounds: n.full, durability: "fsync"}}, others: true}
 	return []trial{
 		{"kill -9", kills, kills.run, nil},
 		{"power cuts", cuts, cuts.run, nil},

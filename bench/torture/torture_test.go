@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 )
@@ -79,8 +81,52 @@ func TestFailedReads(t *testing.T) {
 // TestFullDisk: a full disk refuses produce before it is at its end, with one error, and clients that are left running go on when there is
 // room again: franz-go, and the others where they are installed.
 func TestFullDisk(t *testing.T) {
-	k := &fills{campaign: &campaign{rounds: 2, durability: "fsync"}, others: true}
+	k := &fills{stream: stream{campaign: &campaign{rounds: 2, durability: "fsync"}}, others: true}
 	brief(t, trial{"", k.campaign, k.run, k.tell})
+}
+
+// TestSoak: half a minute of the soak; what it uses is judged with more slack than in a long one.
+func TestSoak(t *testing.T) {
+	var out bytes.Buffer
+	k := newSoak(30*time.Second, &out, t.TempDir(), uint64(time.Now().UnixNano()))
+	if err := k.run(t.Context()); err != nil {
+		t.Fatal(errors.Join(err, k.end()), out.String())
+	}
+	if k.sum.bad() || k.sum.read == 0 || k.visits == 0 {
+		t.Fatalf("%s, %d visits", &k.sum, k.visits)
+	}
+	t.Log(out.String())
+}
+
+// TestSoakSeesGrowth: a leak of each kind is found by the rule that the soak relies on.
+func TestSoakSeesGrowth(t *testing.T) {
+	for i, u := range used {
+		k := newSoak(time.Hour, io.Discard, t.TempDir(), 1)
+		for n := range int64(200) {
+			s := sample{8 << 20, 100, 200, 50}
+			grown := n * u.slack / 40 // within an hour five times the slack
+			switch i {
+			case 0:
+				s.anonymous += grown
+			case 1:
+				s.descriptors += grown
+			case 2:
+				s.mappings += grown
+			default:
+				s.goroutines += grown
+			}
+			k.samples = append(k.samples, s)
+		}
+		if err := k.judge(); err == nil || !strings.Contains(err.Error(), u.name+" grows") {
+			t.Errorf("%s: %v", u.name, err)
+		}
+		for n := range k.samples {
+			k.samples[n] = sample{8<<20 + int64(n%3)<<20, 100, 200 + int64(n%7), 50}
+		}
+		if err := k.judge(); err != nil {
+			t.Errorf("flat: %v", err)
+		}
+	}
 }
 
 // TestLedgerSeesWhatIsWrong: each kind of wrong is found by the comparison that the campaigns rely on.
