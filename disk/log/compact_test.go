@@ -14,6 +14,7 @@ import (
 	"pinion/disk/batch"
 	"pinion/disk/codec"
 	"pinion/disk/device"
+	"pinion/disk/faulty"
 	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/must"
@@ -691,5 +692,39 @@ func TestCleanPointFile(t *testing.T) {
 	r.run(r.l.Reset(3))
 	if c := r.crash(OpenFrom{}); c.l.point != r.l.point || c.l.point.clean > 3 {
 		t.Fatalf("%+v after a start, before %+v", c.l.point, r.l.point)
+	}
+}
+
+// TestReadInAGapBetweenSegments: compaction by a Kafka broker may leave nothing at the end of a segment. Reading there goes on in the next one,
+// whichever of the two is open.
+func TestReadInAGapBetweenSegments(t *testing.T) {
+	d := faulty.New(1)
+	r := &rig{t: t, disk: d, cfg: compactConfig()}
+	mustPut(t, d, fileName("orders-0", 0, logSuffix), stamped(0, 0, 1, 5, 30))
+	mustPut(t, d, fileName("orders-0", 10, logSuffix), stamped(10, 0, 2, 1, 5))
+	mustPut(t, d, fileName("orders-0", 20, logSuffix), stamped(20, 0, 3, 1, 5))
+	r.open(OpenFrom{})
+	for _, from := range []model.Offset{7, 15, 7} {
+		tries := 0
+		for ; tries < 4; tries++ {
+			s, state := r.l.Read(from, r.l.End(), 1000, true)
+			if state == ReadOK {
+				if want := (from + 9) / 10 * 10; s.Offset != want {
+					t.Fatalf("read at %d gives %d, want %d", from, s.Offset, want)
+				}
+				r.l.Release(s)
+				break
+			}
+			if state != ReadNeedsWork {
+				t.Fatalf("read at %d: state %d", from, state)
+			}
+			r.run(r.l.PrepareRead(from))
+		}
+		if tries == 4 {
+			t.Fatalf("reading at %d never ends", from)
+		}
+	}
+	if err := d.Discard(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -184,7 +184,26 @@ func (l *Log) Opens(from model.Offset) bool {
 	if from < l.start || from >= l.written {
 		return false
 	}
-	return l.extents[l.extentFor(from)].slot == noSlot
+	i, _ := l.passGaps(from)
+	return l.extents[i].slot == noSlot
+}
+
+// passGaps is the segment that Read goes to for an offset, and the offset it looks for there: the next one's base where compaction has left
+// nothing behind it in the open one it belongs to.
+func (l *Log) passGaps(from model.Offset) (int, model.Offset) {
+	i := l.extentFor(from)
+	for ; i+1 < len(l.extents); i++ {
+		e := &l.extents[i]
+		s := l.open(e)
+		if s == nil {
+			break
+		}
+		if _, err := s.locate(from, e.size); err != io.EOF {
+			break
+		}
+		from = l.extents[i+1].base
+	}
+	return i, from
 }
 
 // PrepareRead returns the Work after which Read(from, …) with the limit it was last asked with finds what it needs in memory; several
@@ -193,7 +212,7 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 	if from < l.start || from >= l.written {
 		return nil
 	}
-	i := l.extentFor(from)
+	i, from := l.passGaps(from)
 	e := &l.extents[i]
 	t := &readTask{
 		opening:    opening{dir: l.dir, folder: l.name, base: e.base, size: e.size, limit: e.size, files: l.files},
