@@ -17,7 +17,8 @@ const pointFile = "cleaner-offset-checkpoint"
 
 const pointFileMax = 128
 
-// cleanPoint is how far compaction has come.
+// cleanPoint is how far compaction has come. A log that is to be compacted has one from its first segment on, so that a start can tell a gap
+// from a loss.
 type cleanPoint struct {
 	clean model.Offset // every key stands at most once below
 	gaps  model.Offset // offsets may be missing below; invariant: durable before any are
@@ -49,15 +50,15 @@ func writePoint(dir device.Dir, folder string, p cleanPoint) error {
 	return dir.Replace(path.Join(folder, pointFile), b)
 }
 
-// readPoint returns the stored point. A file that makes no sense costs a pass over the whole log, no more: ok is false then, and offsets
+// readPoint returns the stored point, and whether there is one. A file that makes no sense costs a pass over the whole log, no more: ok is false then, and offsets
 // may be missing anywhere.
-func readPoint(dir device.Dir, folder string, end model.Offset) (p cleanPoint, ok bool, err error) {
+func readPoint(dir device.Dir, folder string, end model.Offset) (p cleanPoint, there, ok bool, err error) {
 	text, err := dir.ReadFile(path.Join(folder, pointFile), pointFileMax)
 	if isNotExist(err) {
-		return notCleaned, true, nil
+		return notCleaned, false, true, nil
 	}
 	if err != nil {
-		return notCleaned, false, err
+		return notCleaned, false, false, err
 	}
 	rest, versioned := strings.CutPrefix(string(text), "0\n")
 	lines := strings.Split(rest, "\n")
@@ -67,8 +68,8 @@ func readPoint(dir device.Dir, folder string, end model.Offset) (p cleanPoint, o
 		purge, err3 := strconv.ParseInt(lines[2], 10, 64)
 		p = cleanPoint{model.Offset(clean), model.Offset(gaps), clock.Wall(purge)}
 		if err1 == nil && err2 == nil && err3 == nil && p.valid() == nil {
-			return p, true, nil
+			return p, true, true, nil
 		}
 	}
-	return cleanPoint{gaps: end, purge: never}, false, nil
+	return cleanPoint{gaps: end, purge: never}, true, false, nil
 }

@@ -340,6 +340,7 @@ func (t *noteTask) finish(l *Log, err error) error {
 		c.err = fmt.Errorf("compact %s: %w", l.name, err) // the file is what it was: the next pass begins where this one did
 		return c.err
 	}
+	l.pointed = true
 	if l.generation == c.generation {
 		l.point = t.point
 	}

@@ -113,7 +113,7 @@ func (t *swapTask) finish(l *Log, err error) error {
 		return c.err
 	}
 	if t.pointed {
-		l.point = t.point
+		l.point, l.pointed = t.point, true
 	}
 	i := l.extentAt(t.group[0].base)
 	if !l.holds(t.group) {

@@ -187,7 +187,7 @@ func (in *inspector) small() error {
 		return err
 	}
 	in.Start = start
-	point, ok, err := readPoint(in.dir, in.name, segmentEndMax)
+	point, _, ok, err := readPoint(in.dir, in.name, segmentEndMax)
 	if err != nil {
 		return err
 	}

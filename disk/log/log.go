@@ -49,6 +49,7 @@ type Log struct {
 	err        error                  // final
 	doubts     map[model.Offset]int64 // by base: the first byte of a segment that could not be read; nil where there is none
 
+	pointed     bool // pointFile exists
 	hasFolder   bool
 	hasMetadata bool
 	namesDirty  bool // names in the folder changed since it was synced

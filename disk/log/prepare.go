@@ -74,6 +74,7 @@ func (l *Log) prepareActive() *activeTask {
 		opening:  opening{dir: l.dir, folder: l.name, base: l.end, limit: l.segmentBytes(), files: l.files},
 		fresh:    true,
 		metadata: !l.hasMetadata && !l.id.IsZero(),
+		point:    l.cfg.Compact && !l.pointed && len(l.extents) == 0,
 		id:       l.id,
 		folderUp: l.hasFolder,
 	}
@@ -103,6 +104,7 @@ type activeTask struct {
 	fresh    bool // make it
 	roll     bool // the active one so far is sealed
 	metadata bool // partition.metadata is to be written
+	point    bool // pointFile is
 	folderUp bool // the folder exists
 	id       model.TopicID
 	reserve  int64
@@ -120,6 +122,11 @@ func (t *activeTask) do() error {
 	}
 	if t.metadata {
 		if err := writeMetadata(t.dir, t.folder, t.id); err != nil {
+			return err
+		}
+	}
+	if t.point {
+		if err := writePoint(t.dir, t.folder, notCleaned); err != nil {
 			return err
 		}
 	}
@@ -187,6 +194,7 @@ func (t *activeTask) finish(l *Log, err error) error {
 	l.hasMetadata = l.hasMetadata || t.metadata
 	if t.fresh {
 		l.hasFolder = true
+		l.pointed = l.pointed || t.point
 		l.extents = append(l.extents, extent{base: t.base, maxTime: -1, slot: noSlot, span: spanUnknown})
 		l.tail = tail{firstTime: -1, timedTime: -1}
 	}

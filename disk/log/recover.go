@@ -264,22 +264,40 @@ func (r *recovery) inventory(entries []device.Entry) error {
 // point reads how far compaction has come. Where the file is damaged the whole log is compacted again.
 func (r *recovery) point() error {
 	l := r.l
-	point, ok, err := readPoint(l.dir, l.name, segmentEndMax)
+	point, there, ok, err := readPoint(l.dir, l.name, segmentEndMax)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		r.note("%s was damaged", pointFile)
 	}
-	l.point = point
+	l.point, l.pointed = point, there
 	return nil
 }
 
 // segmentEndMax is behind every offset.
 const segmentEndMax = model.Offset(1<<63 - 1)
 
-// gap reports whether offsets may be missing before offset.
+// gap reports whether offsets may be missing before offset, inside a segment: bytes that follow each other were written so.
 func (r *recovery) gap(offset model.Offset) bool { return r.l.cfg.Compact || offset <= r.l.point.gaps }
+
+// gapBetween reports whether a segment may begin behind where the one before it ends. The end of a segment that a power cut has taken looks
+// the same, and what comes behind it must not pass for the rest of the log. Our own compaction says up to where it has been before it
+// leaves a gap; of a log without such a word, which a Kafka broker may have compacted, the journal tells.
+func (r *recovery) gapBetween(base model.Offset) bool {
+	if base <= r.l.point.gaps {
+		return true
+	}
+	if !r.l.cfg.Compact || r.l.pointed {
+		return false
+	}
+	for i := range r.from.Tail {
+		if b := &r.from.Tail[i]; b.End > r.end && b.Base < base {
+			return false
+		}
+	}
+	return true
+}
 
 // epochs reads the checkpoint. Where it cannot be trusted the batches tell.
 func (r *recovery) epochs() {

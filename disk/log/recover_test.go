@@ -502,6 +502,45 @@ func TestCompactedLogsHaveGaps(t *testing.T) {
 	}
 }
 
+// In a compacted log offsets may be missing; the end that a power cut took from a segment is no such gap. Only of a log without a word about
+// compaction, as a Kafka broker leaves it, nobody can tell, unless the journal can.
+func TestALostEndIsNoGap(t *testing.T) {
+	d := faulty.New(1)
+	r := &rig{t: t, disk: d, cfg: compactConfig()}
+	r.open(OpenFrom{})
+	var tail []TailBatch
+	for r.l.Segments() < 3 {
+		b := r.append(1, 100)
+		h, _ := batch.ReadHeader(b)
+		segment, pos := r.l.Place()
+		tail = append(tail, TailBatch{Base: h.BaseOffset, End: h.LastOffset() + 1, Segment: segment, Pos: pos, Bytes: b})
+	}
+	second, end := r.l.extents[1].base, r.l.End()
+	for _, c := range []struct {
+		pointed bool
+		tail    []TailBatch
+		want    model.Offset
+	}{{true, nil, second - 2}, {true, tail, end}, {false, tail, end}, {false, nil, end}} {
+		left := d.Killed(1)
+		left.Damage(fileName("orders-0", 0, logSuffix), func(b []byte) []byte {
+			size := int(tail[0].Pos) + len(tail[0].Bytes)
+			return b[:len(b)-2*size]
+		})
+		if !c.pointed {
+			if err := left.Remove("orders-0/" + pointFile); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, rec, err := Open(left, "orders-0", testID, r.cfg, OpenFrom{Tail: c.tail}, nil)
+		if err != nil || l.End() != c.want || c.tail != nil && rec.Refilled == 0 {
+			t.Errorf("pointed %v, journal of %d: %v, ends at %d, want %d; %+v", c.pointed, len(c.tail), err, l.End(), c.want, rec)
+		}
+	}
+	if err := d.Discard(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A checkpoint that was stored before a truncation tells of an epoch that has begun earlier since.
 func TestTheBatchesOverruleTheEpochFile(t *testing.T) {
 	for text, want := range map[string]string{

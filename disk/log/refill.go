@@ -115,6 +115,12 @@ func (r *recovery) addSegment(base model.Offset) error {
 		}
 		l.hasMetadata = true
 	}
+	if l.cfg.Compact && !l.pointed && len(l.extents) == 0 {
+		if err := writePoint(l.dir, l.name, notCleaned); err != nil {
+			return err
+		}
+		l.pointed = true
+	}
 	f, err := createEmpty(l.dir, fileName(l.name, base, logSuffix))
 	if err != nil {
 		return err

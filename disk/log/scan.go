@@ -173,7 +173,7 @@ func (r *recovery) follows(e *extent, i int) string {
 	if i == 0 || e.base == r.end || (!r.scanned && e.base >= r.end) {
 		return ""
 	}
-	if e.base > r.end && r.gap(e.base) {
+	if e.base > r.end && r.gapBetween(e.base) {
 		return ""
 	}
 	return fmt.Sprintf("begins at %d, but the log before it ends at %d", e.base, r.end)
