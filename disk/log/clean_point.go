@@ -21,7 +21,7 @@ const pointFileMax = 128
 // from a loss.
 type cleanPoint struct {
 	clean model.Offset // every key stands at most once below
-	gaps  model.Offset // offsets may be missing below; invariant: durable before any are
+	gaps  model.Offset // offsets may be missing below, each outlived by one that is below too; invariant: durable before any are
 	purge clock.Wall   // from then on a pass has tombstones to remove; never: there are none
 }
 

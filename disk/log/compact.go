@@ -86,7 +86,7 @@ func (l *Log) RollStale(now clock.Wall) *Work {
 // CompactFrom is what a pass needs to know that the log does not.
 type CompactFrom struct {
 	Now     clock.Wall
-	Stable  model.Offset           // nothing at or above is touched
+	Stable  model.Offset           // nothing at or above is touched, nor outlives anything; at most the high watermark: no log is cut below
 	Kept    map[int64]model.Offset // by producer id: from this last offset on its batches stay, emptied if need be
 	Keys    int                    // keys of one pass in memory, 24 bytes each before Load
 	Load    float64                // how full the table gets, in (0, 1]

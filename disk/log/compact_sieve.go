@@ -35,6 +35,7 @@ type sieve struct {
 	// Of collecting.
 	keys   *keyMap
 	mapEnd model.Offset // every key below is in keys
+	reach  model.Offset // behind the last record any key was taken of: a batch may have filled the map halfway; invariant: mapEnd <= reach
 	mapped bool
 
 	// Of the group being written.
@@ -53,7 +54,7 @@ type sieve struct {
 
 func newSieve(l *Log, from CompactFrom, parts []compactPart, d Dirt) *sieve {
 	s := &sieve{
-		dir: l.dir, folder: l.name, from: from, interval: l.cfg.IndexIntervalBytes, parts: parts, first: d.From, mapEnd: d.From, purge: never,
+		dir: l.dir, folder: l.name, from: from, interval: l.cfg.IndexIntervalBytes, parts: parts, first: d.From, mapEnd: d.From, reach: d.From, purge: never,
 		horizon: int64(from.Now) + min(l.cfg.DeleteRetentionMs, 1<<53),
 	}
 	for s.dirty < len(parts) && parts[s.dirty].end <= d.From {
@@ -96,6 +97,7 @@ func (s *sieve) mapStep() error {
 		}
 		if raw == nil {
 			s.mapEnd = s.parts[s.dirty].end
+			s.reach = s.mapEnd
 			s.stats.To = s.mapEnd
 			s.dirty++
 			if err := s.in.close(); err != nil {
@@ -109,6 +111,7 @@ func (s *sieve) mapStep() error {
 		if h.LastOffset() < s.first {
 			continue
 		}
+		s.reach = max(s.reach, h.LastOffset()+1)
 		whole, err := s.mapBatch(&h, raw)
 		if err != nil {
 			return err

@@ -674,10 +674,19 @@ func TestCleanPointFile(t *testing.T) {
 		}
 	}
 	mustWrite(t, filepath.Join(r.path, file), []byte(good))
+	// A cut that would take what outlived others is refused, and changes nothing; one above takes no key its last record.
+	to, end := want.clean/2, r.l.End()
+	if err := r.try(r.l.Truncate(to)); !errors.Is(err, ErrCompacted) || r.l.Err() != nil || r.l.End() != end {
+		t.Fatalf("cut at %d of a log that is compacted to %d: %v, ends at %d", to, want.clean, err, r.l.End())
+	}
+	r.run(r.l.Truncate(r.l.CutLimit()))
+	if g.cut(r.l.End()); r.l.End() != want.gaps || r.l.point != want {
+		t.Fatalf("cut at %d: ends at %d, %+v", want.gaps, r.l.End(), r.l.point)
+	}
+	r.checkLedger(g, true)
 	// A log that ends before the point is compacted no further than to its end, also after a start.
-	to := want.clean / 2
-	r.run(r.l.Truncate(to))
-	g.cut(r.l.End())
+	r.run(r.l.Reset(to))
+	g.cut(0)
 	if r.l.point.clean > r.l.End() || r.l.point.gaps > r.l.End() {
 		t.Fatalf("%+v of a log that ends at %d", r.l.point, r.l.End())
 	}

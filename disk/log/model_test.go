@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,7 +11,7 @@ import (
 	"pinion/engine/model"
 )
 
-// TestModel does everything a log can do in random order but be cut above what was compacted, which nothing does before there are replicas, with deaths in between, and holds what is left against what it was told: the last value
+// TestModel does everything a log can do in random order, with deaths in between, and holds what is left against what it was told: the last value
 // of each key, offsets, order, nothing invented, the last batch of each producer. MODEL_RUNS makes it longer, MODEL_SEED repeats one.
 func TestModel(t *testing.T) {
 	runs, seed := 2, rand.Uint64()
@@ -77,6 +78,23 @@ func liveByChance(t *testing.T, seed uint64) {
 			}
 			cfg.RetentionBytes = -1
 			r.l.SetConfig(cfg)
+		case k < 85:
+			to := r.l.Start() + model.Offset(g.random.Int64N(int64(r.l.End()-r.l.Start())+1))
+			if g.random.IntN(2) == 0 {
+				to = max(to, r.l.CutLimit()) // else most are refused
+			}
+			if to == r.l.Start() && to > 0 {
+				continue // empties the log
+			}
+			end()
+			before, refused := r.l.End(), to < r.l.CutLimit()
+			err := r.try(r.l.Truncate(to))
+			if errors.Is(err, ErrCompacted) != refused || refused != (err != nil) || refused && r.l.End() != before {
+				t.Fatalf("op %d: cut at %d, limit %d, end %d: %v", op, to, r.l.CutLimit(), before, err)
+			}
+			if !refused {
+				g.cut(r.l.End())
+			}
 		case k < 87:
 			if at := r.l.Start() + model.Offset(g.random.Int64N(int64(r.l.End()-r.l.Start())+1)); cfg.Delete {
 				if w := r.l.StoreStart(at); w != nil {

@@ -15,8 +15,8 @@ import (
 
 // Truncate returns the Work that takes everything from to on off the log; a batch that holds to goes as a whole, so that the new end may
 // lie below. Nothing changes in a file that may have been sent: the segment that is cut goes on in a new inode with a copy of what stays, and readers
-// keep the old one. A to below Start empties the log (see Reset). The caller has persisted a recovery point not above to. It returns nil while
-// other Work is under way. What is staged must have been written.
+// keep the old one. A to below Start empties the log (see Reset), and one below CutLimit is refused: the Work does nothing and ends in ErrCompacted. The
+// caller has persisted a recovery point not above to. It returns nil while other Work is under way. What is staged must have been written.
 func (l *Log) Truncate(to model.Offset) *Work {
 	if l.closed || l.err != nil || l.Busy() {
 		return nil
@@ -26,6 +26,9 @@ func (l *Log) Truncate(to model.Offset) *Work {
 	}
 	if to >= l.end {
 		return l.begin(busyWhole, idle{})
+	}
+	if to < l.CutLimit() {
+		return l.begin(busyWhole, refusal{fmt.Errorf("cut at %d: %w %d", to, ErrCompacted, l.CutLimit())})
 	}
 	if to < l.start || to <= l.extents[0].base {
 		return l.Reset(max(to, 0))
@@ -53,6 +56,20 @@ func (l *Log) Truncate(to model.Offset) *Work {
 	l.files.coming++
 	return l.begin(busyWhole, t)
 }
+
+// ErrCompacted says that a log cannot be cut where it was asked to be: of some keys only a record behind that place is left. Whoever must go
+// back so far empties the log (Reset) and takes it from a replica anew.
+var ErrCompacted = errors.New("compaction has removed records for the sake of others below")
+
+// CutLimit is the lowest offset Truncate takes: records below may have outlived others that are gone, so that cutting them off would leave
+// nothing of their keys. Compaction stays below the high watermark, and so does this.
+func (l *Log) CutLimit() model.Offset { return l.point.gaps }
+
+// refusal does nothing and says why.
+type refusal struct{ err error }
+
+func (refusal) do() error                      { return nil }
+func (r refusal) finish(l *Log, _ error) error { return fmt.Errorf("log %s: %w", l.name, r.err) }
 
 // Reset returns the Work that empties the log and lets it start at offset at, as a follower does whose leader has nothing before. nil while
 // other Work is under way.

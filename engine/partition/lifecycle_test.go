@@ -1,10 +1,14 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"pinion/disk/faulty"
+	"pinion/disk/journal"
+	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -269,4 +273,49 @@ func TestReopenedSetKnowsItsProducers(t *testing.T) {
 			t.Errorf("batch %d: code %d at %d, want %d at %d", i, c.ask.Code, c.ask.Base, want.code, want.base)
 		}
 	}
+}
+
+// A log is not cut below what compaction has relied on, and the journal is not told to forget what stays.
+func TestTruncateOfACompactedLogIsRefused(t *testing.T) {
+	disk := faulty.New(1)
+	r := newRigOn(t, disk, 64, map[string]string{"cleanup.policy": "compact", "segment.ms": "1", "pinion.durability": "fsync"})
+	p := r.opened(0)
+	r.fill(0, 40)
+	r.until("a pass is over", func(t *shard.Turn) bool {
+		if r.set.cleaning == nil && p.log.CutLimit() == 0 {
+			r.set.clean(t)
+		}
+		return r.set.cleaning == nil && p.log.CutLimit() > 0
+	})
+	cut := func(to model.Offset) (err error) {
+		done := make(chan struct{})
+		r.on(owner, func(turn *shard.Turn) {
+			p.Truncate(turn, to, func(_ *shard.Turn, e error) {
+				err = e
+				close(done)
+			})
+		})
+		r.await(done, "truncation")
+		return err
+	}
+	if err := cut(1); !errors.Is(err, log.ErrCompacted) {
+		t.Fatalf("cut at 1: %v", err)
+	}
+	r.fill(0, 1)
+	found, err := journal.Read(disk, journal.DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := found.Tail(at(0)).Appends; len(a) != 41 || a[40].End != 41 {
+		t.Fatalf("the journal holds %d batches", len(a))
+	}
+	if err := cut(40); err != nil {
+		t.Fatalf("cut at 40: %v", err)
+	}
+	r.fill(0, 1)
+	r.on(owner, func(*shard.Turn) {
+		if p.marks.High != 41 || p.halting || p.preparing {
+			t.Errorf("%+v, halting %v, preparing %v", p.marks, p.halting, p.preparing)
+		}
+	})
 }

@@ -165,7 +165,8 @@ func (p *Partition) expire(t *shard.Turn) {
 	}
 }
 
-// Truncate cuts the log to an offset: what replication does after a change of leaders. done runs on the shard.
+// Truncate cuts the log to an offset: what replication does after a change of leaders. done runs on the shard. What compaction has relied on is not
+// cut off (log.ErrCompacted), and that is known before the journal is told to forget anything.
 func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.Turn, err error)) {
 	p.own.Check(t)
 	switch {
@@ -174,6 +175,17 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		return
 	case p.state == dropped || p.closing || p.leaving:
 		done(t, log.ErrClosed)
+		return
+	}
+	p.halting = true
+	p.endCleaning(t)
+	if c := p.set.cleaning; p.state != open || c != nil && c.p == p {
+		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
+		return
+	}
+	if limit := p.log.CutLimit(); to < min(limit, p.log.End()) && !p.forbidden {
+		p.halting = false
+		done(t, fmt.Errorf("cut %s at %d: %w %d", p.dir, to, log.ErrCompacted, limit))
 		return
 	}
 	if p.durable != nil && p.durable.item.Needs() && !p.forbidden {
@@ -188,8 +200,6 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		return
 	}
 	var work *log.Work
-	p.halting = true
-	p.endCleaning(t)
 	if p.state == open && p.staged.first == nil { // else what this turn took in is written first
 		work = p.log.Truncate(to)
 	}
