@@ -61,7 +61,6 @@ func (s Span) ReadCold(b []byte, at int) (int, error) {
 	}
 	cut := min(len(b), s.Len-at)
 	n, err := s.seg.file.ReadCold(b[:cut], s.Pos+int64(at))
-	err = unreadable(err, fileName("", s.seg.base, logSuffix), s.Offset)
 	if err == io.EOF {
 		// The log says there are bytes; the file has lost them.
 		return n, &Damage{Segment: fileName("", s.seg.base, logSuffix), Pos: s.Pos + int64(at+n), Offset: s.Offset, Reason: "file is shorter than the log"}
@@ -262,6 +261,7 @@ type readTask struct {
 	places               []place
 	doubt                int64 // a byte that could not be read, -1 for none
 	sound                bool  // it can be read
+	doubted              bool  // it still cannot: that batch is not served, the others are
 }
 
 func (t *readTask) do() error {
@@ -277,6 +277,7 @@ func (t *readTask) do() error {
 		return err
 	}
 	if err := t.reread(); err != nil {
+		t.doubted = true
 		return err
 	}
 	if t.stop >= 0 {
@@ -349,8 +350,11 @@ func (t *readTask) finish(l *Log, err error) error {
 			l.extents[i].slot = l.files.insert(s)
 		}
 	}
+	if err != nil && !t.doubted {
+		err = unreadable(err, fileName(l.name, t.base, logSuffix), t.from)
+	}
 	if err != nil {
-		return l.ownDeletion(unreadable(err, fileName(l.name, t.base, logSuffix), t.from), t.base, t.generation)
+		return l.ownDeletion(err, t.base, t.generation)
 	}
 	if t.sound {
 		delete(l.doubts, t.base)

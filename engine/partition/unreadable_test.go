@@ -12,13 +12,13 @@ import (
 	"pinion/engine/shard"
 )
 
-// answer is a question and its answer.
-type answer struct {
+// question is one, and its answer.
+type question struct {
 	ask  QueryAsk
 	done chan struct{}
 }
 
-func (a *answer) Answered(*shard.Turn, *QueryAsk) { close(a.done) }
+func (a *question) Answered(*shard.Turn, *QueryAsk) { close(a.done) }
 
 // What the broker itself reads and cannot, or finds changed, takes that partition offline, with the place: never the process, never another
 // partition, and never the journal, which goes on without it.
@@ -39,7 +39,7 @@ func TestWhatCannotBeReadIsOffline(t *testing.T) {
 		disk.Damage(victim, func(b []byte) []byte { b[8], b[11] = 0x7f, 0xff; return b })
 	}
 	search := func(r *rig, _ *Partition) {
-		a := &answer{done: make(chan struct{})}
+		a := &question{done: make(chan struct{})}
 		a.ask = QueryAsk{Home: home, To: r.set, Caller: a, Partition: at(0), Query: QueryTime, Epoch: model.NoEpoch, Time: 1}
 		r.send(&a.ask)
 		r.await(a.done, "answer")
