@@ -12,14 +12,6 @@ import (
 	"pinion/engine/shard"
 )
 
-// question is one, and its answer.
-type question struct {
-	ask  QueryAsk
-	done chan struct{}
-}
-
-func (a *question) Answered(*shard.Turn, *QueryAsk) { close(a.done) }
-
 // What the broker itself reads and cannot, or finds changed, takes that partition offline, with the place: never the process, never another
 // partition, and never the journal, which goes on without it.
 func TestWhatCannotBeReadIsOffline(t *testing.T) {
@@ -39,7 +31,7 @@ func TestWhatCannotBeReadIsOffline(t *testing.T) {
 		disk.Damage(victim, func(b []byte) []byte { b[8], b[11] = 0x7f, 0xff; return b })
 	}
 	search := func(r *rig, _ *Partition) {
-		a := &question{done: make(chan struct{})}
+		a := &asked{done: make(chan struct{})}
 		a.ask = QueryAsk{Home: home, To: r.set, Caller: a, Partition: at(0), Query: QueryTime, Epoch: model.NoEpoch, Time: 1}
 		r.send(&a.ask)
 		r.await(a.done, "answer")
