@@ -20,7 +20,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -121,6 +121,9 @@ sim: ## a whole node from seeds: crashes, power cuts, failing disks, clock steps
 # In pieces, each of which says what it met: elections, crashes, snapshots installed and the other marks; a mark without a hit fails.
 sim-raft: ## the metadata quorum in a deterministic simulation, 7,000 seeds; make sim-raft ARGS='-sim.seed 12 -sim.trace' for one
 	$(GO) test ./engine/quorum -run '^TestSimulation$$' -count=1 -v -timeout 60m $(if $(ARGS),$(ARGS),-sim.seeds 7000)
+
+sim-groups: ## consumer groups in a deterministic simulation, 3,000 seeds; make sim-groups ARGS='-sim.seed 12 -sim.trace' for one
+	$(GO) test ./engine/group -run '^TestSimulation$$' -count=1 -v -timeout 60m -args $(if $(ARGS),$(ARGS),-sim.seeds 3000)
 
 mutants: ## deliberate bugs, each of which a test must catch; make mutants ARGS=name for one
 	$(GO) run ./cmd/mutants $(ARGS)

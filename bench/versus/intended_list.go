@@ -51,7 +51,7 @@ var Intended = []Difference{
 	},
 	{
 		What: "ApiVersions names the keys that work.",
-		Why:  "Groups, transactions, security and replication are not there yet.",
+		Why:  "Transactions, newer kinds of groups, security and replication are not there yet.",
 		Keys: []int16{wire.KeyAPIVersions}, Path: "ApiKeys",
 	},
 	{

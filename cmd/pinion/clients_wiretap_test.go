@@ -35,7 +35,7 @@ func (w *wiretap) dial() kgo.Opt {
 		if err != nil {
 			return nil, err
 		}
-		return &tapped{Conn: c, tap: w, asked: map[int32]keyVersion{}}, nil
+		return &tapped{Conn: c, tap: w, out: frames{look: requestHead}, in: frames{look: answerHead}, asked: map[int32]keyVersion{}}, nil
 	})
 }
 
@@ -92,16 +92,20 @@ func (c *tapped) Read(b []byte) (int, error) {
 
 // frames finds the first bytes of every frame in a stream.
 type frames struct {
+	look int // how much of a frame is looked at; no frame is shorter
 	head []byte
 	left int // of the current frame, once its length is known
 }
 
-// frameHead is how much of a frame is looked at: key, version and correlation id of a request. No answer is shorter.
-const frameHead = 8
+// What is looked at: key, version and correlation id of a request, the correlation id of an answer.
+const (
+	requestHead = 8
+	answerHead  = 4
+)
 
 func (f *frames) feed(b []byte, each func(head []byte)) {
 	for len(b) > 0 {
-		if f.left > 0 && len(f.head) == 4+frameHead {
+		if f.left > 0 && len(f.head) == 4+f.look {
 			n := min(f.left, len(b))
 			b, f.left = b[n:], f.left-n
 			if f.left == 0 {
@@ -109,7 +113,7 @@ func (f *frames) feed(b []byte, each func(head []byte)) {
 			}
 			continue
 		}
-		n := min(4+frameHead-len(f.head), len(b))
+		n := min(4+f.look-len(f.head), len(b))
 		if len(f.head) < 4 {
 			n = min(4-len(f.head), len(b))
 		}
@@ -117,9 +121,9 @@ func (f *frames) feed(b []byte, each func(head []byte)) {
 		switch len(f.head) {
 		case 4:
 			f.left = int(binary.BigEndian.Uint32(f.head))
-		case 4 + frameHead:
+		case 4 + f.look:
 			each(f.head[4:])
-			if f.left -= frameHead; f.left == 0 {
+			if f.left -= f.look; f.left == 0 {
 				f.head = f.head[:0]
 			}
 		}

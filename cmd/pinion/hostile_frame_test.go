@@ -123,7 +123,7 @@ func TestHostileFramesAreRefusedAsKafkaRefusesThem(t *testing.T) {
 		"unknown key":                   rawFrame(999, 0, nil),
 		"negative key":                  rawFrame(-1, 0, nil),
 		"a broker's key":                rawFrame(4, 0, nil),
-		"a key not served yet":          rawFrame(10, 3, nil),
+		"a key not served yet":          rawFrame(24, 3, nil),
 		"version below":                 rawFrame(wire.KeyFetch, 3, nil),
 		"version above":                 rawFrame(wire.KeyFetch, 19, nil),
 		"negative version":              rawFrame(wire.KeyMetadata, -1, nil),

@@ -20,6 +20,7 @@ import (
 	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/control"
+	"pinion/engine/coordinator"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -33,6 +34,7 @@ type Broker struct {
 	Control *control.Control
 	Shards  *shard.Set
 	Sets    []*partition.Set
+	Groups  []*coordinator.Set // by shard
 	Claim   *identity.Claim
 	CPUs    []int // one for each shard
 
@@ -131,16 +133,18 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 		Journal: b.journal, Tail: b.contents.Tail, Replays: b.contents.Replays(), Dirty: device.Dirty, Fence: &b.fence,
 		Cleaners: &partition.Cleaners{}, Seen: b.found.Seen,
 	}
-	sets := make([]*partition.Set, b.Shards.Len())
+	keep := coordinator.Options{Node: b.Config.NodeID, Image: b.Control.Image, Broker: b.Live, Log: b.log, Random: random, Seen: b.found.Seen}
+	sets, groups := make([]*partition.Set, b.Shards.Len()), make([]*coordinator.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)
 	for i := range sets {
 		s := b.Shards.Shard(model.ShardID(i))
 		<-s.Visit(func(t *shard.Turn) {
 			sets[i] = partition.NewSet(t, options)
 			s.AtEnd(sets[i])
+			groups[i] = coordinator.NewSet(t, keep, sets[i])
 		})
 	}
-	b.Sets = sets
+	b.Sets, b.Groups = sets, groups
 	for i := range sets {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].Open)
 	}
@@ -149,9 +153,16 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 		return err
 	}
 	for i := range sets {
+		<-b.Shards.Shard(model.ShardID(i)).Visit(groups[i].Changed)
 		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].OpenRest)
 	}
 	return nil
+}
+
+// random is sixteen bytes nobody else has.
+func random() (id [16]byte) {
+	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
+	return id
 }
 
 // Recovered is how many partitions are open, or were found damaged, of how many; of none before Start has made them known. Any goroutine may ask.
@@ -223,6 +234,7 @@ func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 	}
 	for i, set := range b.Sets {
 		b.Shards.Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Moved: moved, Reconfigured: reconfigured})
+		b.Shards.Shard(model.ShardID(i)).Post(&coordinator.Update{Set: b.Groups[i]})
 	}
 }
 

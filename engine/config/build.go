@@ -45,6 +45,7 @@ func build(g *gatherer) *Broker {
 		RecoveryThreads:       g.int32("num.recovery.threads.per.data.dir"),
 
 		Cleaner: g.cleaner(),
+		Groups:  g.groups(),
 
 		settings: g.settings,
 	}
@@ -119,6 +120,22 @@ func (g *gatherer) cleaner() Cleaner {
 		IOBytes:        g.number("log.cleaner.io.buffer.size"),
 		BytesPerSecond: max(g.float("log.cleaner.io.max.bytes.per.second"), 1),
 		Backoff:        max(g.duration("log.cleaner.backoff.ms"), time.Millisecond),
+	}
+}
+
+// groups reads what concerns consumer groups.
+func (g *gatherer) groups() Groups {
+	return Groups{
+		SessionMin:        g.duration("group.min.session.timeout.ms"),
+		SessionMax:        g.duration("group.max.session.timeout.ms"),
+		InitialDelay:      max(g.duration("group.initial.rebalance.delay.ms"), 0),
+		SizeMax:           g.int32("group.max.size"),
+		MetadataMax:       g.int32("offset.metadata.max.bytes"),
+		Retention:         time.Duration(g.number("offsets.retention.minutes")) * time.Minute,
+		RetentionCheck:    g.duration("offsets.retention.check.interval.ms"),
+		Partitions:        g.int32("offsets.topic.num.partitions"),
+		ReplicationFactor: int16(g.number("offsets.topic.replication.factor")),
+		SegmentBytes:      g.int32("offsets.topic.segment.bytes"),
 	}
 }
 

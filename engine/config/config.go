@@ -52,6 +52,7 @@ type Broker struct {
 	RecoveryThreads       int32         // num.recovery.threads.per.data.dir
 
 	Cleaner Cleaner
+	Groups  Groups
 
 	settings map[string]Setting // what was set, by key
 	static   *Broker            // the configuration without dynamic settings; nil when there are none
@@ -69,6 +70,21 @@ type Cleaner struct {
 	IOBytes        int64         // log.cleaner.io.buffer.size: what is read at once, of all passes together, twice
 	BytesPerSecond float64       // read and written, of all passes together
 	Backoff        time.Duration // between two looks for something to do
+}
+
+// Groups is what group.* and offsets.* say of consumer groups.
+type Groups struct {
+	SessionMin, SessionMax time.Duration // group.min.session.timeout.ms and max: what a member may ask for
+	InitialDelay           time.Duration // group.initial.rebalance.delay.ms
+	SizeMax                int32         // group.max.size
+	MetadataMax            int32         // offset.metadata.max.bytes: of a commit's own words, in characters
+	Retention              time.Duration // offsets.retention.minutes
+	RetentionCheck         time.Duration // offsets.retention.check.interval.ms
+
+	// What __consumer_offsets is created with.
+	Partitions        int32
+	ReplicationFactor int16
+	SegmentBytes      int32
 }
 
 // Pinion holds the keys Kafka does not have.

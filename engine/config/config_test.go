@@ -248,7 +248,7 @@ func TestStockKafkaFileStarts(t *testing.T) {
 			t.Errorf("%d notices about %s, want one: %v", seen[key], key, notices)
 		}
 	}
-	if len(notices) != 9 {
+	if len(notices) != 8 {
 		t.Errorf("%d notices: %v", len(notices), notices)
 	}
 }

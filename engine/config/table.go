@@ -104,7 +104,7 @@ var idle = map[string]string{
 	"zookeeper":    "there is no ZooKeeper",
 	"shards":       "pinion runs one shard per core (see pinion.shards)",
 	"security":     "TLS, SASL and ACLs are not served yet",
-	"groups":       "consumer groups are not served yet",
+	"groups":       "consumer groups are served in the classic protocol, which does without it",
 	"transactions": "transactions are not served yet",
 	"share":        "share groups are not served yet",
 	"streams":      "streams groups are not served yet",

@@ -1,5 +1,7 @@
 package config
 
+import "strconv"
+
 // TimestampType says who stamps records (message.timestamp.type).
 type TimestampType uint8
 
@@ -55,4 +57,11 @@ type Topic struct {
 	UncleanElectionEnabled bool
 	Preallocate            bool
 	Durability             Durability // pinion.durability
+}
+
+// OffsetsTopic is what the topic of groups' offsets is created with: compacted, as its records are states, and durable, whatever other topics are.
+func OffsetsTopic(g *Groups) map[string]string {
+	return map[string]string{
+		"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": strconv.Itoa(int(g.SegmentBytes)), "pinion.durability": DurabilityFsync.String(),
+	}
 }

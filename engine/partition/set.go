@@ -317,6 +317,9 @@ func (s *Set) configOf(topic *placement.Topic) *resolved {
 		s.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
 		return nil
 	}
+	if topic.Internal {
+		c.Durability = config.DurabilityFsync // the broker's own state survives a power cut, whatever anybody sets
+	}
 	r := &resolved{Topic: c, log: logConfig(&c)}
 	if here != nil {
 		here.topic, here.broker, here.config = topic, broker, r

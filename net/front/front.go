@@ -96,7 +96,7 @@ func advertise(l config.Listener, opened *listen.Listener) placement.Listener {
 // Open starts accepting on every shard of a started broker.
 func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) error {
 	f.broker = b
-	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Log: logger}
+	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Coordinators: b.Groups, Log: logger}
 	b.Watch(func(cfg *config.Broker) {
 		f.Limits.Set(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg), func(err error) {
 			logger.Error("limits of connections stay as they are", "err", err)
@@ -153,6 +153,7 @@ func (f *Front) Drain(ctx context.Context) {
 	f.opened.Store(false)
 	for i := range f.hubs {
 		<-f.shard(i).Visit(f.hubs[i].Drain)
+		<-f.shard(i).Visit(f.broker.Groups[i].Drain)
 	}
 	for ctx.Err() == nil && !f.drained() {
 		select {

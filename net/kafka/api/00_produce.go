@@ -149,6 +149,8 @@ func (d *Desk) produceRefusal(c *produceCall, v *wire.ProduceView, topic *placem
 		return byID(wire.CodeUnknownTopicOrPartition, c.version >= 13)
 	case !d.allowed(c.request, opWrite, onTopic, topic.Name):
 		return wire.CodeTopicAuthorizationFailed
+	case topic.Internal:
+		return wire.CodeInvalidTopicException // what is in it would be taken for the broker's own
 	}
 	return wire.CodeNone
 }

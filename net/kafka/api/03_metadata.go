@@ -5,6 +5,7 @@ import (
 
 	"pinion/engine/catalog"
 	"pinion/engine/control"
+	"pinion/engine/coordinator"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -89,6 +90,9 @@ func (d *Desk) createMissing(t *shard.Turn, r *conn.Request, req *kmsg.MetadataR
 
 // defaultTopic is a topic as auto-creation makes it.
 func (d *Desk) defaultTopic(name string) catalog.TopicSpec {
+	if name == coordinator.Topic {
+		return d.offsetsTopic()
+	}
 	b := d.node.Broker.Now()
 	return catalog.TopicSpec{Name: name, ID: control.NewTopicID(), Partitions: b.NumPartitions, ReplicationFactor: b.DefaultReplicationFactor}
 }

@@ -8,6 +8,7 @@ import (
 	"pinion/engine/catalog"
 	"pinion/engine/config"
 	"pinion/engine/control"
+	"pinion/engine/coordinator"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 )
@@ -97,7 +98,7 @@ func (d *Desk) createExcess(req *kmsg.CreateTopicsRequest) *catalog.Error {
 // topicSpec turns a request's topic into the catalogue's terms.
 func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (catalog.TopicSpec, *catalog.Error) {
 	b := d.node.Broker.Now()
-	spec := catalog.TopicSpec{Name: in.Topic, ID: control.NewTopicID(), Partitions: in.NumPartitions, ReplicationFactor: in.ReplicationFactor, Configs: map[string]string{}}
+	spec := catalog.TopicSpec{Name: in.Topic, ID: control.NewTopicID(), Internal: in.Topic == coordinator.Topic, Partitions: in.NumPartitions, ReplicationFactor: in.ReplicationFactor, Configs: map[string]string{}}
 	if len(in.ReplicaAssignment) > 0 {
 		if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
 			return spec, &catalog.Error{Code: catalog.InvalidRequest, Message: "both numPartitions or replicationFactor and an assignment were given"}

@@ -63,6 +63,10 @@ var controllerBusy = &catalog.Error{Code: catalog.NotLeader, Message: "the contr
 // growth checks one topic of the request against the newest image; the controller asks the same questions again.
 func (d *Desk) growth(in *kmsg.CreatePartitionsRequestTopic) (catalog.Assignment, *catalog.Error) {
 	var assignment catalog.Assignment
+	if topic := d.image().TopicCalled(in.Topic); topic != nil && topic.Internal {
+		// A group would be looked for in another partition than the one that has it.
+		return nil, &catalog.Error{Code: catalog.InvalidPartitions, Message: "the number of partitions of an internal topic says where its keys are; it cannot be changed"}
+	}
 	for _, a := range in.Assignment {
 		replicas, err := d.placed(a.Replicas)
 		if err != nil {

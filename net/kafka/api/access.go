@@ -25,11 +25,13 @@ type resource uint8
 const (
 	onTopic resource = iota
 	onCluster
+	onGroup
 )
 
 // supported is what can be done to each kind of resource (org.apache.kafka.security.authorizer.AclEntry).
 var supported = [...][]operation{
 	onTopic:   {opRead, opWrite, opCreate, opDelete, opAlter, opDescribe, opDescribeConfigs, opAlterConfigs},
+	onGroup:   {opRead, opDelete, opDescribe, opDescribeConfigs, opAlterConfigs},
 	onCluster: {opCreate, opAlter, opDescribe, opClusterAction, opDescribeConfigs, opAlterConfigs, opIdempotentWrite},
 }
 

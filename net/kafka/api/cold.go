@@ -45,6 +45,36 @@ func (d *Desk) cold(t *shard.Turn, r *conn.Request, api *wire.API) {
 	case *kmsg.InitProducerIDRequest:
 		d.initProducerID(t, r, req)
 	default:
+		d.groups(t, r, req)
+	}
+}
+
+// groups serves consumers that read in groups, and who looks after them.
+func (d *Desk) groups(t *shard.Turn, r *conn.Request, req kmsg.Request) {
+	switch req := req.(type) {
+	case *kmsg.OffsetCommitRequest:
+		d.offsetCommit(t, r, req)
+	case *kmsg.OffsetFetchRequest:
+		d.offsetFetch(t, r, req)
+	case *kmsg.FindCoordinatorRequest:
+		d.findCoordinator(t, r, req)
+	case *kmsg.JoinGroupRequest:
+		d.joinGroup(t, r, req)
+	case *kmsg.HeartbeatRequest:
+		d.heartbeat(t, r, req)
+	case *kmsg.LeaveGroupRequest:
+		d.leaveGroup(t, r, req)
+	case *kmsg.SyncGroupRequest:
+		d.syncGroup(t, r, req)
+	case *kmsg.DescribeGroupsRequest:
+		d.describeGroups(t, r, req)
+	case *kmsg.ListGroupsRequest:
+		d.listGroups(t, r, req)
+	case *kmsg.DeleteGroupsRequest:
+		d.deleteGroups(t, r, req)
+	case *kmsg.OffsetDeleteRequest:
+		d.offsetDelete(t, r, req)
+	default:
 		d.admin(t, r, req)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"pinion/disk/batch"
 	"pinion/engine/config"
 	"pinion/engine/control"
+	"pinion/engine/coordinator"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -24,7 +25,9 @@ type Node struct {
 	Broker  *config.Live
 	Control *control.Control
 	Sets    []*partition.Set // by shard
-	Log     *slog.Logger
+	// Coordinators are the groups, by shard.
+	Coordinators []*coordinator.Set
+	Log          *slog.Logger
 
 	press *press // made with the first desk
 }

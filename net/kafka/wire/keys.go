@@ -6,6 +6,15 @@ const (
 	KeyFetch                int16 = 1
 	KeyListOffsets          int16 = 2
 	KeyMetadata             int16 = 3
+	KeyOffsetCommit         int16 = 8
+	KeyOffsetFetch          int16 = 9
+	KeyFindCoordinator      int16 = 10
+	KeyJoinGroup            int16 = 11
+	KeyHeartbeat            int16 = 12
+	KeyLeaveGroup           int16 = 13
+	KeySyncGroup            int16 = 14
+	KeyDescribeGroups       int16 = 15
+	KeyListGroups           int16 = 16
 	KeyAPIVersions          int16 = 18
 	KeyCreateTopics         int16 = 19
 	KeyDeleteTopics         int16 = 20
@@ -17,10 +26,13 @@ const (
 	KeyAlterConfigs            int16 = 33
 	KeyDescribeLogDirs         int16 = 35
 	KeyCreatePartitions        int16 = 37
+	KeyDeleteGroups            int16 = 42
 	KeyIncrementalAlterConfigs int16 = 44
 
 	KeyAlterPartitionReassignments int16 = 45
 	KeyListPartitionReassignments  int16 = 46
+
+	KeyOffsetDelete int16 = 47
 
 	KeyDescribeCluster         int16 = 60
 	KeyDescribeProducers       int16 = 61
@@ -58,6 +70,15 @@ var Keys = [...]API{
 	{Key: KeyFetch, Name: "Fetch", AdvertiseMin: 4, Min: 4, Max: 18, Flexible: 12, frameBytesMax: frameBytesWide},
 	{Key: KeyListOffsets, Name: "ListOffsets", AdvertiseMin: 1, Min: 1, Max: 11, Flexible: 6, frameBytesMax: frameBytesWide},
 	{Key: KeyMetadata, Name: "Metadata", AdvertiseMin: 0, Min: 0, Max: 13, Flexible: 9, frameBytesMax: frameBytesWide},
+	{Key: KeyOffsetCommit, Name: "OffsetCommit", AdvertiseMin: 2, Min: 2, Max: 10, Flexible: 8, frameBytesMax: frameBytesWide},
+	{Key: KeyOffsetFetch, Name: "OffsetFetch", AdvertiseMin: 1, Min: 1, Max: 10, Flexible: 6, frameBytesMax: frameBytesWide},
+	{Key: KeyFindCoordinator, Name: "FindCoordinator", AdvertiseMin: 0, Min: 0, Max: 6, Flexible: 3, frameBytesMax: frameBytesSmall},
+	{Key: KeyJoinGroup, Name: "JoinGroup", AdvertiseMin: 0, Min: 0, Max: 9, Flexible: 6, frameBytesMax: frameBytesSmall},
+	{Key: KeyHeartbeat, Name: "Heartbeat", AdvertiseMin: 0, Min: 0, Max: 4, Flexible: 4, frameBytesMax: frameBytesSmall},
+	{Key: KeyLeaveGroup, Name: "LeaveGroup", AdvertiseMin: 0, Min: 0, Max: 5, Flexible: 4, frameBytesMax: frameBytesSmall},
+	{Key: KeySyncGroup, Name: "SyncGroup", AdvertiseMin: 0, Min: 0, Max: 5, Flexible: 4, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeGroups, Name: "DescribeGroups", AdvertiseMin: 0, Min: 0, Max: 6, Flexible: 5, frameBytesMax: frameBytesSmall},
+	{Key: KeyListGroups, Name: "ListGroups", AdvertiseMin: 0, Min: 0, Max: 5, Flexible: 3, frameBytesMax: frameBytesSmall},
 	{Key: KeyAPIVersions, Name: "ApiVersions", AdvertiseMin: 0, Min: 0, Max: 4, Flexible: 3, frameBytesMax: frameBytesSmall},
 	{Key: KeyCreateTopics, Name: "CreateTopics", AdvertiseMin: 2, Min: 2, Max: 7, Flexible: 5, frameBytesMax: frameBytesWide},
 	{Key: KeyDeleteTopics, Name: "DeleteTopics", AdvertiseMin: 1, Min: 1, Max: 6, Flexible: 4, frameBytesMax: frameBytesSmall},
@@ -68,9 +89,11 @@ var Keys = [...]API{
 	{Key: KeyAlterConfigs, Name: "AlterConfigs", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", AdvertiseMin: 1, Min: 1, Max: 5, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyCreatePartitions, Name: "CreatePartitions", AdvertiseMin: 0, Min: 0, Max: 3, Flexible: 2, frameBytesMax: frameBytesWide},
+	{Key: KeyDeleteGroups, Name: "DeleteGroups", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesSmall},
 	{Key: KeyIncrementalAlterConfigs, Name: "IncrementalAlterConfigs", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 1, frameBytesMax: frameBytesWide},
 	{Key: KeyAlterPartitionReassignments, Name: "AlterPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyListPartitionReassignments, Name: "ListPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
+	{Key: KeyOffsetDelete, Name: "OffsetDelete", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: never, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeCluster, Name: "DescribeCluster", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeProducers, Name: "DescribeProducers", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeTopicPartitions, Name: "DescribeTopicPartitions", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},

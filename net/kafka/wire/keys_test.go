@@ -42,6 +42,9 @@ func TestKeysAreKafkas(t *testing.T) {
 		KeyDeleteRecords: {0, 0, 2}, KeyDescribeConfigs: {1, 1, 4}, KeyAlterConfigs: {0, 0, 2}, KeyDescribeLogDirs: {1, 1, 5},
 		KeyCreatePartitions: {0, 0, 3}, KeyIncrementalAlterConfigs: {0, 0, 1}, KeyDescribeCluster: {0, 0, 2}, KeyDescribeProducers: {0, 0, 0},
 		KeyDescribeTopicPartitions: {0, 0, 0}, KeyAlterPartitionReassignments: {0, 0, 1}, KeyListPartitionReassignments: {0, 0, 0},
+		KeyOffsetCommit: {2, 2, 10}, KeyOffsetFetch: {1, 1, 10}, KeyFindCoordinator: {0, 0, 6}, KeyJoinGroup: {0, 0, 9}, KeyHeartbeat: {0, 0, 4},
+		KeyLeaveGroup: {0, 0, 5}, KeySyncGroup: {0, 0, 5}, KeyDescribeGroups: {0, 0, 6}, KeyListGroups: {0, 0, 5}, KeyDeleteGroups: {0, 0, 2},
+		KeyOffsetDelete: {0, 0, 0},
 	}
 	if len(want) != len(Keys) {
 		t.Fatalf("%d keys, want %d", len(Keys), len(want))

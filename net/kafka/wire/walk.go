@@ -77,6 +77,8 @@ func (w *walker) field(f *field) {
 		w.r.span(f.wireBytes)
 	case kindText:
 		w.text(f)
+	case kindBytes:
+		w.octets()
 	case kindArray:
 		w.array(f)
 	case kindOptional:
@@ -108,6 +110,16 @@ func (w *walker) text(f *field) {
 		n += textPointer // kmsg has one type for all versions
 	}
 	w.spend(n)
+}
+
+// octets passes over bytes that may not be null.
+func (w *walker) octets() {
+	b := w.r.blob(w.flexible)
+	if b == nil {
+		w.r.fail(FaultNull)
+		return
+	}
+	w.spend((len(b) + textAlign - 1) &^ (textAlign - 1))
 }
 
 func (w *walker) array(f *field) {

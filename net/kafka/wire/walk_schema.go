@@ -16,6 +16,7 @@ type kind uint8
 const (
 	kindFixed kind = iota // a number, a bool or an id
 	kindText
+	kindBytes // kmsg leaves them where they are; they are charged for whoever keeps them
 	kindArray
 	kindOptional // a structure behind a byte that says whether it is there
 )
@@ -44,6 +45,7 @@ func integer32() field { return fixed(4) }
 func integer64() field { return fixed(8) }
 func uuid() field      { return fixed(16) }
 func text() field      { return field{kind: kindText, to: never, nullFrom: never} }
+func octets() field    { return field{kind: kindBytes, to: never, nullFrom: never} }
 
 // listOf is an array of structures that kmsg decodes into T.
 func listOf[T any](elements ...field) field {
@@ -117,6 +119,106 @@ var schemas = [keyMax + 1][]field{
 		flag().since(4),           // create missing topics
 		flag().since(8).until(10), // cluster operations
 		flag().since(8),           // topic operations
+	},
+	KeyOffsetCommit: {
+		text(),                        // group
+		integer32(),                   // generation or member epoch
+		text(),                        // member
+		text().since(7).null(7),       // instance
+		integer64().since(2).until(4), // retention
+		listOf[kmsg.OffsetCommitRequestTopic](
+			text().until(9),
+			uuid().since(10),
+			listOf[kmsg.OffsetCommitRequestTopicPartition](
+				integer32(),          // partition
+				integer64(),          // offset
+				integer32().since(6), // leader epoch
+				text().null(0),       // metadata
+			),
+		),
+	},
+	KeyOffsetFetch: {
+		text().until(7), // group
+		listOf[kmsg.OffsetFetchRequestTopic](
+			text(),
+			bareListOf[int32](integer32()),
+		).until(7).null(2),
+		listOf[kmsg.OffsetFetchRequestGroup](
+			text(),
+			text().since(9).null(9), // member
+			integer32().since(9),    // and its epoch
+			listOf[kmsg.OffsetFetchRequestGroupTopic](
+				text().until(9),
+				uuid().since(10),
+				bareListOf[int32](integer32()),
+			).null(8),
+		).since(8),
+		flag().since(7), // stable offsets only
+	},
+	KeyFindCoordinator: {
+		text().until(3),
+		integer8().since(1), // of what
+		bareListOf[string](text()).since(4),
+	},
+	KeyJoinGroup: {
+		text(),                  // group
+		integer32(),             // session timeout
+		integer32().since(1),    // rebalance timeout
+		text(),                  // member
+		text().since(5).null(5), // instance
+		text(),                  // protocol type
+		listOf[kmsg.JoinGroupRequestProtocol](
+			text(),
+			octets(), // metadata
+		),
+		text().since(8).null(8), // reason
+	},
+	KeyHeartbeat: {
+		text(),                  // group
+		integer32(),             // generation
+		text(),                  // member
+		text().since(3).null(3), // instance
+	},
+	KeyLeaveGroup: {
+		text(),          // group
+		text().until(2), // member
+		listOf[kmsg.LeaveGroupRequestMember](
+			text(),
+			text().null(3),          // instance
+			text().since(5).null(5), // reason
+		).since(3),
+	},
+	KeySyncGroup: {
+		text(),                  // group
+		integer32(),             // generation
+		text(),                  // member
+		text().since(3).null(3), // instance
+		text().since(5).null(5), // protocol type
+		text().since(5).null(5), // protocol
+		listOf[kmsg.SyncGroupRequestGroupAssignment](
+			text(),
+			octets(), // assignment
+		),
+	},
+	KeyDescribeGroups: {
+		bareListOf[string](text()),
+		flag().since(3), // with operations
+	},
+	KeyListGroups: {
+		bareListOf[string](text()).since(4), // states
+		bareListOf[string](text()).since(5), // types
+	},
+	KeyDeleteGroups: {
+		bareListOf[string](text()),
+	},
+	KeyOffsetDelete: {
+		text(), // group
+		listOf[kmsg.OffsetDeleteRequestTopic](
+			text(),
+			listOf[kmsg.OffsetDeleteRequestTopicPartition](
+				integer32(),
+			),
+		),
 	},
 	KeyAPIVersions: {
 		text().since(3), // client software name

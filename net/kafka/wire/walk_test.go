@@ -142,6 +142,8 @@ func (s *smallestWriter) fields(fields []field, array, count int) {
 			s.b = append(s.b, make([]byte, f.wireBytes)...)
 		case f.kind == kindText:
 			s.b = appendText(s.b, "", s.flexible)
+		case f.kind == kindBytes:
+			s.b = appendCount(s.b, 0, s.flexible)
 		case f.kind == kindOptional:
 			s.b = append(s.b, 0xff)
 		case i != array:

@@ -1,0 +1,171 @@
+package coordinator
+
+import (
+	"time"
+
+	"pinion/disk/batch"
+	"pinion/engine/group"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+type state uint8
+
+const (
+	reading state = iota // its records are being read
+	serving
+	broken // they make no sense, or could not be read
+	left   // another shard owns the partition by now
+)
+
+// seat is the groups of one partition.
+type seat struct {
+	own shard.Owner
+
+	// Immutable after newSeat.
+	set  *Set
+	name model.Partition
+
+	// Owned by the shard.
+	state   state
+	machine *group.Coordinator
+	asks    map[group.Request]*Ask // under way
+	wake    shard.Timer            // the machine's next deadline
+	loader  loader
+}
+
+func newSeat(t *shard.Turn, s *Set, name model.Partition) *seat {
+	seat := &seat{own: shard.Own(t), set: s, name: name, machine: group.New(s.configuration(), s.options.Random), asks: map[group.Request]*Ask{}}
+	seat.loader.begin(t, seat)
+	return seat
+}
+
+// take runs an ask, once the records are read.
+func (s *seat) take(t *shard.Turn, ask *Ask) {
+	s.own.Check(t)
+	switch s.state {
+	case reading:
+		ask.reply(t, group.Loading)
+	case serving:
+		s.asks[ask.Request] = ask
+		s.machine.Do(t.Now(), ask.Request)
+		s.carry(t)
+	default:
+		ask.reply(t, group.NotCoordinator)
+	}
+}
+
+// carry takes what the machine has decided to where it belongs.
+func (s *seat) carry(t *shard.Turn) {
+	for _, a := range s.machine.Appends() {
+		s.append(t, a)
+	}
+	for _, r := range s.machine.Answers() {
+		ask := s.asks[r]
+		delete(s.asks, r)
+		ask.reply(t, group.OK)
+	}
+	when, ok := s.machine.Next()
+	if !ok || s.state != serving {
+		t.Disarm(&s.wake)
+		return
+	}
+	t.Arm(&s.wake, when.Sub(t.Now().Mono), s)
+}
+
+// Fire does what is due.
+func (s *seat) Fire(t *shard.Turn, _ *shard.Timer) {
+	s.own.Check(t)
+	if s.state == serving {
+		s.machine.Tick(t.Now())
+		s.carry(t)
+	}
+}
+
+// serve begins the work after the last record.
+func (s *seat) serve(t *shard.Turn) {
+	s.state = serving
+	s.machine.Loaded(t.Now())
+	s.carry(t)
+}
+
+// leave gives the groups up: the next owner reads what is durable.
+func (s *seat) leave(t *shard.Turn) {
+	was := s.state
+	s.state = left
+	if was == serving {
+		s.machine.Abandon(group.NotCoordinator)
+	}
+	s.carry(t)
+}
+
+// drain answers who waits for other clients.
+func (s *seat) drain(t *shard.Turn) {
+	if s.state != serving {
+		return
+	}
+	s.machine.Dismiss(group.NotCoordinator)
+	s.carry(t)
+	t.Disarm(&s.wake)
+}
+
+// storePatience is how long records may wait to be durable; whoever waits for an answer has given up long before.
+const storePatience = time.Hour
+
+// store is records on their way into the partition.
+type store struct {
+	ask  partition.AppendAsk
+	seat *seat
+	what *group.Append
+}
+
+// append sends records to the partition, as one batch. It is on this shard, so what is appended in this order is stored in this order.
+func (s *seat) append(t *shard.Turn, what *group.Append) {
+	b := s.set.builder
+	b.Reset()
+	for i := range what.Records {
+		b.Add(int64(t.Now().Wall), what.Records[i].Key, what.Records[i].Value)
+	}
+	st := &store{seat: s, what: what}
+	raw := b.Bytes()
+	header, _ := batch.ReadHeader(raw)
+	st.ask = partition.AppendAsk{
+		Home: s.set.id, To: s.set.partitions, Caller: st, Partition: s.name, Moves: s.set.options.Image().Moves(),
+		Batch: raw, Header: header, Acks: partition.AcksAll, Timeout: storePatience, AppendTime: -1,
+	}
+	t.Ask(s.set.id, &st.ask)
+}
+
+// Stored takes the batch back, which nobody else wants.
+func (st *store) Stored(_ *shard.Turn, ask *partition.AppendAsk) { ask.Batch = nil }
+
+// Appended tells the machine what became of its records.
+func (st *store) Appended(t *shard.Turn, ask *partition.AppendAsk) {
+	s := st.seat
+	s.own.Check(t)
+	if s.state == serving {
+		s.machine.Stored(t.Now(), st.what, appendErrors[ask.Code])
+		s.carry(t)
+	}
+}
+
+// appendErrors is what an append's outcome means to a group (Kafka's CoordinatorOperationExceptionHelper).
+var appendErrors = [...]group.Code{
+	partition.OK:                 group.OK,
+	partition.UnknownPartition:   group.NotCoordinator,
+	partition.NotLeader:          group.NotCoordinator,
+	partition.Moved:              group.NotCoordinator,
+	partition.FencedEpoch:        group.NotCoordinator,
+	partition.UnknownEpoch:       group.NotCoordinator,
+	partition.OutOfRange:         group.Failed,
+	partition.StorageFailed:      group.NotCoordinator,
+	partition.NoSpace:            group.NotAvailable,
+	partition.OutOfOrderSequence: group.Failed,
+	partition.StaleProducer:      group.Failed,
+	partition.DuplicateUnknown:   group.Failed,
+	partition.TimedOut:           group.NotAvailable,
+	partition.TooLarge:           group.Failed,
+	partition.NoTimestamp:        group.Failed,
+	partition.Undeletable:        group.Failed,
+}

@@ -1,0 +1,239 @@
+package group
+
+import (
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"pinion/engine/clock"
+)
+
+// Config is what the broker's configuration says about groups.
+type Config struct {
+	SessionMin, SessionMax time.Duration
+	InitialDelay           time.Duration // group.initial.rebalance.delay.ms
+	SizeMax                int           // members of a group
+	MetadataMax            int           // characters of a commit's own words
+	OffsetsRetention       time.Duration
+}
+
+// newMemberPatience is how long a member that has just come may wait for the others: nobody hears of it meanwhile, and a connection that
+// waits for an answer does not tell that the client is gone. Kafka's is the same.
+const newMemberPatience = 5 * time.Minute
+
+// Coordinator is the groups of one partition of __consumer_offsets. One owner at a time, who calls Do, Tick, Expire and Stored, and takes
+// Answers and Appends after each.
+type Coordinator struct {
+	// Immutable after New.
+	random func() [16]byte // no two alike: ids of members
+
+	config    Config
+	now       clock.Now // of the call under way
+	groups    map[string]*group
+	deadlines deadlines
+	answers   []Request
+	appends   []*Append
+	appended  uint64 // appends so far
+	stats     Stats
+}
+
+// Stats are counters of one coordinator.
+type Stats struct {
+	Groups, Members, Offsets int
+	ByState                  [Dead]int
+	Commits, Rebalances      uint64 // offsets committed; rebalances completed
+	Expired                  uint64 // offsets
+}
+
+// Add sums two coordinators' counters.
+func (s *Stats) Add(other Stats) {
+	s.Groups, s.Members, s.Offsets = s.Groups+other.Groups, s.Members+other.Members, s.Offsets+other.Offsets
+	for i := range s.ByState {
+		s.ByState[i] += other.ByState[i]
+	}
+	s.Commits, s.Rebalances, s.Expired = s.Commits+other.Commits, s.Rebalances+other.Rebalances, s.Expired+other.Expired
+}
+
+// Append is records that are to be stored together. Whoever stores them says through Stored what became of them.
+type Append struct {
+	Records []Record
+	group   *group
+	number  uint64
+	keys    []offsetKey // of offsets that are committed
+	done    func(code Code)
+}
+
+// New makes a coordinator without groups. Replay fills it, Loaded starts it.
+func New(config Config, random func() [16]byte) *Coordinator {
+	return &Coordinator{random: random, config: config, groups: map[string]*group{}}
+}
+
+// Configure puts another configuration in force, for what happens from now on.
+func (c *Coordinator) Configure(config Config) { c.config = config }
+
+// Do takes a request in.
+func (c *Coordinator) Do(now clock.Now, r Request) {
+	c.now = now
+	switch r := r.(type) {
+	case *Join:
+		c.join(r)
+	case *Sync:
+		c.sync(r)
+	case *Heartbeat:
+		c.heartbeat(r)
+	case *Leave:
+		c.leave(r)
+	case *Commit:
+		c.commit(r)
+	case *Fetch:
+		c.fetch(r)
+	case *DeleteOffsets:
+		c.deleteOffsets(r)
+	case *Delete:
+		c.deleteGroup(r)
+	case *Describe:
+		c.describe(r)
+	case *List:
+		c.list(r)
+	}
+}
+
+// Next is when Tick has something to do.
+func (c *Coordinator) Next() (clock.Mono, bool) {
+	if len(c.deadlines.heap) == 0 {
+		return 0, false
+	}
+	return c.deadlines.heap[0].when, true
+}
+
+// Tick does what is due.
+func (c *Coordinator) Tick(now clock.Now) {
+	c.now = now
+	for at := c.deadlines.due(now.Mono); at != nil; at = c.deadlines.due(now.Mono) {
+		at.fire()
+	}
+}
+
+// Answers takes the requests that are answered.
+func (c *Coordinator) Answers() []Request {
+	answers := c.answers
+	c.answers = nil
+	return answers
+}
+
+// Appends takes what is to be stored, in this order.
+func (c *Coordinator) Appends() []*Append {
+	appends := c.appends
+	c.appends = nil
+	return appends
+}
+
+// Stored tells that the records are durable, or why they will never be. Those that are come in the order in which they were appended.
+func (c *Coordinator) Stored(now clock.Now, a *Append, code Code) {
+	c.now = now
+	g := a.group
+	g.storing = slices.DeleteFunc(g.storing, func(other *Append) bool { return other == a })
+	a.done(code)
+	c.letFetchesGo(g)
+}
+
+// Dismiss answers everybody who waits for other members.
+func (c *Coordinator) Dismiss(code Code) {
+	for _, id := range c.ids() {
+		g := c.groups[id]
+		for _, m := range g.members {
+			c.dismiss(g, m, m.id, code)
+			c.endSync(m, code)
+		}
+	}
+}
+
+// Abandon answers everybody who waits for anything: the coordinator is not used after it.
+func (c *Coordinator) Abandon(code Code) {
+	c.Dismiss(code)
+	for _, id := range c.ids() {
+		g := c.groups[id]
+		for _, a := range g.storing {
+			a.done(code)
+		}
+		for _, w := range g.fetches {
+			c.answer(w.fetch, code)
+		}
+		g.storing, g.fetches = nil, nil
+	}
+	c.appends = nil
+}
+
+// Stats copies the counters.
+func (c *Coordinator) Stats() Stats {
+	st := c.stats
+	for _, g := range c.groups {
+		if g.state < Dead {
+			st.ByState[g.state]++
+		}
+		st.Groups++
+		st.Members += len(g.members)
+		st.Offsets += len(g.offsets)
+	}
+	return st
+}
+
+func (c *Coordinator) answer(r Request, code Code) {
+	common := r.common()
+	if common.answered {
+		return
+	}
+	common.answered, common.Code = true, code
+	c.answers = append(c.answers, r)
+}
+
+// append has records of a group stored; done is called with what became of them.
+func (c *Coordinator) append(g *group, records []Record, keys []offsetKey, done func(code Code)) {
+	c.appended++
+	a := &Append{Records: records, group: g, number: c.appended, keys: keys, done: done}
+	g.storing = append(g.storing, a)
+	c.appends = append(c.appends, a)
+}
+
+// create makes a group that nobody has heard of yet.
+func (c *Coordinator) create(id string) *group {
+	g := &group{id: id, since: int64(c.now.Wall), byID: map[string]*member{}, byInstance: map[string]*member{}, supported: map[string]int{}, pending: map[string]*newcomer{},
+		offsets: map[offsetKey]committed{}}
+	c.groups[id] = g
+	return g
+}
+
+// forget removes a group; whatever of it is still being stored finds nothing to change.
+func (c *Coordinator) forget(g *group) {
+	for _, n := range g.pending {
+		c.deadlines.cancel(&n.session)
+	}
+	c.deadlines.cancel(&g.joining)
+	c.deadlines.cancel(&g.syncing)
+	g.state = Dead
+	if c.groups[g.id] == g {
+		delete(c.groups, g.id)
+	}
+}
+
+// memberID makes the id of a new member: what it calls itself, and what makes it unique.
+func (c *Coordinator) memberID(r *Join) string {
+	name := r.ClientID
+	if r.Instance != nil {
+		name = *r.Instance
+	}
+	u := c.random()
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	h := hex.EncodeToString(u[:])
+	return name + "-" + h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// ids of the groups, in order.
+func (c *Coordinator) ids() []string {
+	ids := make([]string, 0, len(c.groups))
+	for id := range c.groups {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

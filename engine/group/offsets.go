@@ -1,0 +1,215 @@
+package group
+
+import (
+	"cmp"
+	"slices"
+	"unicode/utf16"
+)
+
+// commit stores offsets.
+func (c *Coordinator) commit(r *Commit) {
+	g := c.groups[r.Group]
+	if g == nil {
+		if r.Generation >= 0 {
+			c.answer(r, NotFound)
+			return
+		}
+		g = c.create(r.Group) // of somebody who uses groups for their offsets alone
+	}
+	if code := c.mayCommit(g, r); code != OK {
+		c.answer(r, code)
+		return
+	}
+	var keys []offsetKey
+	var values []committed
+	var records []Record
+	for i := range r.Topics {
+		topic := &r.Topics[i]
+		for j := range topic.Partitions {
+			p := &topic.Partitions[j]
+			if c.wordy(p.Metadata) {
+				p.Code = MetadataTooLarge
+				continue
+			}
+			v := committed{offset: p.Offset, epoch: p.Epoch, metadata: p.Metadata, at: int64(c.now.Wall), expires: -1, topic: topic.ID}
+			if r.Retention >= 0 {
+				v.expires = v.at + r.Retention.Milliseconds()
+			}
+			key := offsetKey{topic.Topic, p.Partition}
+			keys, values = append(keys, key), append(values, v)
+			records = append(records, Record{Key: appendOffsetKey(nil, g.id, key), Value: appendOffsetValue(nil, &v)})
+		}
+	}
+	if len(records) == 0 {
+		c.answer(r, OK)
+		return
+	}
+	c.append(g, records, keys, func(code Code) {
+		if code == OK {
+			for i, key := range keys {
+				g.offsets[key] = values[i]
+			}
+			c.stats.Commits += uint64(len(records))
+		}
+		c.answer(r, code)
+	})
+}
+
+// mayCommit says whether the group takes a commit, which is as good as a heartbeat.
+func (c *Coordinator) mayCommit(g *group, r *Commit) Code {
+	switch {
+	case g.state == Dead:
+		return NotAvailable
+	case r.Generation < 0 && g.state == Empty:
+		return OK
+	case r.Generation < 0 && r.Member == "" && r.Instance == nil:
+		return UnknownMember // its members decide what it has read
+	}
+	m, code := g.validate(r.Member, r.Instance)
+	switch {
+	case code != OK:
+		return code
+	case r.Generation != g.generation:
+		return IllegalGeneration
+	case g.state == Completing:
+		return Rebalancing
+	}
+	c.expectHeartbeat(g, m, m.session)
+	return OK
+}
+
+// wordy reports whether a commit's own words are more than is allowed, in the units Kafka counts: those of UTF-16.
+func (c *Coordinator) wordy(metadata string) bool {
+	if len(metadata) <= c.config.MetadataMax {
+		return false
+	}
+	n := 0
+	for _, r := range metadata {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n > c.config.MetadataMax
+}
+
+// fetch reads offsets. With Stable it waits for what is being stored.
+func (c *Coordinator) fetch(r *Fetch) {
+	g := c.groups[r.Group]
+	if g != nil && r.Stable && len(g.storing) > 0 {
+		g.fetches = append(g.fetches, waitingFetch{r, c.appended})
+		return
+	}
+	c.fill(g, r)
+	c.answer(r, OK)
+}
+
+// letFetchesGo answers who waited for the group's records to be durable.
+func (c *Coordinator) letFetchesGo(g *group) {
+	waiting := g.fetches
+	g.fetches = nil
+	for _, w := range waiting {
+		if len(g.storing) > 0 && g.storing[0].number <= w.after {
+			g.fetches = append(g.fetches, w)
+			continue
+		}
+		c.fill(c.groups[w.fetch.Group], w.fetch)
+		c.answer(w.fetch, OK)
+	}
+}
+
+// fill sets the offsets a fetch asks for; those of a group that is not there are not there either.
+func (c *Coordinator) fill(g *group, r *Fetch) {
+	if r.All {
+		r.Topics = nil
+		if g != nil {
+			r.Topics = g.allOffsets()
+		}
+	}
+	for i := range r.Topics {
+		topic := &r.Topics[i]
+		for j := range topic.Partitions {
+			p := &topic.Partitions[j]
+			p.Offset, p.Epoch, p.Metadata = -1, -1, ""
+			if g == nil || g.state == Dead {
+				continue
+			}
+			v, ok := g.offsets[offsetKey{topic.Topic, p.Partition}]
+			if ok && (topic.ID.IsZero() || v.topic.IsZero() || topic.ID == v.topic) {
+				p.Offset, p.Epoch, p.Metadata = v.offset, v.epoch, v.metadata
+			}
+		}
+	}
+}
+
+// keys of the offsets, in order.
+func (g *group) keys() []offsetKey {
+	keys := make([]offsetKey, 0, len(g.offsets))
+	for key := range g.offsets {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b offsetKey) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+	})
+	return keys
+}
+
+func (g *group) allOffsets() []FetchTopic {
+	var topics []FetchTopic
+	for _, key := range g.keys() {
+		if n := len(topics); n == 0 || topics[n-1].Topic != key.topic {
+			topics = append(topics, FetchTopic{Topic: key.topic})
+		}
+		last := &topics[len(topics)-1]
+		last.Partitions = append(last.Partitions, FetchPartition{Partition: key.partition})
+	}
+	return topics
+}
+
+// deleteOffsets forgets offsets of topics that no member reads.
+func (c *Coordinator) deleteOffsets(r *DeleteOffsets) {
+	g := c.groups[r.Group]
+	switch {
+	case r.Group == "":
+		c.answer(r, InvalidGroup)
+		return
+	case g == nil || g.state == Dead:
+		c.answer(r, NotFound)
+		return
+	case g.state != Empty && g.kind != consumers:
+		c.answer(r, NonEmpty)
+		return
+	}
+	var keys []offsetKey
+	for i := range r.Topics {
+		topic := &r.Topics[i]
+		if g.reads(topic.Topic) {
+			topic.Code = Subscribed
+			continue
+		}
+		for _, p := range topic.Partitions {
+			keys = append(keys, offsetKey{topic.Topic, p})
+		}
+	}
+	c.removeOffsets(g, keys, nil, func(code Code) { c.answer(r, code) })
+}
+
+// removeOffsets stores that offsets are gone, after which they are. What is being committed to them comes first in the log, so it goes too.
+func (c *Coordinator) removeOffsets(g *group, keys []offsetKey, more []Record, done func(code Code)) {
+	var records []Record
+	for _, key := range keys {
+		if _, ok := g.offsets[key]; ok || len(g.storing) > 0 {
+			records = append(records, Record{Key: appendOffsetKey(nil, g.id, key)})
+		}
+	}
+	records = append(records, more...)
+	if len(records) == 0 {
+		done(OK)
+		return
+	}
+	c.append(g, records, nil, func(code Code) {
+		if code == OK {
+			for _, key := range keys {
+				delete(g.offsets, key)
+			}
+		}
+		done(code)
+	})
+}
