@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pinion/bench/harness"
+	"pinion/engine/coordinator"
 )
 
 // soon has the first members of a group not wait for others: the tests begin many groups.
@@ -113,5 +114,44 @@ func groupGoesOn(t *testing.T, cores bool) {
 	}
 	if offsets, err := admin.FetchOffsets(ctx, group); err != nil || len(offsets) != 0 {
 		t.Errorf("offsets of a group that was deleted: %+v, %v", offsets, err)
+	}
+}
+
+// The partition that keeps a group moves from shard to shard while the group reads and commits. Nothing is read twice, nothing is lost, and with cores
+// as brokers the members find who coordinates them by then.
+func TestClientsGroupFollowsItsCoordinator(t *testing.T) {
+	for _, cores := range []bool{false, true} {
+		t.Run(fmt.Sprintf("cores %v", cores), func(t *testing.T) {
+			const records, steps, partitions, group = 600, 12, 2, "movers"
+			b := harness.Run(t, harness.Config{Shards: 2, Cores: cores, Set: []string{soon}})
+			ctx := testContext(t)
+			createTopic(t, b, "numbers", partitions, nil)
+			produceTest(t, b, "numbers", 0, records, partitions)
+			cl := groupConsumer(t, b, group, "numbers", kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }))
+			seen := map[string]int{}
+			kept := int(coordinator.Place(group, 50))
+			for step := range steps {
+				got := pollRecords(t, ctx, cl, records/steps)
+				for _, r := range got {
+					seen[fmt.Sprintf("%d@%d", r.Partition, r.Offset)]++
+				}
+				move(t, b, coordinator.Topic, kept, step%2)
+				until(t, "committed", func() bool { return cl.CommitRecords(ctx, got...) == nil })
+			}
+			offsets, err := kadm.NewClient(newClient(t, b)).FetchOffsets(ctx, group)
+			if err != nil || len(seen) != records {
+				t.Fatalf("%d different records of %d, %v", len(seen), records, err)
+			}
+			for p := range int32(partitions) {
+				if o, ok := offsets.Lookup("numbers", p); !ok || o.At != records/partitions {
+					t.Errorf("partition %d is committed at %+v", p, o)
+				}
+			}
+			for at, n := range seen {
+				if n > 1 {
+					t.Errorf("%s was handed out %d times", at, n)
+				}
+			}
+		})
 	}
 }

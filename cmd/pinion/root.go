@@ -31,7 +31,7 @@ func newRoot(con *console) *cobra.Command {
 	root.PersistentFlags().String("brokers", environment(con, "PINION_BROKERS", "localhost:9092"),
 		"brokers to ask first, host:port[,host:port...] (env PINION_BROKERS)")
 	root.PersistentFlags().StringP("output", "o", "text", "text, json or jsonl")
-	root.AddCommand(newStart(con), newVersion(con), newTopic(con), newCluster(con), newBench(con), newCheck(), newBackup(), newRestore(), newDebug())
+	root.AddCommand(newStart(con), newVersion(con), newTopic(con), newGroup(con), newCluster(con), newBench(con), newCheck(), newBackup(), newRestore(), newDebug())
 	asGroup(root)
 	return root
 }

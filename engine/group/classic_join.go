@@ -78,7 +78,7 @@ func (c *Coordinator) expect(g *group, r *Join) {
 	id := c.memberID(r)
 	n := &newcomer{}
 	g.pending[id] = n
-	c.deadlines.set(&n.session, c.now.Mono.Add(r.Session), func() {
+	c.deadlines.set(&n.session, c.moment().Add(r.Session), func() {
 		c.drop(g, id)
 		c.gone(g)
 	})
@@ -237,7 +237,7 @@ func (c *Coordinator) expectHeartbeat(g *group, m *member, patience time.Duratio
 	if m.alive.fire == nil {
 		m.alive.fire = func() { c.fail(g, m) }
 	}
-	c.deadlines.set(&m.alive, c.now.Mono.Add(patience), m.alive.fire)
+	c.deadlines.set(&m.alive, c.moment().Add(patience), m.alive.fire)
 }
 
 // fail ends the session of a member that was not heard of in time.

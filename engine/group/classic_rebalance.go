@@ -38,13 +38,13 @@ func (c *Coordinator) prepare(g *group) {
 	case g.everybodyJoined():
 		c.complete(g)
 	default:
-		c.deadlines.set(&g.joining, c.now.Mono.Add(g.rebalanceTimeout()), func() { c.complete(g) })
+		c.deadlines.set(&g.joining, c.moment().Add(g.rebalanceTimeout()), func() { c.complete(g) })
 	}
 }
 
 // delay waits for the first members of a group, and longer while new ones come.
 func (c *Coordinator) delay(g *group, wait, left time.Duration) {
-	c.deadlines.set(&g.joining, c.now.Mono.Add(wait), func() {
+	c.deadlines.set(&g.joining, c.moment().Add(wait), func() {
 		if !g.came || left == 0 {
 			c.complete(g)
 			return
@@ -67,7 +67,7 @@ func (c *Coordinator) complete(g *group) {
 	}
 	if !g.elect() && len(g.members) > 0 {
 		// Only static members are left, and none of them came: they have until their sessions end.
-		c.deadlines.set(&g.joining, c.now.Mono.Add(g.rebalanceTimeout()), func() { c.complete(g) })
+		c.deadlines.set(&g.joining, c.moment().Add(g.rebalanceTimeout()), func() { c.complete(g) })
 		return
 	}
 	g.generation++
@@ -98,7 +98,7 @@ func (c *Coordinator) complete(g *group) {
 		}
 	}
 	generation := g.generation
-	c.deadlines.set(&g.syncing, c.now.Mono.Add(g.rebalanceTimeout()), func() { c.expireSyncs(g, generation) })
+	c.deadlines.set(&g.syncing, c.moment().Add(g.rebalanceTimeout()), func() { c.expireSyncs(g, generation) })
 }
 
 // empty ends the last generation of a group without members. Whether that is stored changes nothing now: a coordinator that starts from the

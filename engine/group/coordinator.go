@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pinion/engine/clock"
+	"pinion/engine/mutant"
 )
 
 // Config is what the broker's configuration says about groups.
@@ -109,9 +110,17 @@ func (c *Coordinator) Next() (clock.Mono, bool) {
 // Tick does what is due.
 func (c *Coordinator) Tick(now clock.Now) {
 	c.now = now
-	for at := c.deadlines.due(now.Mono); at != nil; at = c.deadlines.due(now.Mono) {
+	for at := c.deadlines.due(c.moment()); at != nil; at = c.deadlines.due(c.moment()) {
 		at.fire()
 	}
+}
+
+// moment is what deadlines are counted by: never the wall clock, which steps.
+func (c *Coordinator) moment() clock.Mono {
+	if mutant.On(mutant.GroupSessionByWall) {
+		return clock.Mono(c.now.Wall) * clock.Mono(time.Millisecond)
+	}
+	return c.now.Mono
 }
 
 // Answers takes the requests that are answered.

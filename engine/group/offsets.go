@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"unicode/utf16"
+
+	"pinion/engine/mutant"
 )
 
 // commit stores offsets.
@@ -44,6 +46,12 @@ func (c *Coordinator) commit(r *Commit) {
 		c.answer(r, OK)
 		return
 	}
+	if mutant.On(mutant.GroupCommitEarly) {
+		for i, key := range keys {
+			g.offsets[key] = values[i]
+		}
+		c.answer(r, OK)
+	}
 	c.append(g, records, keys, func(code Code) {
 		if code == OK {
 			for i, key := range keys {
@@ -69,7 +77,7 @@ func (c *Coordinator) mayCommit(g *group, r *Commit) Code {
 	switch {
 	case code != OK:
 		return code
-	case r.Generation != g.generation:
+	case r.Generation != g.generation && !mutant.On(mutant.GroupCommitUnfenced):
 		return IllegalGeneration
 	case g.state == Completing:
 		return Rebalancing

@@ -32,6 +32,10 @@ const (
 	CutInPlace     = "cut-in-place"
 	LeasesIgnored  = "leases-ignored"
 	ShortSendfile  = "short-sendfile"
+
+	GroupCommitUnfenced = "group-commit-unfenced"
+	GroupCommitEarly    = "group-commit-early"
+	GroupSessionByWall  = "group-session-by-wall"
 )
 
 // All is the register.
@@ -49,4 +53,8 @@ var All = []Mutant{
 	{CutInPlace, "a truncation cuts the file that readers have on loan", "disk/log", "TestTruncateUnderALease"},
 	{LeasesIgnored, "a segment is closed and unmapped while readers have it on loan", "disk/log", "TestTruncateUnderALease"},
 	{ShortSendfile, "what a short sendfile did not send counts as sent", "net/conn", "TestRepliesLeaveWholeThroughAShortSocket"},
+
+	{GroupCommitUnfenced, "a group takes a commit of an old generation", "engine/group", "TestSimulation"},
+	{GroupCommitEarly, "a commit is seen and answered before it is durable", "engine/group", "TestCommitIsSeenWhenItIsDurable"},
+	{GroupSessionByWall, "sessions of members are counted by the wall clock", "engine/group", "TestSessionEndsByMonotonicTime"},
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strings"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/engine/catalog"
@@ -20,8 +22,8 @@ import (
 
 // What can be coordinated. Fixed by the protocol.
 const (
-	coordinateGroup = 0
-	coordinateLast  = 2
+	coordinateGroup  = 0
+	coordinateShares = 2
 	// coordinateManyFrom is the first version that asks for several.
 	coordinateManyFrom = 4
 	// coordinateSharesFrom is the first that may ask for share groups.
@@ -34,12 +36,12 @@ func (d *Desk) findCoordinator(t *shard.Turn, r *conn.Request, req *kmsg.FindCoo
 	if r.Version == 0 {
 		kind = coordinateGroup
 	}
-	if kind < 0 || kind > coordinateLast {
+	if kind < 0 || kind > coordinateShares {
 		d.answerCoordinators(t, r, req, wire.CodeInvalidRequest)
 		return
 	}
 	switch {
-	case kind == coordinateLast && r.Version < coordinateSharesFrom:
+	case kind == coordinateShares && (r.Version < coordinateSharesFrom || !shareKeys(req.CoordinatorKeys)):
 		d.answerCoordinators(t, r, req, wire.CodeInvalidRequest)
 	case kind != coordinateGroup:
 		d.answerCoordinators(t, r, req, wire.CodeCoordinatorNotAvailable)
@@ -65,6 +67,16 @@ func (d *Desk) offsetsTopic() catalog.TopicSpec {
 	}
 }
 
+// shareKeys reports whether all keys are a share group's: group:topic id:partition.
+func shareKeys(keys []string) bool {
+	for _, key := range keys {
+		if strings.Count(key, ":") != 2 {
+			return false
+		}
+	}
+	return true
+}
+
 // createOffsetsTopic creates the topic groups are kept in and goes on, whatever became of it.
 func (d *Desk) createOffsetsTopic(t *shard.Turn, then func(t *shard.Turn)) {
 	asked := d.propose(catalog.CreateTopic(d.offsetsTopic()), func(t *shard.Turn, res catalog.Result) {
@@ -78,13 +90,20 @@ func (d *Desk) createOffsetsTopic(t *shard.Turn, then func(t *shard.Turn)) {
 	}
 }
 
+const noSuchCoordinator = "There is no such kind of coordinator."
+
 // answerCoordinators answers for each key.
 func (d *Desk) answerCoordinators(t *shard.Turn, r *conn.Request, req *kmsg.FindCoordinatorRequest, code wire.ErrorCode) {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	if r.Version >= coordinateManyFrom {
 		resp.Coordinators = make([]kmsg.FindCoordinatorResponseCoordinator, len(req.CoordinatorKeys))
 		for i, key := range req.CoordinatorKeys {
-			resp.Coordinators[i] = d.coordinatorOf(r, key, code)
+			c := d.coordinatorOf(r, key, code)
+			c.ErrorMessage = new(string)
+			if known := req.CoordinatorType >= 0 && req.CoordinatorType <= coordinateShares; !known {
+				*c.ErrorMessage = noSuchCoordinator
+			}
+			resp.Coordinators[i] = c
 		}
 		d.answer(t, r, resp)
 		return
@@ -95,7 +114,7 @@ func (d *Desk) answerCoordinators(t *shard.Turn, r *conn.Request, req *kmsg.Find
 	if c.ErrorCode != 0 {
 		text = "The coordinator is not available."
 		if code == wire.CodeInvalidRequest {
-			text = "There is no such kind of coordinator."
+			text = noSuchCoordinator
 		}
 	}
 	resp.ErrorMessage = &text

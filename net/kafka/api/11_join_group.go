@@ -39,7 +39,6 @@ func (d *Desk) joinGroup(t *shard.Turn, r *conn.Request, req *kmsg.JoinGroupRequ
 		resp := kmsg.NewPtrJoinGroupResponse()
 		resp.ErrorCode = d.groupError(code)
 		resp.MemberID, resp.Generation, resp.LeaderID, resp.SkipAssignment = ask.Assigned, ask.Generation, ask.Leader, ask.Skip
-		resp.Protocol = new(string)
 		switch {
 		case ask.Chosen != nil:
 			resp.ProtocolType, resp.Protocol = &ask.Chosen.Type, ask.Chosen.Name

@@ -23,7 +23,7 @@ func (d *Desk) cold(t *shard.Turn, r *conn.Request, api *wire.API) {
 		d.malformed(t, r, err)
 		return
 	}
-	req := kmsg.RequestForKey(r.Key)
+	req := newRequest(r.Key)
 	req.SetVersion(r.Version)
 	if err := req.ReadFrom(r.Body); err != nil {
 		d.malformed(t, r, err)
