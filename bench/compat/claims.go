@@ -48,6 +48,9 @@ var Claims = []Claim{
 			{wire.KeyDescribeLogDirs, 1, 5}, {wire.KeyCreatePartitions, 0, 3}, {wire.KeyIncrementalAlterConfigs, 0, 1},
 			{wire.KeyAlterPartitionReassignments, 0, 1}, {wire.KeyListPartitionReassignments, 0, 0},
 			{wire.KeyDescribeCluster, 0, 2}, {wire.KeyDescribeProducers, 0, 0}, {wire.KeyDescribeTopicPartitions, 0, 0},
+			{wire.KeyOffsetCommit, 2, 10}, {wire.KeyOffsetFetch, 1, 10}, {wire.KeyFindCoordinator, 0, 6}, {wire.KeyJoinGroup, 0, 9},
+			{wire.KeyHeartbeat, 0, 4}, {wire.KeyLeaveGroup, 0, 5}, {wire.KeySyncGroup, 0, 5}, {wire.KeyDescribeGroups, 0, 6}, {wire.KeyListGroups, 0, 5},
+			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0},
 		},
 	},
 }

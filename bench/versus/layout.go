@@ -89,6 +89,8 @@ func (l *layouter) text(name, s string) string {
 	switch {
 	case name == "Host" && s == l.party.host:
 		return "its host"
+	case (name == "MemberID" || name == "LeaderID") && l.party.isMember(s):
+		return fmt.Sprintf("member %d", l.party.members[s])
 	case name == "ClusterID" && s == l.party.cluster && s != "":
 		return "its id"
 	case name == "Dir" && l.party.dir != "" && s == absolute(l.party.dir):
@@ -97,6 +99,12 @@ func (l *layouter) text(name, s string) string {
 		return "words"
 	}
 	return strconv.Quote(s)
+}
+
+// isMember reports whether the party gave an id to a member.
+func (p *party) isMember(id string) bool {
+	_, ok := p.members[id]
+	return ok
 }
 
 func absolute(path string) string {
@@ -197,7 +205,7 @@ func (l *layouter) structures(path string, v reflect.Value) {
 }
 
 // identities are the fields that tell elements of a list apart, in order of preference.
-var identities = []string{"Topic", "ResourceName", "Name", "Partition", "NodeID", "ApiKey", "ProducerID", "Dir", "TopicID", "FirstOffset"}
+var identities = []string{"Topic", "ResourceName", "Name", "Group", "Key", "MemberID", "Partition", "NodeID", "ApiKey", "ProducerID", "Dir", "TopicID", "FirstOffset"}
 
 func (l *layouter) identity(v reflect.Value) string {
 	for _, name := range identities {
@@ -264,6 +272,11 @@ func (l *layouter) batch(path string, h *batch.Header, b []byte) {
 func (p *party) learn(o outcome) {
 	if o.resp == nil {
 		return
+	}
+	if r, ok := o.resp.(*kmsg.JoinGroupResponse); ok && r.MemberID != "" {
+		if _, again := p.members[r.MemberID]; !again {
+			p.members[r.MemberID] = len(p.members)
+		}
 	}
 	if r, ok := o.resp.(*kmsg.InitProducerIDResponse); ok && r.ErrorCode == 0 {
 		if _, again := p.producers[r.ProducerID]; !again {

@@ -37,6 +37,8 @@ type party struct {
 	topics    map[[16]byte]string // name by id
 	ids       map[string][16]byte // id by name, of topics that are there
 	producers map[int64]int       // order in which it gave out a producer id
+	members   map[string]int      // order in which it gave out the id of a group's member
+	said      map[string]string   // texts a later request needs: ids of members
 	kept      map[string]int64    // numbers a later request needs: sessions and producer ids, by a name of the script's
 }
 
@@ -50,7 +52,7 @@ func newParty(name, addr, dir string) (*party, error) {
 		return nil, fmt.Errorf("port of %s: %w", name, err)
 	}
 	return &party{name: name, addr: addr, host: host, port: int32(n), dir: dir, patience: answerMax,
-		topics: map[[16]byte]string{}, ids: map[string][16]byte{}, producers: map[int64]int{}, kept: map[string]int64{}}, nil
+		topics: map[[16]byte]string{}, ids: map[string][16]byte{}, producers: map[int64]int{}, kept: map[string]int64{}, members: map[string]int{}, said: map[string]string{}}, nil
 }
 
 // fate is what became of a request.

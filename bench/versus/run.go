@@ -15,6 +15,17 @@ var scenes = map[int16]func(s *script, version int16){
 	wire.KeyFetch:                       sceneFetch,
 	wire.KeyListOffsets:                 sceneListOffsets,
 	wire.KeyMetadata:                    sceneMetadata,
+	wire.KeyOffsetCommit:                sceneOffsetCommit,
+	wire.KeyOffsetFetch:                 sceneOffsetFetch,
+	wire.KeyFindCoordinator:             sceneFindCoordinator,
+	wire.KeyJoinGroup:                   sceneJoinGroup,
+	wire.KeyHeartbeat:                   sceneHeartbeat,
+	wire.KeyLeaveGroup:                  sceneLeaveGroup,
+	wire.KeySyncGroup:                   sceneSyncGroup,
+	wire.KeyDescribeGroups:              sceneDescribeGroups,
+	wire.KeyListGroups:                  sceneListGroups,
+	wire.KeyDeleteGroups:                sceneDeleteGroups,
+	wire.KeyOffsetDelete:                sceneOffsetDelete,
 	wire.KeyAPIVersions:                 sceneAPIVersions,
 	wire.KeyCreateTopics:                sceneCreateTopics,
 	wire.KeyDeleteTopics:                sceneDeleteTopics,
@@ -31,6 +42,12 @@ var scenes = map[int16]func(s *script, version int16){
 	wire.KeyDescribeCluster:             sceneDescribeCluster,
 	wire.KeyDescribeProducers:           sceneDescribeProducers,
 	wire.KeyDescribeTopicPartitions:     sceneDescribeTopicPartitions,
+}
+
+// Settings are what both sides are started with: one node, and groups whose first members do not wait for others.
+var Settings = []string{
+	"offsets.topic.replication.factor=1", "transaction.state.log.replication.factor=1", "share.coordinator.state.topic.replication.factor=1",
+	"group.initial.rebalance.delay.ms=0",
 }
 
 // Report is what a run found.
@@ -57,6 +74,7 @@ func Compare(kafkaAddr, kafkaDir, pinionAddr, pinionDir string) (*Report, error)
 	defer pinion.hangUp()
 	s := newScript(kafka, pinion)
 	s.prepare("cluster id", func(*party) kmsg.Request { return versioned(kmsg.NewPtrMetadataRequest(), 12) }, brokersThere)
+	s.coordinator()
 	s.producer("the first of all") // Kafka fetches a block of ids before it has one
 	var keys []kmsg.ApiVersionsResponseApiKey
 	s.prepareOne(pinion, "what is advertised", versioned(kmsg.NewPtrApiVersionsRequest(), 0), func(resp kmsg.Response) error {

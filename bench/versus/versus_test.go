@@ -25,7 +25,7 @@ func TestAnswersAreKafkas(t *testing.T) {
 		t.Skip("it takes minutes; `make versus-kafka` runs it")
 	}
 	begun := time.Now()
-	kafka, err := peer.Start(t.Context(), peer.Config{Dir: t.TempDir(), JVM: peer.Small})
+	kafka, err := peer.Start(t.Context(), peer.Config{Dir: t.TempDir(), JVM: peer.Small, Set: versus.Settings})
 	if errors.Is(err, peer.ErrMissing) {
 		t.Skip(err)
 	}
@@ -46,7 +46,7 @@ func TestAnswersAreKafkas(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	pinion := harness.Run(t, harness.Config{Dir: dir, Shards: 2})
+	pinion := harness.Run(t, harness.Config{Dir: dir, Shards: 2, Set: versus.Settings})
 	ready := time.Since(begun)
 	report, err := versus.Compare(kafka.Address(), kafka.LogDir(), pinion.Addr, dir)
 	if err != nil {
