@@ -16,7 +16,7 @@ type client struct {
 }
 
 const (
-	inFamilies = "`bench/families`: sends, reads what others sent, administers topics"
+	inFamilies = "`bench/families`: sends, reads what others sent, shares groups with others, administers topics"
 	inPinion   = "`cmd/pinion`: sends, reads, restarts, deleted and recreated topics"
 )
 

@@ -23,6 +23,7 @@ const (
 type Command struct {
 	Op         string             `json:"op"`
 	Topic      string             `json:"topic"`
+	Group      string             `json:"group"`
 	Partition  int32              `json:"partition"`
 	Partitions int32              `json:"partitions"`
 	File       string             `json:"file"`
@@ -49,6 +50,7 @@ type Answer struct {
 	Partitions []Partition        `json:"partitions"`
 	Configs    map[string]*string `json:"configs"`
 	Numbers    []int64            `json:"numbers"`
+	Taken      [][2]int64         `json:"taken"` // partition and offset
 }
 
 // Partition is a partition as a client describes it.

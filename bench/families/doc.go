@@ -9,6 +9,7 @@
 //	pour         {}             goes on sending values of count bytes to a partition, with ever larger numbers, of which at is the first
 //	poured       {numbers, offsets}   what was acknowledged since it was asked last; with dry it also ends
 //	consume      {}             reads count records of a partition into a file
+//	take         {taken}        joins a group, reads count records, commits them as they come, leaves
 //	offsets      {earliest, latest, at}   at: the first offset at each of times, -1 for none
 //	create, delete, grow        one topic; grow raises its partitions
 //	list         {topics}

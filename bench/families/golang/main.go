@@ -22,6 +22,7 @@ type client interface {
 	consume(ctx context.Context, c *command) ([]record, error)
 	offsets(ctx context.Context, c *command) (offsets, error)
 	create(ctx context.Context, c *command) error
+	take(ctx context.Context, c *command) ([][2]int64, error)
 	remove(ctx context.Context, topic string) error
 	list(ctx context.Context) ([]string, error)
 	describe(ctx context.Context, topic string) ([]partition, error)
@@ -53,6 +54,7 @@ type unsupported struct{ error }
 type command struct {
 	Op         string             `json:"op"`
 	Topic      string             `json:"topic"`
+	Group      string             `json:"group"`
 	Partition  int32              `json:"partition"`
 	Partitions int32              `json:"partitions"`
 	File       string             `json:"file"`
@@ -154,6 +156,9 @@ func run(ctx context.Context, c client, cmd *command) (any, error) {
 			return nil, err
 		}
 		return struct{}{}, writeRecords(cmd.File, records)
+	case "take":
+		taken, err := c.take(ctx, cmd)
+		return map[string]any{"taken": taken}, err
 	case "offsets":
 		return c.offsets(ctx, cmd)
 	case "create":

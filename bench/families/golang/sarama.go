@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -156,6 +157,72 @@ func (s *saramaClient) consume(ctx context.Context, c *command) ([]record, error
 		}
 	}
 	return got, nil
+}
+
+// take joins a group, takes some records, commits each, and leaves.
+func (s *saramaClient) take(ctx context.Context, c *command) ([][2]int64, error) {
+	config := s.config()
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	config.Consumer.Offsets.AutoCommit.Enable = false
+	config.Consumer.Group.Session.Timeout, config.Consumer.Group.Heartbeat.Interval = 6*time.Second, 200*time.Millisecond
+	member, err := sarama.NewConsumerGroup([]string{s.address}, c.Group, config)
+	if err != nil {
+		return nil, saramaError(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t := &saramaTaker{count: c.Count, enough: cancel}
+	for len(t.taken) < c.Count && err == nil {
+		if err = member.Consume(ctx, []string{c.Topic}, t); err == nil && len(t.taken) < c.Count {
+			err = ctx.Err()
+		}
+	}
+	if len(t.taken) >= c.Count {
+		err = nil
+	}
+	if closing := member.Close(); err == nil {
+		err = closing
+	}
+	return t.taken, saramaError(err)
+}
+
+// saramaTaker takes what a member is handed. Each partition has a goroutine of its own.
+type saramaTaker struct {
+	mu     sync.Mutex
+	taken  [][2]int64
+	count  int
+	enough func()
+}
+
+func (*saramaTaker) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (*saramaTaker) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+func (t *saramaTaker) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	for {
+		select {
+		case m, ok := <-claim.Messages():
+			if !ok || !t.take(session, m) {
+				return nil
+			}
+		case <-session.Context().Done():
+			return nil
+		}
+	}
+}
+
+func (t *saramaTaker) take(session sarama.ConsumerGroupSession, m *sarama.ConsumerMessage) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.taken) >= t.count || session.Context().Err() != nil {
+		return false
+	}
+	session.MarkMessage(m, "")
+	session.Commit()
+	t.taken = append(t.taken, [2]int64{int64(m.Partition), m.Offset})
+	if len(t.taken) == t.count {
+		t.enough()
+	}
+	return true
 }
 
 func (s *saramaClient) offsets(_ context.Context, c *command) (offsets, error) {

@@ -131,6 +131,26 @@ func (s *segmentio) consume(ctx context.Context, c *command) ([]record, error) {
 	return got, nil
 }
 
+// take joins a group, takes some records, commits each, and leaves.
+func (s *segmentio) take(ctx context.Context, c *command) ([][2]int64, error) {
+	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{s.address}, GroupID: c.Group, Topic: c.Topic, StartOffset: kafka.FirstOffset,
+		MaxWait: 100 * time.Millisecond, SessionTimeout: 6 * time.Second, HeartbeatInterval: 200 * time.Millisecond})
+	var taken [][2]int64
+	var err error
+	for len(taken) < c.Count && err == nil {
+		var m kafka.Message
+		if m, err = r.FetchMessage(ctx); err == nil {
+			if err = r.CommitMessages(ctx, m); err == nil {
+				taken = append(taken, [2]int64{int64(m.Partition), m.Offset})
+			}
+		}
+	}
+	if closing := r.Close(); err == nil {
+		err = closing
+	}
+	return taken, segmentioError(err)
+}
+
 func (s *segmentio) offsets(ctx context.Context, c *command) (offsets, error) {
 	out := offsets{}
 	first, err := s.listOffset(ctx, c, kafka.FirstOffsetOf(int(c.Partition)), kafka.LastOffsetOf(int(c.Partition)))

@@ -13,6 +13,7 @@ import java.util.Properties;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -39,6 +40,7 @@ final class Records {
             case "hello" -> Agent.JSON.createObjectNode().put("client", "java kafka-clients " + AppInfoParser.getVersion());
             case "produce" -> produce(c);
             case "consume" -> consume(c);
+            case "take" -> take(c);
             case "offsets" -> offsets(c);
             default -> null;
         };
@@ -91,6 +93,35 @@ final class Records {
 
     private static TopicPartition place(JsonNode c) {
         return new TopicPartition(c.get("topic").asText(), c.get("partition").asInt());
+    }
+
+    /** Joins a group, takes some records, commits each, and leaves. */
+    private ObjectNode take(JsonNode c) throws Exception {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", address);
+        p.put("group.id", c.get("group").asText());
+        p.put("auto.offset.reset", "earliest");
+        p.put("enable.auto.commit", "false");
+        p.put("session.timeout.ms", "6000");
+        p.put("heartbeat.interval.ms", "200");
+        p.put("max.poll.records", "1");
+        p.put("fetch.max.wait.ms", "100");
+        int count = c.get("count").asInt();
+        ObjectNode out = Agent.JSON.createObjectNode();
+        ArrayNode taken = out.putArray("taken");
+        try (KafkaConsumer<byte[], byte[]> member = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            member.subscribe(List.of(c.get("topic").asText()));
+            for (long limit = System.currentTimeMillis() + WAIT_MS; taken.size() < count; ) {
+                if (System.currentTimeMillis() > limit) {
+                    throw new IllegalStateException(taken.size() + " of " + count + " records after " + WAIT_MS + " ms");
+                }
+                for (ConsumerRecord<byte[], byte[]> r : member.poll(Duration.ofMillis(100))) {
+                    member.commitSync(Map.of(new TopicPartition(r.topic(), r.partition()), new OffsetAndMetadata(r.offset() + 1)));
+                    taken.addArray().add(r.partition()).add(r.offset());
+                }
+            }
+        }
+        return out;
     }
 
     private ObjectNode consume(JsonNode c) throws Exception {

@@ -1,5 +1,5 @@
 // Runs kafkajs for the tests in bench/families: a command a line on standard input, an answer a line on standard output.
-// doc.go describes the commands. kafkajs reads only in groups, so this agent has no consume. Started as: agent.js HOST:PORT
+// doc.go describes the commands. kafkajs reads only in groups, so this agent takes and has no consume. Started as: agent.js HOST:PORT
 'use strict'
 
 const fs = require('fs')
@@ -76,6 +76,31 @@ const client = {
     } finally {
       await producer.disconnect()
     }
+  },
+
+  async take(c) {
+    const member = kafka.consumer({ groupId: c.group, sessionTimeout: 6000, heartbeatInterval: 200, maxWaitTimeInMs: 100, retry: { retries: 10, initialRetryTime: 50 } })
+    await member.connect()
+    const taken = []
+    try {
+      await member.subscribe({ topics: [c.topic], fromBeginning: true })
+      await new Promise((resolve, reject) => {
+        setTimeout(() => reject(new Error(`${taken.length} of ${c.count} records in time`)), 30000).unref()
+        member.on(member.events.CRASH, ({ payload }) => reject(payload.error))
+        member.run({
+          autoCommit: false,
+          eachMessage: async ({ topic, partition, message }) => {
+            if (taken.length >= c.count) return
+            await member.commitOffsets([{ topic, partition, offset: String(Number(message.offset) + 1) }])
+            taken.push([partition, Number(message.offset)])
+            if (taken.length === c.count) resolve()
+          },
+        }).catch(reject)
+      })
+    } finally {
+      await member.disconnect()
+    }
+    return { taken }
   },
 
   async offsets(c) {

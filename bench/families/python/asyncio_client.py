@@ -6,6 +6,7 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 
 from records import Failure, read_records, write_records
@@ -90,6 +91,23 @@ class Client:
             write_records(c["file"], got)
         finally:
             await reader.stop()
+
+    async def take(self, c):
+        member = AIOKafkaConsumer(
+            c["topic"], bootstrap_servers=self.address, group_id=c["group"], auto_offset_reset="earliest", enable_auto_commit=False,
+            fetch_max_wait_ms=100, session_timeout_ms=6000, heartbeat_interval_ms=200,
+            partition_assignment_strategy=[RangePartitionAssignor],  # as the others
+        )
+        await member.start()
+        taken = []
+        try:
+            while len(taken) < c["count"]:
+                m = await asyncio.wait_for(member.getone(), WAIT)
+                await member.commit({TopicPartition(m.topic, m.partition): m.offset + 1})
+                taken.append((m.partition, m.offset))
+        finally:
+            await member.stop()
+        return {"taken": taken}
 
     async def offsets(self, c):
         place = TopicPartition(c["topic"], c["partition"])

@@ -113,6 +113,33 @@ class Client:
         finally:
             reader.close()
 
+    def take(self, c):
+        member = Consumer(self.settings | {
+            "group.id": c["group"],
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": 6000,
+            "heartbeat.interval.ms": 200,
+            "fetch.wait.max.ms": 100,
+        })
+        taken = []
+        try:
+            member.subscribe([c["topic"]])
+            deadline = time.monotonic() + WAIT
+            while len(taken) < c["count"]:
+                if time.monotonic() > deadline:
+                    raise Failure("client", f"{len(taken)} of {c['count']} records in {WAIT} s")
+                m = member.poll(0.5)
+                if m is None:
+                    continue
+                if m.error():
+                    raise failure(m.error())
+                member.commit(message=m, asynchronous=False)
+                taken.append((m.partition(), m.offset()))
+        finally:
+            member.close()
+        return {"taken": taken}
+
     @staticmethod
     def at_time(reader, topic, partition, timestamp):
         (found,) = reader.offsets_for_times([TopicPartition(topic, partition, timestamp)], WAIT)
