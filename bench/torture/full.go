@@ -276,7 +276,12 @@ func (k *fills) goOn(ctx context.Context, began time.Time) error {
 			}
 		}
 		if time.Since(began) > fullPatience {
-			return fmt.Errorf("after there was room %d clients of %v did not go on", len(waiting), k.names)
+			var who []string
+			for i := range waiting {
+				who = append(who, k.names[i])
+			}
+			text, _ := page(k.b.Admin + "/metrics")
+			return fmt.Errorf("after there was room %q did not go on; errors were %q", who, refusals.FindAllString(text, -1))
 		}
 		if time.Since(trimmed) > quietFor/4 {
 			if err := k.trimRead(ctx); err != nil {
