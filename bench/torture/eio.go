@@ -25,18 +25,21 @@ type wound struct {
 	name, call string
 	files      string // below the data directory
 	most       int    // calls of a thread from which one is drawn
+	ends       bool   // the broker ends by it: without its metadata log it can promise nothing, and says so by its exit code
 }
 
 // wounds are the calls that write and sync what acknowledgements rest on.
 var wounds = []wound{
-	{"write of a segment", "pwritev", "torture-*/*.log", 300},
-	{"sync of the journal", "fdatasync", "journal/*.journal", 40},
-	{"sync of a segment", "fdatasync", "torture-*/*.log", 5},
-	{"write of the journal", "pwritev", "journal/*.journal", 40},
-	{"sync of a folder", "fsync", "torture-*", 3},
-	{"write of an index", "pwritev", "torture-*/*.*index", 3},
-	{"sync of an index", "fdatasync", "torture-*/*.*index", 2},
-	{"sync of the directory", "fsync", ".", 2},
+	{"write of a segment", "pwritev", "torture-*/*.log", 300, false},
+	{"sync of the journal", "fdatasync", "journal/*.journal", 40, false},
+	{"sync of a segment", "fdatasync", "torture-*/*.log", 5, false},
+	{"write of the journal", "pwritev", "journal/*.journal", 40, false},
+	{"sync of a folder", "fsync", "torture-*", 3, false},
+	{"write of an index", "pwritev", "torture-*/*.*index", 3, false},
+	{"sync of an index", "fdatasync", "torture-*/*.*index", 2, false},
+	{"sync of the directory", "fsync", ".", 2, false},
+	{"sync of the metadata log", "fdatasync", "pinion-metadata/*.entries", 2, true},
+	{"write of the metadata log", "pwritev", "pinion-metadata/*.entries", 2, true},
 }
 
 // breaks are failed writes and syncs, one a round: from there on the log directory is at its end, and says so, but gives what it has for certain.
@@ -119,17 +122,37 @@ func (k *breaks) wound(ctx context.Context, w wound, when int, r *rand.Rand) (bo
 		wait()
 		return false, stopped(b)
 	}
-	err = k.over(ctx, b)
+	if w.ends {
+		err = ended(b)
+	} else {
+		err = k.over(ctx, b)
+	}
 	strace.detach() // all the while more threads may have met a fault of their own: the directory was at its end by then
 	quiet()
 	wait()
 	if err != nil {
 		return true, err
 	}
+	if w.ends {
+		return true, k.after(ctx)
+	}
 	if code, err := b.Stop(); err != nil || code == 0 {
 		return true, fmt.Errorf("exit code %d, %v after a failed write: %s", code, err, b.Log())
 	}
 	return true, k.after(ctx)
+}
+
+// ended waits until a broker has ended by itself, and said why.
+func ended(b *harness.Broker) error {
+	select {
+	case <-b.Ended():
+	case <-time.After(60 * time.Second): // a drain, and the close of every log
+		return fmt.Errorf("the broker goes on without its metadata log: %s", b.Log())
+	}
+	if said := b.Log(); !strings.Contains(said, "controller stopped") || !strings.Contains(said, "input/output error") {
+		return fmt.Errorf("the broker ended and did not say why: %s", said)
+	}
+	return nil
 }
 
 // over holds a broker to what a fenced directory means.
