@@ -22,7 +22,10 @@ import (
 )
 
 // rounds is how many of each kind are wanted.
-type rounds struct{ kills, cuts, memory, syscalls, eio, reads, full int }
+type rounds struct {
+	kills, cuts, memory, syscalls, eio, reads, full int
+	serving                                         time.Duration // at most, until a start after a kill at a system call serves
+}
 
 func main() {
 	var n rounds
@@ -33,6 +36,7 @@ func main() {
 	flag.IntVar(&n.eio, "eio", 72, "writes and syncs that fail")
 	flag.IntVar(&n.reads, "reads", 24, "reads that fail")
 	flag.IntVar(&n.full, "full", 50, "times that the disk fills up under clients that are left running")
+	flag.DurationVar(&n.serving, "serving", servingMax, "how long a start after a kill at a system call may take")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments and the load")
 	lasts := flag.Duration("soak", 0, "in place of all that: a broker under load, with little memory, for so long")
 	dir := flag.String("dir", "", "where images and data go; default a temporary folder")
@@ -84,7 +88,7 @@ func trials(n rounds) []trial {
 	cuts := &campaign{rounds: n.cuts, durability: "fsync", cuts: true}
 	memory := &campaign{rounds: n.memory, durability: "memory", cuts: true}
 	calls := newSiteKills(&campaign{rounds: n.syscalls, durability: "fsync"})
-	calls.held = true
+	calls.bound = n.serving
 	eio := newBreaks(&campaign{rounds: n.eio, durability: "fsync"})
 	reads := newMisreads(&campaign{rounds: n.reads, durability: "fsync"})
 	full := &fills{stream: stream{campaign: &campaign{rounds: n.full, durability: "fsync"}}, others: true}

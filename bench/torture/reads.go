@@ -110,11 +110,11 @@ func (k *misreads) blind(ctx context.Context, w blind, r *rand.Rand) error {
 }
 
 // largeBytes is a segment that is sent in several pieces, some of them by sendfile.
-const largeBytes = 300 << 10
+const largeBytes = 100 << 10
 
 // large gives the load time until a partition has a large segment.
 func (k *misreads) large(ctx context.Context, r *rand.Rand) (file string, partition int32, err error) {
-	for range 20 {
+	for range 40 {
 		if err := k.crash(ctx, r); err != nil {
 			return "", 0, err
 		}
