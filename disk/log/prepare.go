@@ -154,7 +154,12 @@ func (t *activeTask) reopen() error {
 
 func (t *activeTask) reserveFirst() error {
 	if err := t.s.file.Reserve(t.size, t.reserve); err != nil {
-		return errors.Join(err, t.s.close())
+		err = errors.Join(err, t.s.close())
+		if t.fresh {
+			// The log may go on in the segment before, beyond where this one would begin.
+			err = errors.Join(err, t.dir.Remove(fileName(t.folder, t.base, logSuffix)))
+		}
+		return err
 	}
 	t.s.reserved = t.size + t.reserve
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"pinion/disk/batch"
@@ -235,6 +236,7 @@ func (r *recovery) nobodys() bool {
 func (r *recovery) inventory(entries []device.Entry) error {
 	l := r.l
 	logs := map[model.Offset]bool{}
+	var leftover []model.Offset
 	for _, e := range entries {
 		if base, suffix, ok := parseName(e.Name); ok && suffix == logSuffix && !e.IsDir {
 			if e.Size > segmentBytesMax {
@@ -242,6 +244,25 @@ func (r *recovery) inventory(entries []device.Entry) error {
 			}
 			logs[base] = true
 			l.extents = append(l.extents, extent{base: base, size: e.Size, maxTime: -1, slot: noSlot, touched: clock.Wall(e.Modified), span: spanUnknown, indexSynced: true})
+		}
+	}
+	var oldest, newest model.Offset
+	if e := l.last(); e != nil {
+		oldest, newest = l.extents[0].base, e.base
+	}
+	l.extents = slices.DeleteFunc(l.extents, func(e extent) bool {
+		// Made for a roll that was refused, before the log went on in the segment before it. The first has none; it may have lost its bytes,
+		// and with it goes all that followed.
+		left := e.size == 0 && e.base > oldest && (e.base < newest || e.base < r.from.RecoveryPoint)
+		if left {
+			delete(logs, e.base)
+			leftover = append(leftover, e.base)
+		}
+		return left
+	})
+	for _, base := range leftover {
+		if err := removeSegment(l.dir, l.name, base); err != nil {
+			return err
 		}
 	}
 	for _, e := range entries {

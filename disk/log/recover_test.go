@@ -502,6 +502,62 @@ func TestCompactedLogsHaveGaps(t *testing.T) {
 	}
 }
 
+// TestRefusedRoll: the segment that a full disk did not let begin is nowhere when the log goes on in the one before.
+func TestRefusedRoll(t *testing.T) {
+	d := faulty.New(1)
+	r := &rig{t: t, disk: d, cfg: testConfig(), now: clock.Now{Mono: 1, Wall: 1000}}
+	r.cfg.SegmentBytes = 4000
+	r.open(OpenFrom{})
+	for r.l.Size() < 3000 {
+		r.append(1, 100)
+	}
+	refused := r.l.End()
+	d.Limit(d.Used())
+	if need := r.l.Need(2000, r.now, int64(r.now.Wall)); need != NeedRoll {
+		t.Fatalf("need %d", need)
+	}
+	if err := r.try(r.l.Prepare(NeedRoll)); !errors.Is(err, device.ErrNoSpace) {
+		t.Fatal(err)
+	}
+	d.Limit(0)
+	r.append(3, 10)
+	if r.l.Segments() != 1 {
+		t.Fatal("the log did not go on in its segment")
+	}
+	for r.l.Segments() < 2 {
+		r.append(1, 100)
+	}
+	r.run(r.l.SyncWork())
+	for _, made := range []bool{false, true} { // by a broker that left it behind
+		for _, point := range []model.Offset{0, r.l.RecoveryPoint()} {
+			left := d.Killed(1)
+			if made {
+				mustPut(t, left, fileName("orders-0", refused, logSuffix), nil)
+			}
+			l, rec, err := Open(left, "orders-0", testID, r.cfg, OpenFrom{RecoveryPoint: point}, nil)
+			if err != nil || l.End() != r.l.End() || l.Segments() != 2 {
+				t.Fatalf("left behind %v, recovery point %d: %v, %+v", made, point, err, rec)
+			}
+		}
+	}
+	if err := d.Discard(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostBeginning: a log whose first segment lost its bytes does not begin with its second.
+func TestLostBeginning(t *testing.T) {
+	d := faulty.New(1)
+	mustPut(t, d, fileName("orders-0", 0, logSuffix), nil)
+	mustPut(t, d, fileName("orders-0", 5, logSuffix), stamped(5, 0, 1, 5, 30))
+	r := &rig{t: t, disk: d, cfg: testConfig()}
+	mustPut(t, d, "orders-0/"+metadataFile, []byte("version: 0\ntopic_id: "+testID.String()+"\n"))
+	r.open(OpenFrom{})
+	if r.l.Start() != 0 || r.l.End() != 0 {
+		t.Fatalf("[%d, %d), %+v", r.l.Start(), r.l.End(), r.rec)
+	}
+}
+
 // In a compacted log offsets may be missing; the end that a power cut took from a segment is no such gap. Only of a log without a word about
 // compaction, as a Kafka broker leaves it, nobody can tell, unless the journal can.
 func TestALostEndIsNoGap(t *testing.T) {
