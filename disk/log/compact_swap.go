@@ -119,9 +119,14 @@ func (t *swapTask) finish(l *Log, err error) error {
 	if !l.holds(t.group) {
 		must.Failf("log %s: segment %d changed during its swap", l.name, t.group[0].base)
 	}
-	for n := range t.group {
+	for n, p := range t.group {
 		if s := l.open(&l.extents[i+n]); s != nil {
 			l.files.remove(s)
+		}
+		// What was to be proved, or could not be read, lay in the old form; the pass has read all of it.
+		delete(l.doubts, p.base)
+		if l.unproven.base == p.base {
+			l.unproven = unproven{}
 		}
 	}
 	l.extents[i] = c.sieve.out.extent()

@@ -737,3 +737,27 @@ func TestReadInAGapBetweenSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCompactWhatIsUnproven: a pass reads what a start trusted, and the new form of the segment has nothing left to prove.
+func TestCompactWhatIsUnproven(t *testing.T) {
+	g := newLedger(3)
+	r := newRig(t, compactConfig())
+	for r.l.Segments() < 3 {
+		r.put(g)
+	}
+	r.run(r.l.SyncWork())
+	at := r.l.extents[1].base - 1
+	r.close()
+	r.open(OpenFrom{RecoveryPoint: at})
+	if r.l.unproven.base != 0 || r.l.unproven.to == 0 {
+		t.Fatalf("%+v", r.l.unproven)
+	}
+	r.run(r.l.SyncWork())
+	if _, ok := r.compact(r.compactFrom(g)); !ok {
+		t.Fatal("nothing compacted")
+	}
+	r.all()
+	if err := r.l.Damaged(); err != nil {
+		t.Fatal(err)
+	}
+}

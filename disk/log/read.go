@@ -330,7 +330,9 @@ func (t *readTask) reread() error {
 
 func (t *readTask) finish(l *Log, err error) error {
 	s := t.s
-	l.proved(&t.opening)
+	if !l.changed(t.base, t.generation) { // else it may have looked for the old form's bytes in the new one
+		l.proved(&t.opening)
+	}
 	if !t.held {
 		l.files.coming--
 	}
