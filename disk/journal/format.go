@@ -14,7 +14,7 @@ type Kind uint8
 const (
 	Append   Kind = 1 // a batch
 	Truncate Kind = 2 // nothing from Base on
-	Synced   Kind = 3 // the segments hold everything below End
+	Synced   Kind = 3 // the segments hold everything below End, and their indexes do
 )
 
 // Entry is one thing that happened to one partition.

@@ -113,6 +113,8 @@ func (j *openJob) Run() {
 func (j *openJob) open() error {
 	from := log.OpenFrom{RecoveryPoint: j.from}
 	if j.tail != nil {
+		// Younger than the points that were stored, a minute apart: what was checkpointed since need not be read.
+		from.RecoveryPoint = max(from.RecoveryPoint, j.tail.Synced)
 		from.Durable = j.tail.Synced
 		for i := range j.tail.Appends {
 			e := &j.tail.Appends[i]

@@ -190,7 +190,7 @@ func (s *scribe) save(t *shard.Turn, item *commit.Item[*Partition]) bool {
 	p.helpBulk(t, work, func(t *shard.Turn, err error) {
 		s.needed.Done(item, err == nil)
 		if err == nil && p.state == open {
-			s.mention(t, &journal.Entry{Kind: journal.Synced, Partition: p.name, End: p.log.Durable()})
+			s.mention(t, &journal.Entry{Kind: journal.Synced, Partition: p.name, End: p.log.RecoveryPoint()})
 		}
 		s.checkpoint(t)
 	})
