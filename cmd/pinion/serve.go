@@ -104,7 +104,10 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 			ended <- nil
 			return fmt.Errorf("controller stopped: %w", err)
 		case <-behind.C:
-			if done, all := b.Recovered(); done == all {
+			switch done, err := b.Behind(); {
+			case err != nil:
+				return fmt.Errorf("recovery: %w", err)
+			case done:
 				opened()
 				behind.Stop()
 			}

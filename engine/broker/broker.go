@@ -46,9 +46,10 @@ type Broker struct {
 	journal  *commit.Journal   // nil until Start
 	fence    partition.Fence
 
-	ran   atomic.Bool // the controller's loop was started
-	known atomic.Bool // Sets is there, and knows every partition; stored after it
-	watch atomic.Pointer[func(*config.Broker)]
+	settled bool        // what the journal held is in the segments
+	ran     atomic.Bool // the controller's loop was started
+	known   atomic.Bool // Sets is there, and knows every partition; stored after it
+	watch   atomic.Pointer[func(*config.Broker)]
 }
 
 // Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
@@ -116,8 +117,8 @@ func (b *Broker) RunControl(ctx context.Context) error {
 	return b.Control.Run(ctx)
 }
 
-// Start registers the node, starts the shards and recovers what the journal holds something of; when it returns, the other partitions are being
-// opened behind, and whatever is asked for at once. The controller's loop must be running.
+// Start registers the node, starts the shards and makes their partitions known. When it returns, whatever is asked for is opened at once, and
+// everything else by Behind. The controller's loop must be running.
 func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) error {
 	reg := catalog.Registration{Node: b.Config.NodeID, Shards: int32(b.Shards.Len()), Listeners: listeners, Rack: b.Config.Rack}
 	if _, err := rand.Read(reg.Incarnation[:]); err != nil {
@@ -149,14 +150,11 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].Open)
 	}
 	b.known.Store(true)
-	if err := b.settleJournal(ctx); err != nil {
-		return err
-	}
-	for i := range sets {
+	for i := range groups {
 		<-b.Shards.Shard(model.ShardID(i)).Visit(groups[i].Changed)
-		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].OpenRest)
 	}
-	return nil
+	_, err := b.Behind() // all there is to do where the journal holds nothing
+	return err
 }
 
 // random is sixteen bytes nobody else has.

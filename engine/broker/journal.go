@@ -1,10 +1,8 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"pinion/disk/device"
 	"pinion/disk/identity"
@@ -33,46 +31,33 @@ func ReadJournal(dir device.Dir, log *slog.Logger) (*journal.Contents, error) {
 	return contents, nil
 }
 
-// settleJournal settles the journal once every partition it holds something of has been recovered.
-func (b *Broker) settleJournal(ctx context.Context) error {
-	if err := b.awaitReplay(ctx); err != nil {
-		return err
+// Behind takes the next step of what a start leaves for when the node serves: it settles the journal once that is in the segments, and has
+// the rest opened. It is true once every partition is open. An error is that of a failed start.
+func (b *Broker) Behind() (bool, error) {
+	if !b.settled {
+		left := 0
+		b.each(func(t *shard.Turn, set *partition.Set) { left += set.Stats(t).Replaying })
+		if left > 0 {
+			return false, nil
+		}
+		if err := b.settleJournal(); err != nil {
+			return false, err
+		}
+		b.settled = true
+		b.each(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
 	}
-	unsettled := 0
-	b.each(func(t *shard.Turn, set *partition.Set) { unsettled += set.Unsettled(t) })
-	if unsettled > 0 {
-		err := b.dir.SyncAll()
-		b.each(func(t *shard.Turn, set *partition.Set) { set.Settled(t, err) })
-	}
+	done, all := b.Recovered()
+	return done == all, nil
+}
+
+func (b *Broker) settleJournal() error {
 	opened := make(map[model.Partition]bool)
 	b.each(func(t *shard.Turn, set *partition.Set) {
-		for p := range b.contents.Partitions {
-			if set.Serves(t, p) {
-				opened[p] = true
-			}
+		for _, p := range set.Replayed(t) {
+			opened[p] = true
 		}
 	})
 	return SettleJournal(b.dir, b.Control.Image(), b.contents, b.journal, func(p model.Partition) bool { return opened[p] }, b.log)
-}
-
-// awaitReplay waits until what the journal holds is in the segments.
-func (b *Broker) awaitReplay(ctx context.Context) error {
-	const look, tell = time.Millisecond, 2 * time.Second
-	for waited := time.Duration(0); ; waited += look {
-		left := 0
-		b.each(func(t *shard.Turn, set *partition.Set) { left += set.Stats(t).Replaying })
-		if left == 0 {
-			return nil
-		}
-		if waited%tell == tell-look {
-			b.log.Info("bringing the journal into the segments", "partitions", b.contents.Replays(), "left", left)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(look):
-		}
-	}
 }
 
 // SettleJournal declares what the journal held unneeded, once it is in the segments and those are synced. What belongs to a partition that

@@ -105,6 +105,9 @@ func (j *Journal) Settle() error {
 	return nil
 }
 
+// Settled reports whether Settle is over. Any thread may ask; until then commits wait.
+func (j *Journal) Settled() bool { return j.settled.Load() }
+
 // Options are the sizes.
 func (j *Journal) Options() *journal.Options { return &j.options }
 

@@ -57,8 +57,9 @@ type openJob struct {
 	from     model.Offset  // recovery point: everything below was synced
 	tail     *journal.Tail // what the journal holds of it; nil: nothing
 	sync     bool          // what was recovered must be durable before anybody sees it
-	together bool          // with that of others: see Settled
+	together bool          // with that of others: see secure
 	replays  bool          // the set counts it among those the journal holds something of
+	away     bool          // and among those that helpers are at
 	behind   bool          // the set counts it among those that nobody has asked for
 
 	log       *log.Log
@@ -97,13 +98,13 @@ func (j *openJob) Run() {
 		return
 	}
 	// A kill leaves in the page cache what was never acknowledged, and a refill what only the journal has.
-	work := j.log.SyncWork()
-	switch {
-	case work == nil:
-	case j.together:
-		work.Write()
-		j.unsynced = work
-	default:
+	if j.together {
+		if j.unsynced = j.log.SyncWork(); j.unsynced != nil {
+			j.unsynced.Write()
+		}
+		return
+	}
+	if work := j.log.SyncData(); work != nil { // somebody waits: the indexes have time
 		work.Do()
 		j.err = j.log.Finish(work)
 	}
@@ -175,21 +176,29 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		t.Arm(&j.wait, folderRetry, j)
 		return
 	}
-	if j.replays {
-		j.replays = false
-		s.replaying--
+	if j.away {
+		j.away = false
+		s.replaysAway--
+		s.replayNext(t)
 	}
 	if j.unsynced != nil {
 		s.unsettled = append(s.unsettled, j)
-		return
+	} else {
+		j.arrive(t)
 	}
-	j.arrive(t)
+	s.secure(t)
 }
 
 // arrive opens the partition for business.
 func (j *openJob) arrive(t *shard.Turn) {
 	p, s := j.p, j.p.set
 	s.opening--
+	if j.replays {
+		s.replaying--
+		if j.err == nil && !j.taken && s.options.Fence.Err() == nil {
+			s.replayed = append(s.replayed, p.name)
+		}
+	}
 	s.tell()
 	p.found = j.from
 	if j.taken && p.leaving && p.state == opening {

@@ -15,6 +15,7 @@ const quiresMax = 3
 type scribe struct {
 	set     *Set
 	journal *commit.Journal // nil: every append waits for a sync of its segment
+	settled bool            // the journal may be written to
 	filling *quire          // nil while all are away
 	spare   []*quire
 	made    int
@@ -41,9 +42,9 @@ func (s *scribe) room(t *shard.Turn) bool {
 	return s.filling != nil && s.filling.commit.Buffer.Bytes() < s.journal.Options().BufferBytes
 }
 
-// takes reports whether a batch goes by the journal.
+// takes reports whether a batch goes by the journal: not while that holds what the start has found, which a record would take the place of.
 func (s *scribe) takes(bytes int) bool {
-	return s.journal != nil && bytes <= s.journal.Options().BatchMax
+	return s.journal != nil && bytes <= s.journal.Options().BatchMax && s.settled
 }
 
 // begin takes an empty quire, if there is one.

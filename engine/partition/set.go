@@ -61,18 +61,22 @@ type Set struct {
 	crowd          crowd
 	parked         []*Partition // have acknowledgements parked, or had some lately
 	sweeping       bool
-	ackTimer       shard.Timer     // deadlines of parked acknowledgements
-	careTimer      shard.Timer     // retention, expiry
-	careNext       int             // of all: those before it are still to be looked after, 0 between two rounds
-	caring         int             // works of care under way
-	starting       bool            // the partitions found at the start are being made known
-	opening        int             // known and not open yet
-	waiting        []*Partition    // of those, found at the start and asked for by nobody when they were entered, in the order of their turn
-	behind         int             // taken from there, with helpers
-	replaying      int             // with helpers, because the journal holds something of them
-	replayTogether bool            // and made durable by one sync
-	progress       [2]atomic.Int64 // opening, and all there are, for any thread; orders nothing
-	unsettled      []*openJob      // recovered, and to be open when everything written is durable
+	ackTimer       shard.Timer       // deadlines of parked acknowledgements
+	careTimer      shard.Timer       // retention, expiry
+	careNext       int               // of all: those before it are still to be looked after, 0 between two rounds
+	caring         int               // works of care under way
+	starting       bool              // the partitions found at the start are being made known
+	opening        int               // known and not open yet
+	waiting        []*Partition      // of those, found at the start and asked for by nobody when they were entered, in the order of their turn
+	behind         int               // taken from there, with helpers
+	replaying      int               // of those, the ones the journal holds something of
+	replays        []*Partition      // of these, the ones that nobody has begun
+	replayed       []model.Partition // those that were brought together with it and are durable
+	replaysAway    int               // and that helpers are at
+	securing       bool              // a sync of what they wrote is away
+	replayTogether bool              // and made durable by one sync
+	progress       [2]atomic.Int64   // opening, and all there are, for any thread; orders nothing
+	unsettled      []*openJob        // recovered, and to be open when everything written is durable
 	failures       int
 	closing        bool
 	whenIdle       func(t *shard.Turn)
@@ -104,6 +108,7 @@ func NewSet(t *shard.Turn, options Options) *Set {
 	}
 	s.options.Fence.sets.Store(s.id, s)
 	s.scribe = scribe{set: s, journal: options.Journal, told: commit.Nothing}
+	s.scribe.settled = options.Journal != nil && options.Journal.Settled()
 	if s.options.Cleaners == nil {
 		s.options.Cleaners = &Cleaners{}
 	}

@@ -7,8 +7,9 @@ import (
 	"pinion/engine/shard"
 )
 
-// A start opens first what the journal holds something of, because the journal can only go on when that is in the segments, and durable
-// (Settled). Then the node serves. What is asked for is opened at once, and everything else behind, some at a time.
+// A start makes every partition known, and then the node serves: what is asked for is opened at once. Behind, what the journal holds something of is
+// brought into the segments and made durable first; until that is over, and the journal declared unneeded, nothing is written to it, and small
+// appends are synced in their segments as large ones always are. Then everything else is opened, some at a time (OpenRest).
 
 // togetherMin is from how many logs on one sync of the file system takes the place of theirs, three to six for each. It waits for what others have
 // dirty as well, so that it is no gain where that is more than a disk writes in the time their own syncs would take: foreignMax and foreignEach for each log.
@@ -18,12 +19,19 @@ const (
 	foreignEach = 512 << 10
 )
 
+// replaysMax is how many partitions a set has helpers bring together with the journal at a time; secureMax is how many wait for one sync of the file
+// system at most.
+const (
+	replaysMax = 4
+	secureMax  = 256
+)
+
 // behindMax is how many partitions that nobody has asked for a set has helpers open at a time. Those helpers also read what is cold for
 // clients.
 const behindMax = 2
 
-// Open makes every partition of the image that is ours known, and starts the recovery of those that the journal holds something of. It is
-// called once, before the node serves: Stats.Replaying counts what is under way; when no set has any left, Settled follows, and then OpenRest.
+// Open makes every partition of the image that is ours known, and starts to bring those together with the journal that it holds something of. It is
+// called once, before the node serves. When no set has any left (Stats.Replaying), the journal is settled and OpenRest follows.
 func (s *Set) Open(t *shard.Turn) {
 	s.starting = true
 	defer func() { s.starting = false }()
@@ -36,6 +44,7 @@ func (s *Set) Open(t *shard.Turn) {
 		}
 		return true
 	})
+	s.replayNext(t)
 }
 
 // await has a partition that was found at the start recovered, now or behind. Its folder is taken already: a topic of the same name that
@@ -54,10 +63,42 @@ func (s *Set) await(t *shard.Turn, job *openJob) {
 		s.waiting = append(s.waiting, p)
 		return
 	}
-	job.together = s.replayTogether
-	job.replays = true
+	job.together, job.replays = s.replayTogether, true
+	p.job = job
 	s.replaying++
-	t.Help(job)
+	s.replays = append(s.replays, p)
+}
+
+// replayNext has helpers go on with what the journal holds something of.
+func (s *Set) replayNext(t *shard.Turn) {
+	for s.replaysAway < replaysMax && len(s.replays) > 0 {
+		p := s.replays[0]
+		s.replays[0] = nil
+		s.replays = s.replays[1:]
+		if job := p.job; job != nil {
+			p.job, job.away = nil, true
+			s.replaysAway++
+			t.HelpBulk(job) // the others are for what is asked for
+		}
+	}
+}
+
+// secure makes those durable that are written, once they are enough or the last.
+func (s *Set) secure(t *shard.Turn) {
+	if s.securing || len(s.unsettled) == 0 || len(s.unsettled) < secureMax && s.replaysAway > 0 {
+		return
+	}
+	jobs := s.unsettled
+	s.unsettled, s.securing = nil, true
+	t.HelpBulk(&syncAllJob{dir: s.options.Dir, then: func(t *shard.Turn, err error) {
+		s.securing = false
+		for _, j := range jobs {
+			j.unsynced.Synced(err)
+			j.err = j.log.Finish(j.unsynced)
+			j.arrive(t)
+		}
+		s.secure(t)
+	}})
 }
 
 // together reports whether so many logs, with about so many bytes unsynced, are better synced by one sync of the file system.
@@ -72,14 +113,21 @@ func (s *Set) together(logs int, bytes int64) bool {
 // urge starts the recovery of a partition that waits for its turn.
 func (p *Partition) urge(t *shard.Turn) {
 	if job := p.job; job != nil {
-		p.job = nil
+		p.job, job.together = nil, false
 		t.Help(job)
 	}
 }
 
-// OpenRest opens all that nobody has asked for, in time.
+// Replayed are the partitions that what the journal holds of them was brought to, durably. It is complete once Stats.Replaying is zero.
+func (s *Set) Replayed(t *shard.Turn) []model.Partition {
+	s.own.Check(t)
+	return s.replayed
+}
+
+// OpenRest is told that the journal is settled, and opens all that nobody has asked for, in time.
 func (s *Set) OpenRest(t *shard.Turn) {
 	s.own.Check(t)
+	s.scribe.settled, s.replayed = s.scribe.journal != nil, nil
 	for range behindMax {
 		s.openNext(t)
 	}
@@ -112,37 +160,21 @@ func (s *Set) tell() {
 	s.progress[1].Store(int64(len(s.all)))
 }
 
-// Unsettled is how many logs wait for Settled.
-func (s *Set) Unsettled(t *shard.Turn) int {
-	s.own.Check(t)
-	return len(s.unsettled)
-}
-
-// Settled is told that everything written in the log directory so far is durable (device.Dir.SyncAll), or why it is not: the logs that wait
-// for that open.
-func (s *Set) Settled(t *shard.Turn, err error) {
-	s.own.Check(t)
-	jobs := s.unsettled
-	s.unsettled = nil
-	for _, j := range jobs {
-		j.unsynced.Synced(err)
-		j.err = j.log.Finish(j.unsynced)
-		j.arrive(t)
-	}
-}
-
 // leaveWaiting gives those up that nobody has opened, and says what they were found with.
 func (s *Set) leaveWaiting(t *shard.Turn) (left []Closed) {
-	for _, p := range s.waiting {
+	for _, p := range append(s.waiting, s.replays...) {
 		if p.job == nil {
 			continue
 		}
 		left = append(left, p.asLeft())
+		if p.job.replays {
+			s.replaying--
+		}
 		p.job = nil
 		s.opening--
 		s.options.Folders.free(p.dir)
 		s.leave(p)
 	}
-	s.waiting = nil
+	s.waiting, s.replays = nil, nil
 	return left
 }

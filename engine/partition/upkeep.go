@@ -177,6 +177,11 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		done(t, log.ErrClosed)
 		return
 	}
+	if scribe := &p.set.scribe; scribe.journal != nil && !scribe.settled {
+		// What the journal holds of the log from before the start would be brought back by the next one.
+		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
+		return
+	}
 	p.halting = true
 	p.endCleaning(t)
 	if c := p.set.cleaning; p.state != open || c != nil && c.p == p {

@@ -44,6 +44,6 @@ var Expected = []string{
 	"fetch.ok", "fetch.moved", "fetch.out-of-range", "fetch.woken",
 	"life.killed", "life.cut", "life.stopped", "clock.stepped", "disk.error.write", "disk.error.sync",
 	"journal.written", "journal.reused", "journal.refilled",
-	"start.together", "sync.all",
+	"start.together", "start.acknowledged", "stop.together",
 	"partition.moved", "directory.fenced", "topic.deleted", "trim.ok",
 }

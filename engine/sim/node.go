@@ -40,20 +40,10 @@ type node struct {
 	starting error // what the start failed of
 	ready    bool  // the start is over: clients and administrators may come
 	begun    int   // sets that have begun to recover their partitions
-	stage    stage // of the start
+	settling bool  // the journal's contents are in the segments, or about to be declared so
 	closed   int   // shards that have closed their logs in a clean stop
 	points   map[model.Partition]model.Offset
 }
-
-// stage is how far a start has come with the journal.
-type stage uint8
-
-const (
-	replaying stage = iota // what it holds is brought into the segments
-	securing               // and made durable
-	opening                // what waited for that opens
-	settling               // it is declared unneeded; when that is over the node is ready
-)
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
 func (w *World) boot(shards int, disk *faulty.Dir) *node {
@@ -184,24 +174,15 @@ func (n *node) each(f func(t *shard.Turn, set *partition.Set)) {
 	}
 }
 
-// start takes the next step of a start, once the last one is over, as broker.Start does.
+// start takes the next step of a start, once the last one is over, as broker.Behind does.
 func (n *node) start() {
-	left, unsettled := len(n.sets)-n.begun, 0
-	n.each(func(t *shard.Turn, set *partition.Set) {
-		left += set.Stats(t).Replaying
-		unsettled += set.Unsettled(t)
-	})
-	switch {
-	case n.stage == replaying && left == 0 && unsettled > 0:
-		n.world.marks.hit("start.together")
-		n.stage = securing
-		var err error
-		n.running = append(n.running, begin(func() { err = n.disk.SyncAll() }, func() {
-			n.stage = opening
-			n.visit(func(t *shard.Turn, set *partition.Set) { set.Settled(t, err) })
-		}))
-	case (n.stage == replaying || n.stage == opening) && left == 0 && unsettled == 0:
-		n.stage = settling
+	left := len(n.sets) - n.begun
+	if n.ready = n.ready || left == 0; !n.ready || n.settling {
+		return
+	}
+	n.each(func(t *shard.Turn, set *partition.Set) { left += set.Stats(t).Replaying })
+	if left == 0 {
+		n.settling = true
 		n.settle()
 	}
 }
@@ -221,10 +202,8 @@ func (n *node) settle() {
 			if set.Stats(t).Refilled > 0 {
 				n.world.marks.hit("journal.refilled")
 			}
-			for p := range n.contents.Partitions {
-				if set.Serves(t, p) {
-					opened[p] = true
-				}
+			for _, p := range set.Replayed(t) {
+				opened[p] = true
 			}
 		})
 	}
@@ -235,7 +214,7 @@ func (n *node) settle() {
 	n.running = append(n.running, begin(func() {
 		n.starting = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
 	}, func() {
-		if n.ready = n.starting == nil; n.ready {
+		if n.starting == nil {
 			n.visit(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
 		}
 	}))
@@ -243,7 +222,7 @@ func (n *node) settle() {
 
 // idle reports whether nothing is left to do until time passes.
 func (n *node) idle() bool {
-	if n.stage != settling || len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
+	if !n.settling || len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
 		return false
 	}
 	for i := range n.sets {
@@ -307,8 +286,10 @@ func (n *node) fault(op faulty.Op, path string) error {
 	n.pause()
 	w := n.world
 	w.trace.add(string(op), int64(len(path)), 0)
-	if op == faulty.SyncAll && n.stage == settling {
-		w.marks.hit("sync.all")
+	if op == faulty.SyncAll && n.settling {
+		w.marks.hit("stop.together")
+	} else if op == faulty.SyncAll {
+		w.marks.hit("start.together")
 	}
 	if w.broken && (op == faulty.Write || op == faulty.Sync || op == faulty.SyncAll) {
 		w.broken, n.harmed = false, true

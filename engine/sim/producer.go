@@ -148,6 +148,9 @@ func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
 	p.flying = slices.Delete(p.flying, at, at+1)
 	w.trace.add("appended", int64(ask.Code), int64(ask.Base))
 	w.marks.hit("append." + codeNames[ask.Code])
+	if w.node != nil && !w.node.settling && ask.Code == partition.OK && ask.Acks == partition.AcksAll {
+		w.marks.hit("start.acknowledged") // before the journal is settled
+	}
 	switch ask.Code {
 	case partition.OK:
 		p.rounds = 0
