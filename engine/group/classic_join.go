@@ -19,6 +19,9 @@ func (c *Coordinator) join(r *Join) {
 	case g == nil && known:
 		c.failJoin(r, r.Member, UnknownMember)
 		return
+	case !known && !c.room(weightGroup+weightMember+len(r.Group)+weightOf(r.Protocols)):
+		c.failJoin(r, "", NotAvailable)
+		return
 	case g == nil:
 		g = c.create(r.Group)
 	case g.state == Dead:
@@ -150,6 +153,7 @@ func (g *group) tell(m *member, r *Join) {
 func (c *Coordinator) update(g *group, m *member, r *Join) {
 	c.dismiss(g, m, m.id, Rebalancing)
 	g.count(m, -1)
+	c.scale.grown += weightOf(r.Protocols) // for what is there already there is always room, and it counts
 	m.protocols, m.rebalance, m.session = r.Protocols, r.Rebalance, r.Session
 	g.count(m, 1)
 	m.join = r

@@ -16,6 +16,7 @@ type Config struct {
 	SizeMax                int           // members of a group
 	MetadataMax            int           // characters of a commit's own words
 	OffsetsRetention       time.Duration
+	BytesMax               int // of everything that is kept; 0: a bound that honest groups never meet
 }
 
 // newMemberPatience is how long a member that has just come may wait for the others: nobody hears of it meanwhile, and a connection that
@@ -35,6 +36,7 @@ type Coordinator struct {
 	answers   []Request
 	appends   []*Append
 	appended  uint64 // appends so far
+	scale     scale
 	stats     Stats
 }
 

@@ -11,11 +11,14 @@ import (
 // commit stores offsets.
 func (c *Coordinator) commit(r *Commit) {
 	g := c.groups[r.Group]
-	if g == nil {
-		if r.Generation >= 0 {
-			c.answer(r, NotFound)
-			return
-		}
+	switch {
+	case g == nil && r.Generation >= 0:
+		c.answer(r, NotFound)
+		return
+	case !c.roomFor(r):
+		c.answer(r, NotAvailable)
+		return
+	case g == nil:
 		g = c.create(r.Group) // of somebody who uses groups for their offsets alone
 	}
 	if code := c.mayCommit(g, r); code != OK {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -190,4 +191,40 @@ func TestOffsetsExpire(t *testing.T) {
 	if len(r.c.groups) != 0 {
 		t.Errorf("a group that nobody ever was in is kept")
 	}
+}
+
+// What a coordinator keeps is bounded: names without end are refused, what is there is served, and there is room again when something is gone.
+func TestMemoryIsBounded(t *testing.T) {
+	const limit, mentions = 256 << 10, 2000
+	r := newRig(t)
+	config := plain
+	config.BytesMax = limit
+	r.c.Configure(config)
+	kept := commitOf(nil, 1)
+	r.do(kept)
+	refused := 0
+	for i := range mentions {
+		j := joinOf("")
+		j.Group, j.TwoSteps = fmt.Sprintf("group %d", i), true
+		r.do(j)
+		c := commitOf(nil, 1)
+		c.Group = fmt.Sprintf("other %d", i)
+		r.do(c)
+		if CodeOf(j) == NotAvailable && CodeOf(c) == NotAvailable {
+			refused++
+		}
+	}
+	if weight := r.c.weigh(); weight > limit || refused == 0 || refused == mentions {
+		t.Fatalf("%d bytes of %d, %d of %d refused", weight, limit, refused, mentions)
+	}
+	again := commitOf(nil, 2)
+	r.do(again)
+	r.expect("a commit that replaces another", again, OK)
+	r.pass(plain.OffsetsRetention)
+	r.c.Expire(r.clock.Now(), r.clock.Now().Wall)
+	r.settle()
+	late := commitOf(nil, 3)
+	late.Group = "late"
+	r.do(late)
+	r.expect("a commit when the others are forgotten", late, OK)
 }
