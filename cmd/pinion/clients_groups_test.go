@@ -3,7 +3,10 @@ package main_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +87,16 @@ func groupGoesOn(t *testing.T, cores bool) {
 	if err != nil || !slices.Equal(listed.Groups(), []string{group}) {
 		t.Fatalf("listed as %+v, %v", listed, err)
 	}
+	behind := int64(0) // of the partitions it has committed something for
+	committed, err := admin.FetchOffsets(ctx, group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed.Each(func(o kadm.OffsetResponse) { behind += records/partitions - o.At })
+	checkMetrics(t, b, "/metrics", "kafka_consumergroup_members{consumergroup=\"readers\"} 1\n",
+		fmt.Sprintf("kafka_consumergroup_current_offset_sum{consumergroup=\"readers\",topic=\"numbers\"} %d\n", records/4),
+		fmt.Sprintf("kafka_consumergroup_lag_sum{consumergroup=\"readers\",topic=\"numbers\"} %d\n", behind), "pinion_groups 1\n")
+	checkMetrics(t, b, "/metrics/partitions", "kafka_consumergroup_lag{consumergroup=\"readers\",topic=\"numbers\",partition=\"")
 	first.Close() // which leaves
 	second := groupConsumer(t, b, group, "numbers")
 	take(second, records/4)
@@ -114,6 +127,25 @@ func groupGoesOn(t *testing.T, cores bool) {
 	}
 	if offsets, err := admin.FetchOffsets(ctx, group); err != nil || len(offsets) != 0 {
 		t.Errorf("offsets of a group that was deleted: %+v, %v", offsets, err)
+	}
+}
+
+// checkMetrics wants lines on a page of the admin server.
+func checkMetrics(t *testing.T, b *harness.Broker, page string, lines ...string) {
+	t.Helper()
+	resp, err := http.Get(b.Admin + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(text), line) {
+			t.Errorf("%s does not say %q", page, line)
+		}
 	}
 }
 

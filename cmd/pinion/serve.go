@@ -157,7 +157,7 @@ func serveAdmin(cfg *config.Broker, b *broker.Broker, doors *front.Front, ready 
 	gauge := front.NewGauge(doors, b.Shards.Len())
 	meter := httpadmin.NewMeter(httpadmin.MeterOptions{
 		Version: version, Shards: b.Shards.Len(), Listener: doors.Advertised[0].Name, Dealing: doors.Rungs[0].Name,
-		Clock: clock.Real{}, Stats: gauge.Stats, Cluster: gauge.Cluster,
+		Clock: clock.Real{}, Stats: gauge.Stats, Cluster: gauge.Cluster, Groups: gauge.Groups,
 	})
 	return httpadmin.Serve(cfg.Pinion.Admin, adminSource{ready, meter, front.NewPlaces(doors), b})
 }

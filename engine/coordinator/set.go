@@ -185,3 +185,11 @@ func (s *Set) Stats(t *shard.Turn) Stats {
 	}
 	return st
 }
+
+// Each calls f with every group of one partition that is ours and serves.
+func (s *Set) Each(t *shard.Turn, index int32, f func(v group.View)) {
+	s.own.Check(t)
+	if int(index) < len(s.seats) && s.seats[index] != nil && s.seats[index].state == serving {
+		s.seats[index].machine.Each(f)
+	}
+}

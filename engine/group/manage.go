@@ -118,3 +118,31 @@ func (c *Coordinator) expired(g *group, key offsetKey, v *committed, wall int64)
 	}
 	return wall-from >= c.config.OffsetsRetention.Milliseconds()
 }
+
+// View is a group as it is looked at from outside: how far it has read.
+type View struct {
+	Group   string
+	Members int
+	Read    []ViewRead // in order of topic and partition
+}
+
+// ViewRead is one committed offset.
+type ViewRead struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Each calls f with every group, in order.
+func (c *Coordinator) Each(f func(v View)) {
+	for _, id := range c.ids() {
+		g := c.groups[id]
+		v := View{Group: id, Members: len(g.members)}
+		for _, key := range g.keys() {
+			v.Read = append(v.Read, ViewRead{key.topic, key.partition, g.offsets[key].offset})
+		}
+		if g.state != Dead {
+			f(v)
+		}
+	}
+}

@@ -379,3 +379,14 @@ func (s *Set) Each(t *shard.Turn, f func(p *Partition)) {
 		f(p)
 	}
 }
+
+// Highs lists the partitions that are open, and where what consumers see of each ends.
+func (s *Set) Highs(t *shard.Turn) (names []model.Partition, highs []model.Offset) {
+	s.own.Check(t)
+	for _, p := range s.all {
+		if p.state == open && !p.leaving {
+			names, highs = append(names, p.name), append(highs, p.marks.High)
+		}
+	}
+	return names, highs
+}

@@ -25,6 +25,7 @@ type MeterOptions struct {
 	Cluster    func() ClusterStats
 	Topics     func() TopicSeq
 	Partitions func() PartitionSeq
+	Groups     func() GroupSeq
 }
 
 // Meter turns what the shards count into the pages of /metrics. It keeps two earlier copies per shard, so that ratios and quantiles
@@ -150,6 +151,10 @@ func (m *Meter) WriteMetrics(w io.Writer) {
 		writeCluster(p, m.Cluster())
 	}
 	m.writeTopics(p, &s.total.Topics)
+	writeCoordinators(p, &s.total)
+	if m.Groups != nil {
+		writeGroups(p, m.Groups())
+	}
 	p.flush(w)
 	m.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)
@@ -170,6 +175,9 @@ func (m *Meter) WritePartitionMetrics(w io.Writer) {
 	p := &page{}
 	if m.Partitions != nil {
 		writePartitions(p, m.Partitions())
+	}
+	if m.Groups != nil {
+		writeGroupPartitions(p, m.Groups())
 	}
 	p.flush(w)
 }

@@ -32,6 +32,7 @@ func (t *ShardStats) numbers() []*uint64 {
 		&t.MailTaken, &t.Doorbells,
 		&t.HelperJobs, &t.HelperWaiting, &t.ColdReads,
 		&t.Partitions, &t.Leaders,
+		&t.Groups, &t.GroupMembers, &t.GroupOffsets, &t.GroupsLoading, &t.GroupCommits, &t.GroupRebalances, &t.GroupExpired,
 		&t.CleanPasses, &t.CleanRead, &t.CleanWritten, &t.CleanRemoved, &t.Uncleanable, &t.DirtyMax, &t.CleanMillisMax,
 	}
 }

@@ -63,6 +63,10 @@ type ShardStats struct {
 	// Replicas this shard owns, and how many of them lead.
 	Partitions, Leaders uint64
 
+	// Consumer groups this shard coordinates: how much there is, and what was done.
+	Groups, GroupMembers, GroupOffsets, GroupsLoading uint64
+	GroupCommits, GroupRebalances, GroupExpired       uint64
+
 	// Compaction: passes that ended well, bytes they read and wrote, records they removed; logs given up after an error now.
 	CleanPasses, CleanRead, CleanWritten, CleanRemoved, Uncleanable uint64
 	// Of the filthiest log what is not compacted, in thousandths, and the longest pass in milliseconds. Over shards the largest counts.

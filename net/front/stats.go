@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pinion/engine/coordinator"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -65,6 +66,14 @@ func (f *Front) read(t *shard.Turn, i int, out *admin.ShardStats) {
 	set := f.broker.Sets[i].Stats(t)
 	readSet(&set, out)
 	readDesk(&desk, out)
+	seats := f.broker.Groups[i].Stats(t)
+	readGroups(&seats, out)
+}
+
+func readGroups(seats *coordinator.Stats, out *admin.ShardStats) {
+	g := &seats.Groups
+	out.Groups, out.GroupMembers, out.GroupOffsets, out.GroupsLoading = uint64(g.Groups), uint64(g.Members), uint64(g.Offsets), uint64(seats.Loading)
+	out.GroupCommits, out.GroupRebalances, out.GroupExpired = g.Commits, g.Rebalances, g.Expired
 }
 
 func buckets(times *shard.Times) admin.Buckets {
