@@ -25,7 +25,7 @@ func groupConsumer(t *testing.T, b *harness.Broker, group, topic string, opts ..
 	t.Helper()
 	return newClient(t, b, append([]kgo.Opt{kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(200 * time.Millisecond), kgo.SessionTimeout(6 * time.Second),
-		kgo.RebalanceTimeout(10 * time.Second)}, opts...)...)
+		kgo.RebalanceTimeout(10 * time.Second), kgo.FetchMaxWait(100 * time.Millisecond)}, opts...)...)
 }
 
 // pollRecords polls until it has so many records.
