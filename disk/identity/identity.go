@@ -30,8 +30,15 @@ const (
 	lockFile = ".lock"
 	metaFile = "meta.properties"
 
-	// Format is the layout this program writes and the newest it reads.
-	Format = 1
+	// Format is the layout this program writes and the newest it reads:
+	//
+	//	1  Kafka's partition folders, the metadata log, recovery points by name
+	//	2  also a journal beside them, which may hold what the segments lack; recovery points by topic id; in a partition's folder where
+	//	   its log starts (DeleteRecords) and below which offset compaction has left gaps
+	//
+	// A program of format 1 would start without what only the journal has, and take gaps for damage: it must refuse. What format 1 wrote
+	// means the same in 2, so that Open raises the number and changes nothing else, before anything of the new format is written.
+	Format = 2
 
 	metaBytesMax = 64 << 10 // Kafka's file has about 150 bytes
 )
@@ -54,8 +61,9 @@ type Want struct {
 // Claim is a locked directory that is known to be ours.
 type Claim struct {
 	Identity
-	Fresh   bool // the directory was empty: this is its first start
-	Adopted bool // the directory was Kafka's until now
+	Fresh   bool  // the directory was empty: this is its first start
+	Adopted bool  // the directory was Kafka's until now
+	Was     int32 // its format when it was opened: below Format it has been raised now, and older programs refuse it; 0 for Fresh and Adopted
 	lock    io.Closer
 }
 
@@ -87,7 +95,7 @@ func Open(dir device.Dir, want Want) (*Claim, error) {
 }
 
 // Inspect locks a directory and reads whose it is, whoever that may be, and changes nothing: for tools that work in the place of the
-// broker. A directory without identity is a *Refusal.
+// broker. A directory without identity, or of a newer format, is a *Refusal.
 func Inspect(dir device.Dir) (*Claim, error) {
 	lock, err := dir.Lock(lockFile)
 	if err != nil {
@@ -103,6 +111,9 @@ func Inspect(dir device.Dir) (*Claim, error) {
 	meta, refused := parseMeta(data)
 	if refused != "" {
 		return nil, errors.Join(&Refusal{dir.Path(), metaFile + ": " + refused}, lock.Close())
+	}
+	if text := meta.newer(); text != "" {
+		return nil, errors.Join(&Refusal{dir.Path(), text}, lock.Close())
 	}
 	return &Claim{Identity: meta.Identity, lock: lock}, nil
 }
@@ -124,7 +135,7 @@ func open(dir device.Dir, want Want) (*Claim, error) {
 	if text := meta.mismatch(want); text != "" {
 		return nil, &Refusal{dir.Path(), text}
 	}
-	claim := &Claim{Identity: meta.Identity, Adopted: meta.Format == 0}
+	claim := &Claim{Identity: meta.Identity, Adopted: meta.Format == 0, Was: meta.Format}
 	if meta.Format == Format && meta.Directory != "" {
 		return claim, nil
 	}

@@ -100,11 +100,45 @@ func TestKafkasDirectoryIsAdopted(t *testing.T) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	data, err := os.ReadFile(filepath.Join(path, metaFile))
-	if err != nil || !strings.Contains(string(data), "\nlater.key=a\\:b\n") || !strings.Contains(string(data), "\npinion.format=1\n") {
+	if err != nil || !strings.Contains(string(data), "\nlater.key=a\\:b\n") || !strings.Contains(string(data), "\npinion.format=2\n") {
 		t.Fatalf("%s, %v", data, err)
 	}
 	if again, err := claim(t, dir, want(1)); err != nil || again.Adopted || again.Identity != c.Identity {
 		t.Fatalf("%+v, %v", again, err)
+	}
+}
+
+// A directory of format 1 is raised to the current one at its first start, before anything else is written: a program that knows only format 1
+// refuses it from then on. Tools that only look leave the number, and refuse what is newer.
+func TestFormatIsRaised(t *testing.T) {
+	path := t.TempDir()
+	old := strings.Replace(kafkas, "version=1\n", "version=1\npinion.format=1\n", 1)
+	write(t, path, old)
+	dir := openDir(t, path)
+	looked, err := Inspect(dir)
+	if err != nil || looked.Format != 1 {
+		t.Fatalf("%+v, %v", looked, err)
+	}
+	if err := looked.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if data, _ := os.ReadFile(filepath.Join(path, metaFile)); string(data) != old {
+		t.Fatalf("looking changed it: %s", data)
+	}
+	c, err := claim(t, dir, want(1))
+	if err != nil || c.Was != 1 || c.Format != Format || c.Fresh || c.Adopted {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if data, _ := os.ReadFile(filepath.Join(path, metaFile)); !strings.Contains(string(data), "\npinion.format=2\n") {
+		t.Fatalf("%s", data)
+	}
+	if again, err := claim(t, dir, want(1)); err != nil || again.Was != Format || again.Identity != c.Identity {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	write(t, path, strings.Replace(old, "format=1", "format=3", 1))
+	var refusal *Refusal
+	if _, err := Inspect(dir); !errors.As(err, &refusal) || !strings.Contains(refusal.Text, "newer pinion (format 3") {
+		t.Fatalf("a tool on a newer format: %v", err)
 	}
 }
 
@@ -121,8 +155,8 @@ func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ name, meta, want string }{
 		{"other node", strings.Replace(ours, "node.id=1", "node.id=2", 1), "belongs to node 2, but node.id is 1"},
 		{"other cluster", strings.Replace(ours, "Mk", "Xk", 1), "belongs to cluster XkU3OEVBNTcwNTJENDM2Qg, not MkU3"},
-		{"newer format", strings.Replace(ours, "format=1", "format=2", 1), "was written by a newer pinion (format 2, this one knows up to 1)"},
-		{"newer format of another node", strings.NewReplacer("format=1", "format=2", "node.id=1", "node.id=7").Replace(ours), "newer pinion"},
+		{"newer format", strings.Replace(ours, "format=1", "format=3", 1), "was written by a newer pinion (format 3, this one knows up to 2)"},
+		{"newer format of another node", strings.NewReplacer("format=1", "format=3", "node.id=1", "node.id=7").Replace(ours), "newer pinion"},
 		{"bad format", strings.Replace(ours, "format=1", "format=x", 1), "damaged: pinion.format"},
 		{"ZooKeeper's", "version=0\nbroker.id=1\ncluster.id=c\n", "version 0 belongs to a Kafka broker under ZooKeeper"},
 		{"newer file", strings.Replace(ours, "version=1", "version=2", 1), "version 2 is newer"},

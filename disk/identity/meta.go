@@ -81,11 +81,20 @@ func parseMeta(data []byte) (meta, string) {
 	return m, ""
 }
 
+// newer says why a directory cannot be read; empty when it can.
+func (m *meta) newer() string {
+	if m.Format <= Format {
+		return ""
+	}
+	return fmt.Sprintf("was written by a newer pinion (format %d, this one knows up to %d); use that version again", m.Format, Format)
+}
+
 // mismatch says why a directory is not the one the caller wants; empty when it is.
 func (m *meta) mismatch(want Want) string {
+	if text := m.newer(); text != "" {
+		return text
+	}
 	switch {
-	case m.Format > Format:
-		return fmt.Sprintf("was written by a newer pinion (format %d, this one knows up to %d); start that version again", m.Format, Format)
 	case m.Node != want.Node:
 		return fmt.Sprintf("belongs to node %d, but node.id is %d; check node.id and log.dirs", m.Node, want.Node)
 	case want.Cluster != "" && m.Cluster != want.Cluster:

@@ -65,6 +65,9 @@ func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
 	if b.Claim, err = identity.Open(dir, identity.Want{Node: cfg.NodeID, Random: rand.Reader}); err != nil {
 		return nil, err
 	}
+	if was := b.Claim.Was; was > 0 && was < identity.Format {
+		b.log.Info("log directory raised to the current format: older programs refuse it from now on", "dir", dir.Path(), "was", was, "is", identity.Format)
+	}
 	if err := b.open(); err != nil {
 		return nil, errors.Join(err, b.Claim.Close())
 	}
