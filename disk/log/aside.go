@@ -14,8 +14,12 @@ const straySuffix = "-stray"
 func SetAside(dir device.Dir, folder string) (string, error) {
 	to := folder + straySuffix
 	for n := 1; ; n++ {
-		if _, err := dir.List(to); isNotExist(err) {
+		_, err := dir.List(to)
+		if isNotExist(err) {
 			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("set %s aside: %w", folder, err)
 		}
 		to = fmt.Sprintf("%s.%d%s", folder, n, straySuffix)
 	}

@@ -391,6 +391,23 @@ func TestWhoseRecords(t *testing.T) {
 	}
 }
 
+// TestSetAsideEnds: a folder finds a name of its own, and a disk that fails ends the search for one.
+func TestSetAsideEnds(t *testing.T) {
+	d := faulty.New(1)
+	for _, want := range []string{"orders-0-stray", "orders-0.1-stray", "orders-0.2-stray"} {
+		if err := d.Mkdir("orders-0"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := SetAside(d, "orders-0"); err != nil || got != want {
+			t.Fatalf("set aside as %q: %v", got, err)
+		}
+	}
+	d.Fail(func(faulty.Op, string) error { return faulty.EIO })
+	if _, err := SetAside(d, "orders-0"); !errors.Is(err, faulty.EIO) {
+		t.Fatal(err)
+	}
+}
+
 // TestEpochsSurvive: the history is right after every kind of start, also without its file.
 func TestEpochsSurvive(t *testing.T) {
 	r := newRig(t, testConfig())
