@@ -19,7 +19,7 @@
 //	trim         {earliest}     deletes the records below an offset
 //
 // A poured value begins with its number and its length, little-endian in 8 and 4 bytes; byte i behind that is byte i%7 of the number, exclusive or
-// i*131. The numbers go up by 8, and at most a hundred are sent in a second. Only java and confluent-kafka pour.
+// i*131. The numbers go up by 8, and at most 25 are sent in a second. Only java and confluent-kafka pour.
 //
 // The kinds of error: broker, with the error code of Kafka's that the client showed; unsupported, the client says that the broker does
 // not know the request; absent, the client has no call for it; client, anything else.

@@ -19,7 +19,7 @@ const (
 	fullBytes    = 96 << 20 // of the disk
 	ballastBytes = 24 << 20 // of a topic that makes room by going
 	ballastMin   = 6 << 20  // of it, where the pourers were faster
-	pourBytes    = 50_000   // of a value
+	pourBytes    = 200_000  // of a value: too large for the journal, which else may take half of so small a disk
 	ballastTopic = "torture-ballast"
 	quietFor     = 2 * time.Second // no acknowledgement in this time: the client is being refused
 )

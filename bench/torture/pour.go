@@ -27,7 +27,7 @@ type pourer interface {
 const pourPatience = 10 * time.Minute
 
 // pourPace is between two records of one client: others are to get a part of a disk that has room.
-const pourPace = 10 * time.Millisecond
+const pourPace = 40 * time.Millisecond
 
 // franz pours with franz-go, in this process.
 type franz struct {

@@ -17,7 +17,7 @@ final class Pour {
     private static final String PATIENCE_MS = "600000";
     private static final int UNDER_WAY = 8;
     private static final int STEP = 8;
-    private static final int PACE_MS = 10;
+    private static final int PACE_MS = 40;
 
     private final String address;
     private final List<long[]> acked = new ArrayList<>(); // number and offset

@@ -201,7 +201,7 @@ class Pour:
     PATIENCE_MS = 600_000  # how long a record may wait: a disk may stay full for a while
     UNDER_WAY = 8
     STEP = 8
-    PACE = 0.01  # seconds between two records, at most
+    PACE = 0.04  # seconds between two records, at most
 
     def __init__(self, settings, topic, partition, size, first):
         self.producer = Producer(settings | {"acks": "all", "enable.idempotence": True, "delivery.timeout.ms": self.PATIENCE_MS})
