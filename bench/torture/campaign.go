@@ -56,6 +56,8 @@ func (c *campaign) run(ctx context.Context) error {
 
 // look reads what is new and compares it with what was acknowledged.
 func (c *campaign) look(ctx context.Context, b *harness.Broker) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // clients ask again for ever for what is offline
+	defer cancel()
 	v, err := verify(ctx, b.Addr, c.ledger, c.starts)
 	c.sum.add(v)
 	if err == nil && c.sum.bad() && c.durability == "fsync" {

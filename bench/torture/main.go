@@ -58,14 +58,20 @@ type trial struct {
 	tell func() // what came of it, beside the verdict; nil: nothing
 }
 
-func torture(ctx context.Context, n rounds, lasts time.Duration, seed uint64, dir string) error {
+func torture(ctx context.Context, n rounds, lasts time.Duration, seed uint64, dir string) (err error) {
 	if dir == "" {
 		made, err := os.MkdirTemp("", "pinion-torture-")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(made)
 		dir = made
+		defer func() { // of a failure everything is left for a look, but for file systems that are mounted
+			if err == nil {
+				err = os.RemoveAll(made)
+			} else {
+				fmt.Fprintln(os.Stderr, "torture: see", made)
+			}
+		}()
 	}
 	if lasts > 0 {
 		k := newSoak(lasts, os.Stdout, dir, seed)
@@ -114,8 +120,11 @@ func (t trial) report(ctx context.Context) error {
 		fmt.Fprintln(t.out, "  skipped:", err)
 		return t.end()
 	}
-	if err != nil {
+	if err != nil && t.image != nil {
 		return errors.Join(err, t.end())
+	}
+	if err != nil {
+		return err
 	}
 	if t.tell != nil {
 		t.tell()

@@ -256,6 +256,8 @@ func (k *siteKills) meetAtStart(f fault) (bool, error) {
 
 // after starts the broker again, looks at everything, stops it, and has the directory checked.
 func (k *siteKills) after(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // clients ask again for ever for what is offline
+	defer cancel()
 	began := time.Now()
 	b, err := k.start()
 	if err != nil {
