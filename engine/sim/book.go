@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"time"
 
+	"pinion/disk/batch"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
 
@@ -21,7 +25,15 @@ func (v value) payload(pad int) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(v)), make([]byte, pad)...)
 }
 
-// valueOf reads a record's payload; -1 is no value at all.
+// mixed spreads values, so that keys and tombstones follow from them and still have no pattern.
+func (v value) mixed() uint64 {
+	x := uint64(v) + 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// valueOf reads a payload; -1 is no value at all.
 func valueOf(payload []byte) value {
 	if len(payload) < 8 {
 		return -1
@@ -29,14 +41,67 @@ func valueOf(payload []byte) value {
 	return value(binary.BigEndian.Uint64(payload))
 }
 
+// rules are what a topic was made with that decides what its records are and which of them may go.
+type rules struct {
+	durable    bool          // acknowledged with acks=all, or seen by a consumer, means it survives a power cut
+	keys       uint64        // of a compacted topic: how many there are; 0: it is not compacted
+	tombstones time.Duration // how long they outlive everything else of their key
+	segment    int           // bytes; 0: as many as anybody sends
+}
+
+// key is the key of a value in a compacted topic.
+func (r *rules) key(v value) uint64 { return v.mixed() % r.keys }
+
+// tombstone reports whether a value is the end of its key.
+func (r *rules) tombstone(v value) bool { return r.keys > 0 && v.mixed()>>40%5 == 0 }
+
+// padMax bounds what a record carries besides, so that a batch of them fits into a segment.
+func (r *rules) padMax() int {
+	const most = 40_000
+	if r.segment > 0 {
+		return min(r.segment/6, most)
+	}
+	return most
+}
+
+// record adds a value to a batch. In a compacted topic a header says which it is: a tombstone has no other place for it.
+func (r *rules) record(b *batch.Builder, now int64, v value, pad int) {
+	payload := v.payload(pad)
+	switch {
+	case r.keys == 0:
+		b.Add(now, payload[4:8], payload)
+	case r.tombstone(v):
+		b.Add(now, strconv.AppendUint(nil, r.key(v), 10), nil, batch.RecordHeader{Key: "v", Value: payload[:8]})
+	default:
+		b.Add(now, strconv.AppendUint(nil, r.key(v), 10), payload, batch.RecordHeader{Key: "v", Value: payload[:8]})
+	}
+}
+
+// read is the value of a record; -1 where it is not what was made of that value.
+func (r *rules) read(record *batch.Record) value {
+	if r.keys == 0 {
+		return valueOf(record.Value)
+	}
+	v := value(-1)
+	record.Headers(func(_, of []byte) bool {
+		v = valueOf(of)
+		return false
+	})
+	whole := r.tombstone(v) && record.Value == nil || !r.tombstone(v) && valueOf(record.Value) == v
+	if v < 0 || !whole || string(record.Key) != strconv.FormatUint(r.key(v), 10) {
+		return -1
+	}
+	return v
+}
+
 // book is what the clients of one partition were promised and saw, over all lives of the node. Its methods return the promise that
 // was broken.
 type book struct {
-	name    model.Partition
-	topic   string
-	durable bool // acknowledged with acks=all, or seen by a consumer, means it survives a power cut
+	rules
+	name  model.Partition
+	topic string
 
-	sent    map[value]bool
+	sent    map[value]clock.Mono   // when first; not those that a power cut is known to have taken
 	values  map[model.Offset]value // known to be there: acknowledged or seen
 	offsets map[value]model.Offset
 	firm    map[model.Offset]bool // of those, what a power cut must not take
@@ -46,11 +111,21 @@ type book struct {
 	lost    int                   // records that were allowed to go in a power cut
 	cuts    int                   // power cuts so far: they may take what producers wrote below the start, too
 	ended   bool                  // the topic is deleted
+	sight   sight
+	outrun  int // values that compaction took because of later ones
+	expired int // tombstones that it took
 }
 
-func newBook(name model.Partition, topic string, durable bool) *book {
-	return &book{name: name, topic: topic, durable: durable, sent: map[value]bool{}, values: map[model.Offset]value{},
+func newBook(name model.Partition, topic string, rules rules) *book {
+	return &book{rules: rules, name: name, topic: topic, sent: map[value]clock.Mono{}, values: map[model.Offset]value{},
 		offsets: map[value]model.Offset{}, firm: map[model.Offset]bool{}}
+}
+
+// send notes that a value is about to be sent.
+func (b *book) send(v value, now clock.Mono) {
+	if _, again := b.sent[v]; !again {
+		b.sent[v] = now
+	}
 }
 
 // violation is a broken promise.
@@ -67,7 +142,7 @@ func (b *book) broken(check, format string, args ...any) error {
 
 // note records that a value is at an offset.
 func (b *book) note(at model.Offset, v value, firm bool) error {
-	if !b.sent[v] {
+	if _, sent := b.sent[v]; !sent {
 		return b.broken("C3 invented", "offset %d holds %d, which nobody sent", at, v)
 	}
 	if was, known := b.values[at]; known && was != v {
@@ -118,19 +193,9 @@ func (b *book) cut(end model.Offset) error {
 }
 
 // compare holds the whole log against the book: what lies in [start, end).
-func (b *book) compare(start, end model.Offset, log map[model.Offset]value) error {
+func (b *book) compare(start, end model.Offset, log map[model.Offset]value, now clock.Mono) error {
 	if start < b.start {
 		return b.broken("I log start", "records below %d were deleted, and the log starts at %d", b.start, start)
-	}
-	for _, at := range slices.Sorted(maps.Keys(b.values)) {
-		if at < start {
-			continue
-		}
-		if got, ok := log[at]; !ok {
-			return b.broken("C1 lost", "%d at offset %d is not in the log, which holds [%d, %d)", b.values[at], at, start, end)
-		} else if got != b.values[at] {
-			return b.broken("C3 inconsistent offset", "offset %d holds %d, and held %d before", at, got, b.values[at])
-		}
 	}
 	last := map[int]value{}
 	for _, at := range slices.Sorted(maps.Keys(log)) {
@@ -143,5 +208,56 @@ func (b *book) compare(start, end model.Offset, log map[model.Offset]value) erro
 		}
 		last[v.producer()] = v
 	}
+	for at, v := range b.values {
+		if at >= max(start, end) {
+			return b.broken("C1 lost", "%d at offset %d is not in the log, which holds [%d, %d)", v, at, start, end)
+		}
+	}
+	return b.whole(start, end, log, now)
+}
+
+// whole holds what was read of [start, end), from one end to the other, against what is known to be there. Of a compacted log a value may be
+// missing when its key has a later one below end, and a tombstone when it is older than delete.retention.ms.
+func (b *book) whole(start, end model.Offset, log map[model.Offset]value, now clock.Mono) error {
+	outrun := map[uint64]bool{}
+	for _, at := range slices.Backward(slices.Sorted(maps.Keys(b.values))) {
+		if at < start || at >= end {
+			continue
+		}
+		v := b.values[at]
+		_, there := log[at]
+		if b.keys == 0 {
+			if !there {
+				return b.broken("C1 lost", "%d at offset %d is not in the log, which holds [%d, %d)", v, at, start, end)
+			}
+			continue
+		}
+		key := b.key(v)
+		switch {
+		case there:
+		case outrun[key]:
+			b.outrun++
+		case b.outlived(v, now):
+			b.expired++
+		case !b.buried(key, now):
+			return b.broken("C1 lost", "%d at offset %d, the last of key %d, is not in the log, which holds [%d, %d)", v, at, key, start, end)
+		}
+		outrun[key] = true
+	}
 	return nil
+}
+
+// outlived reports whether a value is a tombstone that may be gone by now: it stays for delete.retention.ms from the pass that finds it.
+func (b *book) outlived(v value, now clock.Mono) bool {
+	return b.tombstone(v) && now.Sub(b.sent[v]) >= b.tombstones
+}
+
+// buried reports whether a key may be gone because of a tombstone that nobody was told about, neither its producer nor a consumer.
+func (b *book) buried(key uint64, now clock.Mono) bool {
+	for v := range b.sent {
+		if _, known := b.offsets[v]; !known && b.key(v) == key && b.outlived(v, now) {
+			return true
+		}
+	}
+	return false
 }

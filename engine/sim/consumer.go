@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 
 	"pinion/disk/batch"
 	"pinion/engine/model"
@@ -9,8 +10,8 @@ import (
 	"pinion/engine/shard"
 )
 
-// consumer reads one partition from its start on, over and over. It keeps what it is lent for a while and then looks again: the bytes
-// must not have changed.
+// consumer reads one partition from its start on, and now and then from there again. It keeps what it is lent for a while and then looks
+// again: the bytes must not have changed. Of a compacted log it must have met, by its end, of every key at least the last value.
 type consumer struct {
 	world *World
 	home  int
@@ -21,7 +22,9 @@ type consumer struct {
 	lent  []byte // what the span held when it came
 
 	start, high model.Offset           // as the owner said last
-	found       map[model.Offset]value // what was read, for an audit; else nil
+	from        model.Offset           // where found begins
+	found       map[model.Offset]value // what was read, for an audit and of compacted logs; else nil
+	auditing    bool
 }
 
 type consumerState uint8
@@ -43,6 +46,9 @@ func (c *consumer) act(n *node) {
 	switch c.state {
 	case resting:
 		if !c.book.ended {
+			if oneIn(r, 20) && c.at >= c.high {
+				c.begin(0)
+			}
 			c.poll(n, oneIn(r, 2), int32(between(r, 1, 100_000)))
 		}
 	case enlisted:
@@ -52,6 +58,14 @@ func (c *consumer) act(n *node) {
 		}
 	case holding:
 		c.giveBack(n)
+	}
+}
+
+// begin reads on from an offset, as somebody who has read nothing yet.
+func (c *consumer) begin(at model.Offset) {
+	c.at, c.from = at, at
+	if c.found != nil || c.book.keys > 0 {
+		c.found = map[model.Offset]value{}
 	}
 }
 
@@ -87,9 +101,9 @@ func (c *consumer) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	case partition.OutOfRange:
 		switch {
 		case c.at < part.LogStart:
-			c.at = part.LogStart
+			c.begin(part.LogStart)
 		case c.book.lost > 0:
-			c.at = part.High
+			c.begin(part.High)
 		default:
 			w.fail(c.book.broken("C5 poll", "offset %d was visible, and the high watermark is %d now", c.at-1, part.High))
 		}
@@ -101,12 +115,29 @@ func (c *consumer) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 		return
 	}
 	c.state = holding
-	c.lent = make([]byte, part.Span.Len)
-	if _, err := part.Span.ReadCold(c.lent, 0); err != nil {
-		w.fail(c.book.broken("I17 bytes", "read of a span at %d: %v", part.Span.Pos, err))
+	lent := make([]byte, part.Span.Len)
+	if _, err := part.Span.ReadCold(lent, 0); err != nil {
+		c.unread(err)
 		return
 	}
-	w.fail(c.take(c.lent, part.High))
+	if w.limit > 0 {
+		w.marks.hit("full.fetch.ok")
+	}
+	c.lent = lent
+	w.fail(c.take(lent, part.High))
+	if c.found != nil && !c.auditing && c.at >= part.High && w.err == nil {
+		w.marks.hit("compaction.read")
+		w.fail(c.book.whole(max(c.from, part.LogStart), c.at, c.found, w.clock.Now().Mono))
+		c.begin(c.at)
+	}
+}
+
+// unread takes it that a span cannot be read: then the broker breaks the connection off, and the client asks again.
+func (c *consumer) unread(err error) {
+	if !errors.Is(err, errBroken) {
+		c.world.fail(c.book.broken("I17 bytes", "read of a span at %d: %v", c.ask.Parts[0].Span.Pos, err))
+	}
+	c.world.marks.hit("fetch.broken-off")
 }
 
 // take reads the batches of an answer, the last of which may be cut.
@@ -145,17 +176,24 @@ func (c *consumer) takeBatch(b []byte) error {
 		if r.Offset < c.at {
 			continue
 		}
-		if r.Offset != c.at && c.at >= c.book.seen {
+		if r.Offset != c.at && c.at >= c.book.seen && c.book.keys == 0 {
 			return c.book.broken("C5 poll", "offset %d follows %d", r.Offset, c.at-1)
 		}
-		if err := c.book.note(r.Offset, valueOf(r.Value), c.book.durable); err != nil {
+		v := c.book.read(r)
+		if err := c.book.note(r.Offset, v, c.book.durable); err != nil {
 			return err
 		}
 		if c.found != nil {
-			c.found[r.Offset] = valueOf(r.Value)
+			c.found[r.Offset] = v
 		}
 		c.at = r.Offset + 1
 		c.world.polled++
+	}
+	if last := it.Header().LastOffset(); c.at <= last && it.Err() == nil {
+		if c.book.keys == 0 {
+			return c.book.broken("C5 poll", "the batch that ends at offset %d has no record behind %d", last, c.at-1)
+		}
+		c.at = last + 1
 	}
 	return it.Err()
 }
@@ -163,8 +201,10 @@ func (c *consumer) takeBatch(b []byte) error {
 // giveBack looks at the span once more and ends the loan.
 func (c *consumer) giveBack(n *node) {
 	again := make([]byte, len(c.lent))
-	if _, err := c.ask.Parts[0].Span.ReadCold(again, 0); err != nil || !bytes.Equal(again, c.lent) {
-		c.world.fail(c.book.broken("I17 bytes", "%d bytes on loan changed (%v)", len(again), err))
+	if _, err := c.ask.Parts[0].Span.ReadCold(again, 0); err != nil {
+		c.unread(err)
+	} else if !bytes.Equal(again, c.lent) {
+		c.world.fail(c.book.broken("I17 bytes", "%d bytes on loan changed", len(again)))
 		return
 	}
 	c.state, c.lent = releasing, nil
@@ -186,4 +226,7 @@ func (c *consumer) Cancelled(_ *shard.Turn, _ *partition.FetchAsk) { c.state = r
 func (c *consumer) Released(_ *shard.Turn, _ *partition.FetchAsk) { c.state = resting }
 
 // died tells that the node is gone with all that it lent.
-func (c *consumer) died() { c.state, c.lent = resting, nil }
+func (c *consumer) died() {
+	c.state, c.lent, c.high = resting, nil, 0
+	c.begin(c.at)
+}

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"errors"
+	"fmt"
+	"path"
 	"time"
 
 	"pinion/disk/faulty"
@@ -15,7 +17,7 @@ import (
 // harm lets something fail.
 func (w *World) harm() {
 	r := w.chance.faults
-	switch draw := r.IntN(10); {
+	switch draw := r.IntN(14); {
 	case draw < 3:
 		w.kill()
 	case draw < 6:
@@ -24,8 +26,12 @@ func (w *World) harm() {
 		w.restart()
 	case draw < 9:
 		w.stepClock()
-	default:
+	case draw < 10:
 		w.broken = true
+	case draw < 12:
+		w.unreadable = true
+	default:
+		w.fill()
 	}
 }
 
@@ -41,8 +47,8 @@ func (w *World) die() {
 			w.marks.hit("journal.full")
 		}
 	}
-	n.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
-	n.abandon()
+	w.noteCompaction()
+	w.discard()
 	if n.fence.Err() != nil {
 		w.marks.hit("directory.fenced")
 	}
@@ -52,10 +58,61 @@ func (w *World) die() {
 	for _, c := range w.consumers {
 		c.died()
 	}
-	w.broken = false
+	for len(w.trims) > 0 {
+		w.trims[0].over(partition.StorageFailed)
+	}
+	w.broken, w.unreadable, w.relieved = false, false, false
+	if !w.reserved {
+		w.limit = 0 // somebody has made room before the next start
+	}
 	w.node = nil
 	if oneIn(w.chance.faults, 3) {
 		w.shards = between(w.chance.faults, 1, 3)
+	}
+}
+
+// discard ends what is left of a node: its jobs, and the memory its disk has mapped.
+func (w *World) discard() {
+	n := w.node
+	n.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
+	n.abandon()
+	if err := n.disk.Discard(); err != nil {
+		w.fail(err)
+	}
+}
+
+// noteCompaction marks what this life compacted, and where a pass is that it does not finish.
+func (w *World) noteCompaction() {
+	n := w.node
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
+			c := set.Stats(t).Clean
+			w.marks.count("compaction.passed", int(c.Passes))
+			w.marks.count("compaction.removed", int(c.Removed))
+			w.marks.count("compaction.given-up", c.Uncleanable)
+		})
+	}
+	n.disk.Fail(nil)
+	folders, err := n.disk.List(".")
+	if err != nil {
+		w.fail(err)
+	}
+	for _, f := range folders {
+		if !f.IsDir {
+			continue
+		}
+		files, err := n.disk.List(f.Name)
+		if err != nil {
+			w.fail(err)
+		}
+		for _, file := range files {
+			switch path.Ext(file.Name) {
+			case ".cleaned":
+				w.marks.hit("compaction.crashed")
+			case ".swap":
+				w.marks.hit("compaction.crashed.swap")
+			}
+		}
 	}
 }
 
@@ -95,7 +152,7 @@ func (w *World) restart() {
 		return
 	}
 	w.marks.hit("life.stopped")
-	if err := broker.WriteRecoveryPoints(w.node.disk, w.node.points); err != nil && !errors.Is(err, errBroken) {
+	if err := broker.WriteRecoveryPoints(w.node.disk, w.node.points); err != nil && !errors.Is(err, errBroken) && !w.node.harmed {
 		w.fail(err)
 	}
 	disk := w.node.disk.Killed(w.nextDisk())
@@ -145,7 +202,8 @@ func (w *World) stepClock() {
 // heal ends all harm and demands that everything asked for is done, and that everything promised is there.
 func (w *World) heal() {
 	w.healing = true
-	w.broken = false
+	w.broken, w.unreadable = false, false
+	w.empty()
 	w.restartBroken()
 	w.settleClients()
 	w.settle("the way of what is written to readers", w.visible) // acks=1 is answered before that
@@ -205,14 +263,17 @@ func (w *World) settleClients() {
 
 // audit reads a partition from end to end, as a consumer that begins now would.
 func (w *World) audit(b *book) {
-	c := &consumer{world: w, home: 0, book: b, at: 0}
-	log := map[model.Offset]value{}
-	c.found = log
+	c := &consumer{world: w, home: 0, book: b, found: map[model.Offset]value{}, auditing: true}
 	var high model.Offset
 	for {
 		c.poll(w.node, false, 1<<20)
 		w.settle("a read", func() bool { return c.state == resting || c.state == holding })
 		if w.err != nil {
+			return
+		}
+		w.watch()
+		if code := c.ask.Parts[0].Code; code != partition.OK && code != partition.OutOfRange {
+			w.fail(b.broken("C1 lost", "nobody can read at offset %d any more: %s", c.at, codeNames[code]))
 			return
 		}
 		high = c.high
@@ -224,5 +285,6 @@ func (w *World) audit(b *book) {
 			break
 		}
 	}
-	w.fail(b.compare(c.start, high, log))
+	w.fail(b.compare(c.start, high, c.found, w.clock.Now().Mono))
+	w.fail(sound(w.node.disk, fmt.Sprintf("%s-%d", b.topic, b.name.Index)))
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"pinion/disk/faulty"
 	"pinion/disk/journal"
@@ -34,6 +35,8 @@ type node struct {
 	ways     []shard.Way // scratch
 	storing  bool        // recovery points are being written
 	harmed   bool        // the disk has failed in this life
+	noSpace  bool        // it has refused an append for want of space
+	cleaners partition.Cleaners
 	fence    partition.Fence
 	contents *journal.Contents
 	journal  *commit.Journal
@@ -48,19 +51,21 @@ type node struct {
 // boot starts a life with so many shards. Recovery is under way when it returns.
 func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	n := &node{world: w, disk: disk, points: map[model.Partition]model.Offset{}}
+	w.node = n
 	disk.Fail(n.fault)
+	disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
+	w.limitDisk(disk)
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
 	found, err := broker.Prepare(disk, w.catalogue.Image(), logger)
 	if err != nil {
 		w.fail(err)
 	}
+	w.believed = w.believed || found.Seen == 0 && w.stepped
 	if n.contents, err = broker.ReadJournal(disk, logger); err != nil {
 		w.fail(err)
 		n.contents = &journal.Contents{}
 	}
-	settings := config.Default()
-	settings.RetentionCheck = retentionCheck
-	n.live = config.NewLive(settings)
+	n.live = config.NewLive(w.settings)
 	w.life++
 	incarnation := [16]byte{15: byte(w.life), 14: byte(w.life >> 8)}
 	w.apply(catalog.RegisterBroker(catalog.Registration{Node: self, Incarnation: incarnation, Shards: int32(shards),
@@ -70,7 +75,7 @@ func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	options := partition.Options{
 		Node: self, Dir: disk, Broker: n.live, Image: w.catalogue.Image, Log: logger,
 		Recovery: found.Points, Folders: &n.folders, Files: 8,
-		Journal: n.journal, Tail: n.contents.Tail, Replays: n.contents.Replays(), Fence: &n.fence,
+		Journal: n.journal, Tail: n.contents.Tail, Replays: n.contents.Replays(), Fence: &n.fence, Cleaners: &n.cleaners, Seen: found.Seen,
 		Together: pick(w.chance.faults, []int{1, 3, 100}),
 	}
 	for i := range shards {
@@ -281,11 +286,14 @@ func (n *node) look(f func(t *shard.Turn, p *partition.Partition)) {
 	}
 }
 
-// fault is asked by the disk before each change.
+// fault is asked by the disk before each call.
 func (n *node) fault(op faulty.Op, path string) error {
 	n.pause()
 	w := n.world
 	w.trace.add(string(op), int64(len(path)), 0)
+	if w.witness != nil {
+		w.witness.see(w, op)
+	}
 	if op == faulty.SyncAll && n.settling {
 		w.marks.hit("stop.together")
 	} else if op == faulty.SyncAll {
@@ -293,6 +301,11 @@ func (n *node) fault(op faulty.Op, path string) error {
 	}
 	if w.broken && (op == faulty.Write || op == faulty.Sync || op == faulty.SyncAll) {
 		w.broken, n.harmed = false, true
+		w.marks.hit("disk.error." + string(op))
+		return fmt.Errorf("%s %s: %w", op, path, errBroken)
+	}
+	if w.unreadable && (op == faulty.Read || op == faulty.Open) && strings.HasSuffix(path, ".log") {
+		w.unreadable, n.harmed = false, true
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
 	}

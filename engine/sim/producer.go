@@ -27,6 +27,7 @@ type producer struct {
 	image      *placement.Image // that those in flight go by
 	flying     []*send
 	again      []*send // in order; sent when nothing is in flight any more
+	done       []*send // acknowledged last under this id, as many as brokers remember
 	rounds     int     // sent again without one acknowledgement
 	overtaken  bool    // the first batch of this id was turned away with others behind it: a broker takes an unknown producer at any sequence
 }
@@ -43,6 +44,7 @@ type send struct {
 	pad      int
 	codec    codec.Codec
 	floor    model.Offset
+	probe    bool // it was acknowledged before: nothing may come of it
 }
 
 // act sends a new batch, or again what has to be.
@@ -69,9 +71,14 @@ func (p *producer) act(n *node) {
 		}
 		return
 	}
-	s := &send{sequence: p.sequence, pad: r.IntN(200), codec: pick(r, codecs)}
+	if len(p.flying) == 0 && len(p.done) > 0 && p.remembered() && oneIn(r, 10) {
+		was := pick(r, p.done)
+		p.send(n, &send{sequence: was.sequence, values: was.values, pad: was.pad, codec: was.codec, probe: true})
+		return
+	}
+	s := &send{sequence: p.sequence, pad: min(r.IntN(200), p.book.padMax()), codec: pick(r, codecs)}
 	if oneIn(r, 20) {
-		s.pad = r.IntN(40_000)
+		s.pad = r.IntN(p.book.padMax())
 	}
 	for range between(r, 1, 4) {
 		p.count++
@@ -103,7 +110,7 @@ func (p *producer) send(n *node, s *send) {
 		s.floor = 0 // a retry may find its first attempt
 	}
 	for _, v := range s.values {
-		p.book.sent[v] = true
+		p.book.send(v, p.world.clock.Now().Mono)
 	}
 	b := batch.NewBuilder()
 	b.Codec = s.codec
@@ -112,8 +119,7 @@ func (p *producer) send(n *node, s *send) {
 	}
 	now := int64(p.world.clock.Now().Wall)
 	for _, v := range s.values {
-		payload := v.payload(s.pad)
-		b.Add(now, payload[4:8], payload)
+		p.book.record(b, now, v, s.pad)
 	}
 	raw := b.Bytes()
 	header, _ := batch.ReadHeader(raw)
@@ -147,14 +153,27 @@ func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
 	}
 	p.flying = slices.Delete(p.flying, at, at+1)
 	w.trace.add("appended", int64(ask.Code), int64(ask.Base))
+	if s.probe {
+		p.probed(s)
+		return
+	}
 	w.marks.hit("append." + codeNames[ask.Code])
 	if w.node != nil && !w.node.settling && ask.Code == partition.OK && ask.Acks == partition.AcksAll {
 		w.marks.hit("start.acknowledged") // before the journal is settled
 	}
 	switch ask.Code {
+	case partition.NoSpace:
+		w.node.noSpace = true
+		p.overtaken = p.overtaken || len(p.flying) > 0
+		p.postpone(s)
 	case partition.OK:
 		p.rounds = 0
 		w.acknowledged++
+		if w.relieved {
+			w.relieved = false
+			w.marks.hit("full.over.append.ok")
+		}
+		p.remember(s)
 		w.fail(p.book.acknowledged(ask.Base, s.values, ask.Acks == partition.AcksAll, s.floor))
 	case partition.UnknownPartition:
 		p.again = nil
@@ -172,24 +191,52 @@ func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
 	}
 }
 
+// remember keeps what brokers do of a producer.
+func (p *producer) remember(s *send) {
+	if !p.idempotent || s.id != p.id {
+		return
+	}
+	p.done = append(p.done, s)
+	p.done = p.done[max(0, len(p.done)-inFlightMax):]
+}
+
+// remembered reports whether the broker must still know everything that it has acknowledged.
+func (p *producer) remembered() bool {
+	return p.book.lost == 0 && (p.book.durable || p.book.cuts == 0) && !p.overtaken && !p.world.believed
+}
+
+// probed takes the answer to a batch that was sent again though it had been acknowledged: compaction, retention or a start must not have
+// made the broker forget it.
+func (p *producer) probed(s *send) {
+	w := p.world
+	w.marks.hit("probe." + codeNames[s.ask.Code])
+	switch s.ask.Code {
+	case partition.OK:
+		w.fail(p.book.acknowledged(s.ask.Base, s.values, s.ask.Acks == partition.AcksAll, 0))
+	case partition.OutOfOrderSequence, partition.DuplicateUnknown, partition.StaleProducer, partition.TooLarge:
+		w.fail(p.book.broken("I12 sequence", "sequence %d of producer %d was acknowledged, and is %s when it comes again", s.sequence, p.number,
+			codeNames[s.ask.Code]))
+	}
+}
+
 // hopeless is after how many rounds of OutOfOrderSequence a producer believes that its past is gone.
 const hopeless = 10
 
 // startOver begins with a new producer id, as clients do; what was in flight may be in the log or not.
 func (p *producer) startOver(s *send) {
-	if p.book.lost == 0 && (p.book.durable || p.book.cuts == 0) && !p.world.stepped && !p.overtaken && p.acks == partition.AcksAll {
+	if p.remembered() && p.acks == partition.AcksAll {
 		p.world.fail(p.book.broken("I12 sequence", "sequence %d of producer %d is refused for ever, and nothing of it was lost", s.sequence, p.number))
 		return
 	}
 	p.world.marks.hit("producer.starts-over")
-	p.id, p.sequence, p.again, p.rounds = p.world.newProducerID(), 0, nil, 0
+	p.id, p.sequence, p.again, p.rounds, p.done = p.world.newProducerID(), 0, nil, 0, nil
 	p.overtaken = false
 }
 
 // postpone keeps a batch for the next round, in order.
 func (p *producer) postpone(s *send) {
-	if s.id != p.id {
-		return // the producer has started over since
+	if s.id != p.id || s.probe {
+		return // the producer has started over since, or has its answer
 	}
 	p.again = append(p.again, s)
 	slices.SortFunc(p.again, func(a, b *send) int { return int(a.values[0] - b.values[0]) })

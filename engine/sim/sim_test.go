@@ -10,6 +10,7 @@ var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone, with the node's log on standard error")
 	seedsFlag = flag.Int("seeds", 25, "how many seeds to run")
 	stepsFlag = flag.Int("steps", 6000, "steps of a run")
+	everyFlag = flag.Bool("every", false, "end the script at every change of the disk, not at some")
 )
 
 // TestSeeds runs the node under every kind of harm.
@@ -32,7 +33,7 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds, %d steps, %d lives, %d batches acknowledged, %d records read, %d lost as memory topics may\n%v",
 		count, sum.Steps, sum.Lives, sum.Acknowledged, sum.Polled, sum.Lost, total)
 	if *seedFlag == 0 {
-		for _, mark := range total.Missing() {
+		for _, mark := range total.Missing(count) {
 			t.Errorf("never hit: %s", mark)
 		}
 	}
@@ -48,6 +49,38 @@ func TestSameSeedSameTrace(t *testing.T) {
 		}
 		if a.Trace != b.Trace || a.Steps != b.Steps {
 			t.Errorf("seed %d: trace %x of %d steps, then %x of %d", seed, a.Trace, a.Steps, b.Trace, b.Steps)
+		}
+	}
+}
+
+// TestEndAtEveryChange ends a node at every change of its disk, in every way, and starts it again, twice.
+func TestEndAtEveryChange(t *testing.T) {
+	i := &witness{every: 19, torn: 2}
+	if *everyFlag {
+		i.every, i.torn = 1, 8
+	}
+	w := newWorld(1, Options{Calm: true})
+	w.witness = i
+	w.script()
+	if w.err == nil {
+		w.witness = nil
+		w.settleClients()
+	}
+	if w.err != nil {
+		t.Fatalf("the script itself: %v%s", w.err, w.trace.tail())
+	}
+	w.noteCompaction()
+	w.discard()
+	if i.err != nil {
+		t.Fatal(i.err)
+	}
+	t.Logf("%d changes of the disk, %d recoveries\n%v", i.changes, i.recoveries, w.marks)
+	if *everyFlag && i.recoveries < 5400 || i.recoveries < 100 {
+		t.Error("too few")
+	}
+	for _, mark := range []string{"compaction.passed", "retention.size", "retention.trimmed", "segment.rolled.bytes", "topic.deleted", "trim.ok"} {
+		if w.marks[mark] == 0 {
+			t.Errorf("the script never hit %s", mark)
 		}
 	}
 }

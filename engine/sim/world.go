@@ -10,9 +10,9 @@ import (
 	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
+	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/partition"
-	"pinion/engine/shard"
 )
 
 // Options shape a run.
@@ -37,17 +37,29 @@ type World struct {
 	shards    int
 	disks     uint64 // made so far
 	node      *node
-	broken    bool // the next write or sync of the disk fails
 	healing   bool // nothing fails any more
-	stepped   bool // the wall clock was set
+	settings  *config.Broker
+
+	broken     bool       // the next write or sync of the disk fails
+	unreadable bool       // the next read of a segment does
+	limit      int64      // bytes the disk has, while it is full; else 0
+	reserved   bool       // of those, reserve is kept free
+	emptied    clock.Mono // when it is full no more
+	relieved   bool       // it was full, and nothing has been appended since
+	stepped    bool       // the wall clock was set
+	believed   bool       // a start may have believed it
 
 	books     []*book
+	byName    map[model.Partition]*book
+	trims     []*trimming
 	producers []*producer
 	consumers []*consumer
 	topics    []string // those that exist
 	made      int      // topics so far
 	numbers   int      // producers so far
 	ids       int64    // producer ids so far
+
+	witness *witness // looks at every change of the disk; nil: nobody does
 
 	acknowledged, polled int
 	err                  error
@@ -57,7 +69,7 @@ type World struct {
 var journalOptions = journal.Options{FileBytes: 24 << 10, FilesMax: 3, BufferBytes: 8 << 10, BatchMax: 8 << 10}
 
 const (
-	retentionCheck = 20 * time.Second
+	retentionCheck = 4 * time.Second
 	helpers        = 4 // jobs under way at once, as for two shards
 	partitionsMax  = 12
 	began          = 1_800_000_000_000 // wall clock, milliseconds
@@ -86,10 +98,9 @@ type Result struct {
 
 // Run takes the steps of one seed. The error names the seed, the promise that was broken and the last steps.
 func Run(seed uint64, options Options) (Result, error) {
-	w := &World{options: options, seed: seed, chance: newStreams(seed), trace: newTrace(), marks: Marks{}, catalogue: catalog.New("sim")}
-	w.clock.Advance(time.Hour)
-	w.clock.SetWall(began)
+	w := newWorld(seed, options)
 	w.shards = between(w.chance.faults, 1, 3)
+	w.settings = w.configuration()
 	w.node = w.boot(w.shards, w.newDisk())
 	for range 2 {
 		w.createTopic()
@@ -103,13 +114,38 @@ func Run(seed uint64, options Options) (Result, error) {
 	r := Result{Seed: seed, Trace: w.trace.sum.Sum64(), Steps: w.trace.steps, Lives: w.life, Acknowledged: w.acknowledged, Polled: w.polled, Marks: w.marks}
 	for _, b := range w.books {
 		r.Lost += b.lost
+		w.marks.count("compaction.outrun", b.outrun)
+		w.marks.count("compaction.tombstone", b.expired)
 	}
-	w.node.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
-	w.node.abandon()
+	w.noteCompaction()
+	w.discard()
 	if w.err != nil {
 		return r, fmt.Errorf("seed %d, step %d, life %d: %w%s", seed, w.trace.steps, w.life, w.err, w.trace.tail())
 	}
 	return r, nil
+}
+
+// newWorld is a world before its first life.
+func newWorld(seed uint64, options Options) *World {
+	w := &World{options: options, seed: seed, chance: newStreams(seed), trace: newTrace(), marks: Marks{}, catalogue: catalog.New("sim"),
+		byName: map[model.Partition]*book{}}
+	w.clock.Advance(time.Hour)
+	w.clock.SetWall(began)
+	return w
+}
+
+// configuration is what the node is started with: compaction in a hurry, with little memory or little speed now and then.
+func (w *World) configuration() *config.Broker {
+	r := w.chance.faults
+	c := config.Default()
+	c.RetentionCheck = retentionCheck
+	c.Pinion.DiskReserve = reserve
+	c.Cleaner = config.Cleaner{
+		Enabled: true, Threads: int32(between(r, 1, 2)), Load: 0.9, KeyBytes: int64(pick(r, []int{1 << 10, 4 << 10, 1 << 20})),
+		IOBytes: int64(pick(r, []int{32 << 10, 1 << 20})), BytesPerSecond: pick(r, []float64{20_000, 1e9, 1e9}),
+		Backoff: time.Duration(between(r, 300, 3000)) * time.Millisecond,
+	}
+	return c
 }
 
 func (w *World) newDisk() *faulty.Dir { return faulty.New(w.nextDisk()) }
@@ -148,6 +184,9 @@ func (w *World) step() {
 	}
 	if n.idle() {
 		w.pass()
+	}
+	if w.limit > 0 && w.clock.Now().Mono >= w.emptied {
+		w.empty()
 	}
 	if n.ready && !w.healing && oneIn(w.chance.changes, 150) {
 		w.change()
@@ -194,6 +233,9 @@ func (w *World) pass() {
 func (w *World) apply(cmd catalog.Command) catalog.Result {
 	old := w.catalogue.Image()
 	w.index++
+	if w.witness != nil {
+		w.witness.commands = append(w.witness.commands, cmd.Bytes())
+	}
 	result, delta := w.catalogue.Apply(w.index, cmd.Bytes())
 	image := w.catalogue.Image()
 	delta.Settle(old, image)
@@ -206,25 +248,4 @@ func (w *World) apply(cmd catalog.Command) catalog.Result {
 		}
 	}
 	return result
-}
-
-// watch looks at what must hold after every step.
-func (w *World) watch() {
-	owners := map[model.Partition]model.ShardID{}
-	w.node.look(func(t *shard.Turn, p *partition.Partition) {
-		if err := p.Failure(); err != nil && !w.node.harmed {
-			w.fail(&violation{"I19 offline", fmt.Sprintf("%s, and nothing failed in this life: %v", p.Dir(), err)})
-		}
-		if !p.Serves(t) {
-			return
-		}
-		m := p.Marks()
-		if m.Stable > m.High || m.High > m.End || m.Durable > m.End {
-			w.fail(&violation{"I10 marks", fmt.Sprintf("%s: %+v", p.Dir(), m)})
-		}
-		if other, twice := owners[p.Name()]; twice {
-			w.fail(&violation{"I18 owner", fmt.Sprintf("%s is open on shards %d and %d", p.Dir(), other, t.Shard())})
-		}
-		owners[p.Name()] = t.Shard()
-	})
 }

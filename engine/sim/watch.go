@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"pinion/engine/clock"
+	"pinion/engine/model"
+	"pinion/engine/partition"
+	"pinion/engine/shard"
+)
+
+// watch looks at what must hold after every step.
+func (w *World) watch() {
+	owners := owners{}
+	w.node.look(func(t *shard.Turn, p *partition.Partition) {
+		if err := p.Failure(); err != nil && !w.node.harmed {
+			w.fail(&violation{"I19 offline", fmt.Sprintf("%s, and nothing failed in this life: %v", p.Dir(), err)})
+		}
+		if !p.Serves(t) {
+			return
+		}
+		w.fail(inOrder(p.Dir(), p.Log().Start(), p.Marks()))
+		w.fail(owners.claim(p.Name(), t.Shard()))
+		if b := w.byName[p.Name()]; b != nil {
+			w.glance(b, p)
+		}
+	})
+}
+
+// owners are the shards that serve partitions.
+type owners map[model.Partition]model.ShardID
+
+// claim notes that a shard serves a partition, which one does at a time.
+func (o owners) claim(name model.Partition, id model.ShardID) error {
+	if other, twice := o[name]; twice {
+		return &violation{"I18 owner", fmt.Sprintf("%v is open on shards %d and %d", name, other, id)}
+	}
+	o[name] = id
+	return nil
+}
+
+func inOrder(dir string, start model.Offset, m partition.Marks) error {
+	if m.Stable > m.High || m.High > m.End || m.Durable > m.End || start > m.High {
+		return &violation{"I10 marks", fmt.Sprintf("%s: start %d, %+v", dir, start, m)}
+	}
+	return nil
+}
+
+// sight is what was seen of a partition's log after the last step, and what may move its start.
+type sight struct {
+	start    model.Offset
+	segments int
+	life     int  // it was seen in
+	trims    int  // deletions of records under way
+	trimmed  bool // one ended, and nobody said whether it has moved the start, or will
+}
+
+// glance follows the start of a log and the number of its segments.
+func (w *World) glance(b *book, p *partition.Partition) {
+	log, s := p.Log(), &b.sight
+	start, segments := log.Start(), log.Segments()
+	if segments > s.segments && s.segments > 0 && s.life == w.life {
+		if b.segment > 0 {
+			w.marks.hit("segment.rolled.bytes")
+		} else {
+			w.marks.hit("segment.rolled.age")
+		}
+	}
+	if start > s.start {
+		c := log.Config()
+		by, err := b.removed(s.start, start, removal{
+			bytes: log.Size(), delete: c.Delete, retentionBytes: c.RetentionBytes, retentionMs: c.RetentionMs,
+		}, w.clock.Now().Mono)
+		w.fail(err)
+		w.marks.hit("retention." + by)
+		if w.limit > 0 {
+			w.marks.hit("full.retention")
+		}
+	}
+	if start > s.start || s.life != w.life {
+		s.trimmed = false
+	}
+	s.start, s.segments, s.life = start, segments, w.life
+}
+
+// removal is what retention goes by.
+type removal struct {
+	bytes          int64 // that are left
+	delete         bool
+	retentionBytes int64
+	retentionMs    int64
+}
+
+// removed takes that a log begins at to and no more at from, and says why; nothing that should have stayed may be gone.
+func (b *book) removed(from, to model.Offset, r removal, now clock.Mono) (by string, err error) {
+	if to <= b.start || b.sight.trims > 0 || b.sight.trimmed {
+		return "trimmed", nil
+	}
+	if r.delete && r.retentionBytes >= 0 && r.bytes >= r.retentionBytes {
+		return "size", nil
+	}
+	for at := to - 1; at >= from; at-- {
+		v, known := b.values[at]
+		if !known {
+			continue // acknowledged to nobody, or compacted away
+		}
+		age := now.Sub(b.sent[v])
+		if r.delete && r.retentionMs >= 0 && age >= time.Duration(r.retentionMs)*time.Millisecond {
+			break
+		}
+		return "time", b.broken("retention", "the log starts at %d and no more at %d: %d bytes are left, the record at %d is %v old, and the rule is %+v",
+			to, from, r.bytes, at, age, r)
+	}
+	return "time", nil
+}
