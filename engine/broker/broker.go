@@ -243,9 +243,11 @@ func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 // the shards any more; the controller's loop has ended or ends with its context.
 func (b *Broker) Stop(ctx context.Context) error {
 	var all []partition.Closed
+	var believed clock.Wall
 	for i, set := range b.Sets {
 		closed := make(chan []partition.Closed, 1)
 		b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
+			believed = set.Believed(t)
 			set.Close(t, func(_ *shard.Turn, list []partition.Closed) { closed <- list })
 		})
 		select {
@@ -257,7 +259,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 	}
 	points := b.handedOver()
 	maps.Copy(points, partition.Points(all))
-	err := errors.Join(WriteRecoveryPoints(b.dir, points), leaveToKafka(b.dir, all))
+	err := errors.Join(WriteRecoveryPoints(b.dir, points, believed), leaveToKafka(b.dir, all))
 	if b.journal != nil {
 		err = errors.Join(err, b.journal.Stop(), b.fence.Err())
 	}
@@ -279,10 +281,14 @@ func (b *Broker) handedOver() map[model.Partition]model.Offset {
 // Checkpoint stores the recovery points of all open logs, so that a start after a crash reads less.
 func (b *Broker) Checkpoint() error {
 	var all []partition.Closed
+	var believed clock.Wall
 	for i, set := range b.Sets {
-		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { all = append(all, set.RecoveryPoints(t)...) })
+		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) {
+			all = append(all, set.RecoveryPoints(t)...)
+			believed = set.Believed(t)
+		})
 	}
 	points := b.handedOver()
 	maps.Copy(points, partition.Points(all))
-	return WriteRecoveryPoints(b.dir, points)
+	return WriteRecoveryPoints(b.dir, points, believed)
 }

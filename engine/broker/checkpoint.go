@@ -47,7 +47,10 @@ func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (Found
 	if err := setStraysAside(dir, image, entries, logger); err != nil {
 		return Found{}, err
 	}
-	found := Found{Seen: lastSeen(entries)}
+	var found Found
+	if found.Seen, err = lastSeen(dir, entries); err != nil {
+		return Found{}, err
+	}
 	if found.Points, err = RecoveryPoints(dir, image); err != nil {
 		return Found{}, err
 	}
@@ -87,9 +90,12 @@ func readPoints(dir device.Dir, file string, partition func(topic, index string)
 	return points, nil
 }
 
-// WriteRecoveryPoints stores recovery points for the next Prepare.
-func WriteRecoveryPoints(dir device.Dir, points map[model.Partition]model.Offset) error {
+// WriteRecoveryPoints stores recovery points for the next Prepare, and the time it is as far as this life believes the clock.
+func WriteRecoveryPoints(dir device.Dir, points map[model.Partition]model.Offset, believed clock.Wall) error {
 	b := []byte("1\n")
+	if believed > 0 {
+		b = fmt.Appendf(b, "%s%d\n", believedPrefix, believed)
+	}
 	for _, p := range slices.SortedFunc(maps.Keys(points), model.Partition.Compare) {
 		b = fmt.Appendf(b, "%s %d %d\n", p.Topic, p.Index, points[p])
 	}
@@ -177,12 +183,26 @@ func RecoveryPoints(dir device.Dir, image *placement.Image) (map[model.Partition
 	return points, nil
 }
 
+// believedPrefix begins the line of pointsFile that says what time the last life believed it was. When the file was modified does not tell:
+// a clock that is wrong stamps files too, and the next start would believe it.
+const believedPrefix = "believed "
+
 // lastSeen is when the last life of this node left something in the log directory: the recovery points are written every minute.
-func lastSeen(entries []device.Entry) clock.Wall {
-	for _, e := range entries {
-		if e.Name == pointsFile {
-			return clock.Wall(e.Modified)
+func lastSeen(dir device.Dir, entries []device.Entry) (clock.Wall, error) {
+	at := slices.IndexFunc(entries, func(e device.Entry) bool { return e.Name == pointsFile })
+	if at < 0 {
+		return 0, nil
+	}
+	text, err := dir.ReadFile(pointsFile, pointsBytesMax)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", pointsFile, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if said, ok := strings.CutPrefix(line, believedPrefix); ok {
+			if n, err := strconv.ParseInt(strings.TrimSpace(said), 10, 64); err == nil && n > 0 {
+				return clock.Wall(n), nil
+			}
 		}
 	}
-	return 0
+	return clock.Wall(entries[at].Modified), nil
 }

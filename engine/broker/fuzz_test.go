@@ -27,7 +27,7 @@ func FuzzRecoveryPoints(f *testing.F) {
 				t.Fatalf("%v is synced below %d", p, offset)
 			}
 		}
-		if err := WriteRecoveryPoints(dir, points); err != nil {
+		if err := WriteRecoveryPoints(dir, points, 1); err != nil {
 			t.Fatal(err)
 		}
 		again, err := RecoveryPoints(dir, nil)

@@ -332,6 +332,12 @@ func (s *Set) configOf(topic *placement.Topic) *resolved {
 	return r
 }
 
+// Believed is what time it is as far as the clock is believed: what the next life of this node has to know.
+func (s *Set) Believed(t *shard.Turn) clock.Wall {
+	s.own.Check(t)
+	return s.wall(t)
+}
+
 // wall is the time to delete by. It says so when that is not the wall clock's.
 func (s *Set) wall(t *shard.Turn) clock.Wall {
 	at, ahead := s.guard.Judge(t.Now())

@@ -152,7 +152,7 @@ func (w *World) restart() {
 		return
 	}
 	w.marks.hit("life.stopped")
-	if err := broker.WriteRecoveryPoints(w.node.disk, w.node.points); err != nil && !errors.Is(err, errBroken) && !w.node.harmed {
+	if err := broker.WriteRecoveryPoints(w.node.disk, w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !w.node.harmed {
 		w.fail(err)
 	}
 	disk := w.node.disk.Killed(w.nextDisk())

@@ -11,6 +11,7 @@ import (
 	"pinion/disk/journal"
 	"pinion/engine/broker"
 	"pinion/engine/catalog"
+	"pinion/engine/clock"
 	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/model"
@@ -269,7 +270,16 @@ func (n *node) checkpoint() {
 	}
 	n.storing = true
 	n.world.marks.hit("recovery-points.stored")
-	n.running = append(n.running, begin(func() { _ = broker.WriteRecoveryPoints(n.disk, points) }, func() { n.storing = false }))
+	believed := n.believed()
+	n.running = append(n.running, begin(func() { _ = broker.WriteRecoveryPoints(n.disk, points, believed) }, func() { n.storing = false }))
+}
+
+// believed is what time the node believes it is.
+func (n *node) believed() (at clock.Wall) {
+	for i, set := range n.sets {
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { at = set.Believed(t) })
+	}
+	return at
 }
 
 // look calls f with every partition the node has in memory, in a fixed order.
