@@ -72,7 +72,9 @@ func (w *World) glance(b *book, p *partition.Partition) {
 		by, err := b.removed(s.start, start, removal{
 			bytes: log.Size(), delete: c.Delete, retentionBytes: c.RetentionBytes, retentionMs: c.RetentionMs,
 		}, w.clock.Now().Mono)
-		w.fail(err)
+		if !w.believed { // a start that knew no earlier time had to take the clock for right
+			w.fail(err)
+		}
 		w.marks.hit("retention." + by)
 		if w.limit > 0 {
 			w.marks.hit("full.retention")
