@@ -709,6 +709,7 @@ func TestCleanPointFile(t *testing.T) {
 func TestReadInAGapBetweenSegments(t *testing.T) {
 	d := faulty.New(1)
 	r := &rig{t: t, disk: d, cfg: compactConfig()}
+	mustPut(t, d, "orders-0/"+metadataFile, appendMetadata(nil, testID))
 	mustPut(t, d, fileName("orders-0", 0, logSuffix), stamped(0, 0, 1, 5, 30))
 	mustPut(t, d, fileName("orders-0", 10, logSuffix), stamped(10, 0, 2, 1, 5))
 	mustPut(t, d, fileName("orders-0", 20, logSuffix), stamped(20, 0, 3, 1, 5))
