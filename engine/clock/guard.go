@@ -24,11 +24,15 @@ const (
 	guardHold = 24 * time.Hour
 )
 
-// Resume tells a guard that begins what time it was when the last life ended: what lies between counts as a step. 0: nobody knows. It comes
-// before the first Judge.
+// Resume tells a guard that begins what time it was when the last life ended: what lies between counts as a step. 0: nobody knows, and the
+// reading is believed. It comes before the first Judge, and a step between the two is one.
 func (g *Guard) Resume(seen Wall, now Now) {
-	if seen > 0 && seen < now.Wall && !g.begun {
-		g.last, g.begun = Now{Mono: now.Mono, Wall: seen}, true
+	if g.begun {
+		return
+	}
+	g.last, g.begun = now, true
+	if seen > 0 && seen < now.Wall {
+		g.last.Wall = seen
 	}
 }
 

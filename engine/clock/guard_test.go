@@ -72,3 +72,12 @@ func TestGuardResume(t *testing.T) {
 		}
 	}
 }
+
+// TestGuardBeginsAtTheStart: where nobody knows an earlier time, a step between the start and the first look at the clock is one all the same.
+func TestGuardBeginsAtTheStart(t *testing.T) {
+	var g Guard
+	g.Resume(0, Now{Mono: 5, Wall: testEpoch})
+	if at, ahead := g.Judge(Now{Mono: 5 + Mono(time.Second), Wall: testEpoch + ms(time.Hour)}); at != testEpoch+ms(time.Second) || ahead != time.Hour-time.Second {
+		t.Errorf("%d, ahead by %v", at-testEpoch, ahead)
+	}
+}
