@@ -245,8 +245,8 @@ func (k *breaks) durable(ctx context.Context, b *harness.Broker) error {
 		if found[id] {
 			continue
 		}
-		folder := fmt.Sprintf("%s-%d/", at.topic, at.partition)
-		if at.offset >= until[place{at.topic, at.partition, 0}] && strings.Contains(said, folder) && strings.Contains(said, "input/output error") {
+		own := fmt.Sprintf("err=\"log %s-%d: ", at.topic, at.partition)
+		if at.offset >= until[place{at.topic, at.partition, 0}] && strings.Contains(said, own) && strings.Contains(said, "input/output error") {
 			k.refused++ // its own log met the error: what only the journal has for certain is given after the next start
 			continue
 		}
