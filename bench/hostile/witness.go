@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/disk/batch"
@@ -168,7 +169,7 @@ func janitor(p *peer) (int, error) {
 		return 0, fmt.Errorf("janitor: %w", err)
 	}
 	for _, t := range resp.(*kmsg.DeleteTopicsResponse).Topics {
-		if t.ErrorCode != 0 {
+		if t.ErrorCode != 0 && t.ErrorCode != kerr.UnknownTopicOrPartition.Code { // a mutant may have been faster
 			return 0, fmt.Errorf("janitor: delete topic %q: error %d", *t.Topic, t.ErrorCode)
 		}
 	}
