@@ -42,6 +42,22 @@ func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
 	return l.begin(busyExpire, t)
 }
 
+// Expiring is the offset below which the next Expire would remove records, or the end where it would roll the active segment for that; 0 where
+// nothing is to go.
+func (l *Log) Expiring(now clock.Now, high model.Offset) model.Offset {
+	if l.err != nil || l.closed || len(l.extents) == 0 {
+		return 0
+	}
+	n, all := l.expired(now, min(high, l.written))
+	switch {
+	case all:
+		return l.written
+	case n == 0:
+		return 0
+	}
+	return l.extents[n].base
+}
+
 // expired counts the leading segments to remove. all is true when the active one is among those that should go, which it cannot as it is.
 func (l *Log) expired(now clock.Now, high model.Offset) (n int, all bool) {
 	over := int64(0)

@@ -132,23 +132,53 @@ func (j *openJob) open() error {
 		from.Entries = entries
 		j.snapshots = snapshotsIn(entries)
 	}
-	for i := len(j.snapshots) - 1; i >= 0; i-- {
-		table, err := LoadProducers(j.dir, j.name, j.snapshots[i])
-		if err == nil {
-			j.producers, from.VisitFrom = table, j.snapshots[i]
-			j.snapshots = j.snapshots[:i+1]
-			break
-		}
-	}
+	all := j.snapshots
+	from.VisitFrom = j.load()
 	visit := func(h batch.Header) { Replay(j.producers, &h, j.now) }
 	j.log, j.recovery, err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
-	if err == nil && from.VisitFrom > j.log.End() {
-		// A snapshot from beyond the end describes batches that are gone: start over without it.
-		j.producers = producer.NewTable()
-		from.VisitFrom, from.Entries = 0, nil
-		j.log, j.recovery, err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
+	if err != nil || len(all) == 0 || all[len(all)-1] <= j.log.End() {
+		return err
 	}
+	// A snapshot from beyond the end describes batches that are gone. Others will have their offsets: it must not be found then.
+	end := j.log.End()
+	if err := j.removeSnapshots(all, end); err != nil {
+		return err
+	}
+	if from.VisitFrom <= end {
+		return nil
+	}
+	j.snapshots = all[:max(0, slices.IndexFunc(all, func(at model.Offset) bool { return at > end }))]
+	from.VisitFrom, from.Entries = j.load(), nil
+	j.log, j.recovery, err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
 	return err
+}
+
+// load takes the newest sound snapshot and says what it is of.
+func (j *openJob) load() model.Offset {
+	j.producers = producer.NewTable()
+	for ; len(j.snapshots) > 0; j.snapshots = j.snapshots[:len(j.snapshots)-1] {
+		at := j.snapshots[len(j.snapshots)-1]
+		if table, err := LoadProducers(j.dir, j.name, at); err == nil {
+			j.producers = table
+			return at
+		}
+	}
+	return 0
+}
+
+// removeSnapshots removes those from beyond an offset, durably.
+func (j *openJob) removeSnapshots(all []model.Offset, beyond model.Offset) error {
+	for _, at := range all {
+		if at <= beyond {
+			continue
+		}
+		for _, suffix := range []string{snapshotSuffix, windowSuffix} {
+			if err := j.dir.Remove(snapshotPath(j.name, at, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return j.dir.SyncDir(j.name)
 }
 
 // Replay takes one stored batch into a producer window, as its append did.

@@ -48,21 +48,22 @@ type Partition struct {
 	asked   []*QueryAsk  // questions that did
 	trims   []*QueryAsk  // deletions whose start is not stored yet
 
-	trimming  bool  // a log start is being stored
-	preparing bool  // appends wait for a log.Work or for the log to be free
-	forbidden bool  // the journal knows what a truncation is about to take
-	ahead     bool  // a log.Work nobody waits for yet is away
-	parking   bool  // in the set's list of those with parked acknowledgements
-	crowded   bool  // appends wait for the set to have room for one more open segment
-	caring    int32 // works away, of any kind
-	at        int32 // place in the set's list of all
-	snapshots []model.Offset
-	dirty     bool
-	closing   bool
-	leaving   bool   // another shard becomes the owner
-	leftAt    uint64 // moves of the image that said so
-	returning asks   // routed here by a later image, while it is still leaving
-	gone      bool   // dropped, and the files are being removed
+	trimming     bool  // a log start is being stored
+	preparing    bool  // appends wait for a log.Work or for the log to be free
+	forbidden    bool  // the journal knows what a truncation is about to take
+	ahead        bool  // a log.Work nobody waits for yet is away
+	parking      bool  // in the set's list of those with parked acknowledgements
+	crowded      bool  // appends wait for the set to have room for one more open segment
+	caring       int32 // works away, of any kind
+	at           int32 // place in the set's list of all
+	snapshots    []model.Offset
+	dirty        bool
+	snapshotting bool // producers are being stored
+	closing      bool
+	leaving      bool   // another shard becomes the owner
+	leftAt       uint64 // moves of the image that said so
+	returning    asks   // routed here by a later image, while it is still leaving
+	gone         bool   // dropped, and the files are being removed
 
 	halting     bool // something waits for the end of a pass of compaction
 	uncleanable bool // compaction met an error in this log

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"pinion/disk/device"
 	"pinion/disk/log"
@@ -156,6 +157,18 @@ func (p *Partition) expire(t *shard.Turn) {
 	}
 	now := t.Now()
 	now.Wall = p.set.wall(t)
+	if below := p.log.Expiring(now, p.marks.High); below > p.remembered() && p.producers.Len() > 0 {
+		// The batches that go are all that tells of their producers: what they told is stored first.
+		if job := p.newSnapshot(); job != nil {
+			job.then = func(t *shard.Turn) {
+				if below <= p.remembered() { // else once it is durable what they were stored behind
+					p.expire(t)
+				}
+			}
+			t.HelpBulk(job)
+		}
+		return
+	}
 	if work := p.log.Expire(now, p.marks.High); work != nil {
 		p.helpBulk(t, work, func(t *shard.Turn, err error) {
 			if err == nil {
@@ -305,11 +318,27 @@ type snapshotJob struct {
 	at               model.Offset
 	snapshot, window []byte
 	old              []model.Offset
-	together         bool // a sync of everything follows
+	together         bool                // a sync of everything follows
+	then             func(t *shard.Turn) // once it is stored
 	err              error
 }
 
-// snapshotProducers stores the producers as of the log end. A snapshot that is not there costs time at the next start, no more.
+// remembered is up to where a start finds what batches told of their producers, though the batches were gone. A snapshot from beyond what is
+// durable may be too new for the log that a power cut leaves.
+func (p *Partition) remembered() model.Offset {
+	limit := p.log.End()
+	if p.fsync() {
+		limit = p.marks.Durable
+	}
+	for i := len(p.snapshots) - 1; i >= 0; i-- {
+		if p.snapshots[i] <= limit {
+			return p.snapshots[i]
+		}
+	}
+	return 0
+}
+
+// snapshotProducers stores the producers as of the log end.
 func (p *Partition) snapshotProducers(t *shard.Turn) {
 	if job := p.newSnapshot(); job != nil {
 		t.Help(job)
@@ -318,17 +347,15 @@ func (p *Partition) snapshotProducers(t *shard.Turn) {
 
 func (p *Partition) newSnapshot() *snapshotJob {
 	at := p.log.End()
-	if n := len(p.snapshots); p.producers.Len() == 0 || n > 0 && p.snapshots[n-1] == at {
+	n := len(p.snapshots)
+	if p.snapshotting || p.producers.Len() == 0 || n > 0 && p.snapshots[n-1] == at {
 		return nil
 	}
 	job := &snapshotJob{p: p, dir: p.set.options.Dir, at: at}
 	job.snapshot = p.producers.AppendSnapshot(nil)
 	job.window = p.producers.AppendWindow(nil)
-	p.snapshots = append(p.snapshots, at)
-	if n := len(p.snapshots) - snapshotsKept; n > 0 {
-		job.old = append(job.old, p.snapshots[:n]...)
-		p.snapshots = append(p.snapshots[:0], p.snapshots[n:]...)
-	}
+	job.old = p.snapshots[:max(0, n+1-snapshotsKept)]
+	p.snapshotting = true
 	p.caring++
 	return job
 }
@@ -383,9 +410,16 @@ func (j *snapshotJob) write() error {
 
 // Deliver notes the outcome on the owner.
 func (j *snapshotJob) Deliver(t *shard.Turn) {
-	j.p.caring--
+	p := j.p
+	p.caring--
+	p.snapshotting = false
 	if j.err != nil {
-		j.p.set.options.Log.Warn("producer snapshot not stored", "partition", j.p.dir, "err", fmt.Errorf("at %d: %w", j.at, j.err))
+		p.set.options.Log.Warn("producer snapshot not stored", "partition", p.dir, "err", fmt.Errorf("at %d: %w", j.at, j.err))
+	} else {
+		p.snapshots = append(slices.Clone(p.snapshots[len(j.old):]), j.at)
+		if j.then != nil {
+			j.then(t)
+		}
 	}
-	j.p.buried(t)
+	p.buried(t)
 }
