@@ -58,7 +58,9 @@ type Partition struct {
 	at           int32 // place in the set's list of all
 	snapshots    []model.Offset
 	dirty        bool
-	snapshotting bool // producers are being stored
+	snapshotting bool         // producers are being stored
+	unstored     bool         // the last attempt failed
+	tried        model.Offset // what it was as of
 	closing      bool
 	leaving      bool   // another shard becomes the owner
 	leftAt       uint64 // moves of the image that said so

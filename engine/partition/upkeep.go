@@ -150,25 +150,44 @@ func (p *Partition) care(t *shard.Turn) {
 	p.expire(t)
 }
 
-// expire removes leading segments that retention no longer keeps.
+// expire removes leading segments that retention no longer keeps. The batches in them may be all that tells of their producers: that is stored
+// before. Where it cannot be, for want of space, they go all the same.
 func (p *Partition) expire(t *shard.Turn) {
+	below := p.expiring(t)
+	if below <= p.remembered() || p.producers.Len() == 0 {
+		p.expel(t)
+		return
+	}
+	job := p.newSnapshot()
+	switch {
+	case job != nil:
+		job.then = func(t *shard.Turn) {
+			if p.unstored || below <= p.remembered() { // else once it is durable what they were stored behind
+				p.expel(t)
+			}
+		}
+		t.HelpBulk(job)
+	case p.unstored:
+		p.expel(t)
+	}
+}
+
+// expiring is the offset below which records are to go, 0 where none are, or appends are half done.
+func (p *Partition) expiring(t *shard.Turn) model.Offset {
 	if p.preparing || p.staged.first != nil || p.state != open || p.closing {
+		return 0
+	}
+	now := t.Now()
+	now.Wall = p.set.wall(t)
+	return p.log.Expiring(now, p.marks.High)
+}
+
+func (p *Partition) expel(t *shard.Turn) {
+	if p.expiring(t) == 0 {
 		return
 	}
 	now := t.Now()
 	now.Wall = p.set.wall(t)
-	if below := p.log.Expiring(now, p.marks.High); below > p.remembered() && p.producers.Len() > 0 {
-		// The batches that go are all that tells of their producers: what they told is stored first.
-		if job := p.newSnapshot(); job != nil {
-			job.then = func(t *shard.Turn) {
-				if below <= p.remembered() { // else once it is durable what they were stored behind
-					p.expire(t)
-				}
-			}
-			t.HelpBulk(job)
-		}
-		return
-	}
 	if work := p.log.Expire(now, p.marks.High); work != nil {
 		p.helpBulk(t, work, func(t *shard.Turn, err error) {
 			if err == nil {
@@ -319,7 +338,7 @@ type snapshotJob struct {
 	snapshot, window []byte
 	old              []model.Offset
 	together         bool                // a sync of everything follows
-	then             func(t *shard.Turn) // once it is stored
+	then             func(t *shard.Turn) // once it is stored, or cannot be
 	err              error
 }
 
@@ -348,14 +367,14 @@ func (p *Partition) snapshotProducers(t *shard.Turn) {
 func (p *Partition) newSnapshot() *snapshotJob {
 	at := p.log.End()
 	n := len(p.snapshots)
-	if p.snapshotting || p.producers.Len() == 0 || n > 0 && p.snapshots[n-1] == at {
+	if p.snapshotting || p.producers.Len() == 0 || n > 0 && p.snapshots[n-1] == at || p.unstored && p.tried == at {
 		return nil
 	}
 	job := &snapshotJob{p: p, dir: p.set.options.Dir, at: at}
 	job.snapshot = p.producers.AppendSnapshot(nil)
 	job.window = p.producers.AppendWindow(nil)
 	job.old = p.snapshots[:max(0, n+1-snapshotsKept)]
-	p.snapshotting = true
+	p.snapshotting, p.tried = true, at
 	p.caring++
 	return job
 }
@@ -412,14 +431,14 @@ func (j *snapshotJob) write() error {
 func (j *snapshotJob) Deliver(t *shard.Turn) {
 	p := j.p
 	p.caring--
-	p.snapshotting = false
+	p.snapshotting, p.unstored = false, j.err != nil
 	if j.err != nil {
 		p.set.options.Log.Warn("producer snapshot not stored", "partition", p.dir, "err", fmt.Errorf("at %d: %w", j.at, j.err))
 	} else {
 		p.snapshots = append(slices.Clone(p.snapshots[len(j.old):]), j.at)
-		if j.then != nil {
-			j.then(t)
-		}
+	}
+	if j.then != nil {
+		j.then(t)
 	}
 	p.buried(t)
 }
