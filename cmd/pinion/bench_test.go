@@ -95,7 +95,7 @@ func TestBenchVerbs(t *testing.T) {
 			if err != nil || len(kept) != 1 {
 				t.Fatalf("%d kept: %v", len(kept), err)
 			}
-			if r.Pinion.Partial || r.Pinion.Environment.Kernel == "" || len(r.Pinion.Configs) < 20 || !strings.Contains(r.Pinion.Synced, "page cache") {
+			if r.Pinion.Partial || r.Pinion.Environment.Kernel == "" || len(r.Pinion.Configs) < 20 || !strings.Contains(r.Pinion.Synced, "fdatasync") {
 				t.Errorf("partial %v, kernel %q, %d settings, synced %q", r.Pinion.Partial, r.Pinion.Environment.Kernel, len(r.Pinion.Configs), r.Pinion.Synced)
 			}
 			if len(r.PublishRate) < 2 && len(r.ConsumeRate) < 2 {

@@ -81,6 +81,9 @@ func aRequest(key, version int16, topic string, id [16]byte) kmsg.Request {
 		req = r
 	default:
 		if req = adminRequest(key, topic); req == nil {
+			req = groupRequest(key, topic)
+		}
+		if req == nil {
 			panic(fmt.Sprintf("no request for key %d", key))
 		}
 	}

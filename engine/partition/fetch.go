@@ -63,7 +63,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 			return
 		}
 	}
-	if part.From < p.log.Start() || part.From > p.marks.High {
+	if part.From < p.log.Start() || part.From > p.marks.End { // what is not visible yet is waited for
 		part.Code = OutOfRange
 		return
 	}
