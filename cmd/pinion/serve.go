@@ -70,12 +70,17 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 		<-ended
 		return errors.Join(err, doors.Close(), b.Abandon())
 	}
+	opened, err := b.Behind() // a node with little to open is ready when it says so
+	if err != nil {
+		return errors.Join(fmt.Errorf("recovery: %w", err), shutDown(b, doors, stopControl, ended, logger))
+	}
+	ready.Set("recovery", opened, "")
 	ready.Set("listeners", true, "")
 	logDealing(logger, doors)
 	banner(out, cfg, b, doors, adminURL, time.Since(began))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+status(b))
 
-	err = tend(ctx, b, cfg, ended, func() {
+	err = tend(ctx, b, cfg, ended, opened, func() {
 		ready.Set("recovery", true, "")
 		if took := time.Since(began); took > behindTold {
 			logger.Info("all partitions are open", "after", took.Round(time.Millisecond))
@@ -89,11 +94,15 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 // behindTold is how long opening all partitions takes before it is worth a word.
 const behindTold = 2 * time.Second
 
-// tend waits for the end, storing recovery points now and then. opened is called once, when the last partition found at the start is open.
-func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan error, opened func(), logger *slog.Logger) error {
+// tend waits for the end, storing recovery points now and then. Unless all partitions found at the start are open already, it has them opened, and
+// calls done once.
+func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan error, opened bool, done func(), logger *slog.Logger) error {
 	const look = 20 * time.Millisecond
 	behind := time.NewTicker(look)
 	defer behind.Stop()
+	if opened {
+		behind.Stop()
+	}
 	checkpoint := time.NewTicker(max(time.Second, cfg.RecoveryPointInterval))
 	defer checkpoint.Stop()
 	for {
@@ -104,11 +113,12 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 			ended <- nil
 			return fmt.Errorf("controller stopped: %w", err)
 		case <-behind.C:
-			switch done, err := b.Behind(); {
-			case err != nil:
+			opened, err := b.Behind()
+			if err != nil {
 				return fmt.Errorf("recovery: %w", err)
-			case done:
-				opened()
+			}
+			if opened {
+				done()
 				behind.Stop()
 			}
 		case <-checkpoint.C:
