@@ -172,13 +172,21 @@ func (j *openJob) removeSnapshots(all []model.Offset, beyond model.Offset) error
 		if at <= beyond {
 			continue
 		}
-		for _, suffix := range []string{snapshotSuffix, windowSuffix} {
-			if err := j.dir.Remove(snapshotPath(j.name, at, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if err := removeSnapshot(j.dir, j.name, at); err != nil {
+			return err
 		}
 	}
 	return j.dir.SyncDir(j.name)
+}
+
+// removeSnapshot removes a snapshot's files; those that are not there are no error. No name is synced.
+func removeSnapshot(dir device.Dir, name string, at model.Offset) (err error) {
+	for _, suffix := range []string{snapshotSuffix, windowSuffix} {
+		if e := dir.Remove(snapshotPath(name, at, suffix)); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }
 
 // Replay takes one stored batch into a producer window, as its append did.

@@ -393,10 +393,8 @@ func (j *snapshotJob) Run() {
 		return
 	}
 	for _, at := range j.old {
-		for _, suffix := range []string{snapshotSuffix, windowSuffix} {
-			if err := j.dir.Remove(snapshotPath(name, at, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				j.err = err
-			}
+		if err := removeSnapshot(j.dir, name, at); err != nil {
+			j.err = err
 		}
 	}
 }
