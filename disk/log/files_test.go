@@ -278,3 +278,41 @@ func TestReadersLeaveRoomForAppends(t *testing.T) {
 		}
 	}
 }
+
+// TestSealedWhileClosed: the last time index entry of a segment that was closed when it was sealed reaches the file, whether or not a reader has
+// opened the segment again before the next flush. Without it retention takes the segment for older than it is after a restart.
+func TestSealedWhileClosed(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		cfg := testConfig()
+		cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
+		r := newRig(t, cfg)
+		for i := range int64(4) {
+			r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
+			if err := r.l.Write(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.files.max = 0
+		r.sweep()
+		if r.l.open(r.l.last()) != nil {
+			t.Fatal("the segment is open still")
+		}
+		need := r.l.Need(1600, r.now, 2000)
+		if need != NeedRoll {
+			t.Fatalf("need %v", need)
+		}
+		r.run(r.l.Prepare(need))
+		if again {
+			span, state := r.read(0, r.l.Written(), 100, true)
+			if state != ReadOK {
+				t.Fatal(state)
+			}
+			r.l.Release(span)
+		}
+		r.run(r.l.SyncWork())
+		c := r.crash(OpenFrom{RecoveryPoint: r.l.End()})
+		if got := c.l.extents[0].maxTime; got != 1003 {
+			t.Errorf("read again %v: the newest record is of %d after a restart, want 1003", again, got)
+		}
+	}
+}

@@ -144,7 +144,7 @@ func (l *Log) flushPart(i int, sealed bool) flushPart {
 	}
 	s.hold()
 	p.s = s
-	p.write.index, p.write.times = s.index, s.times
+	p.write.index, p.write.times = s.index, append(s.times, l.takeUnsealed(e)...) // it may have been opened again since it was sealed
 	s.index, s.times = nil, nil
 	return p
 }
