@@ -316,3 +316,58 @@ func TestSealedWhileClosed(t *testing.T) {
 		}
 	}
 }
+
+// TestSealedAtTheRecoveryPoint: a segment that was the active one when everything was made durable, and was sealed before a crash, has no last time
+// index entry in its file. A start does not take the file's word for how new its records are.
+func TestSealedAtTheRecoveryPoint(t *testing.T) {
+	cfg := testConfig()
+	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
+	r := newRig(t, cfg)
+	for i := range int64(4) {
+		r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run(r.l.SyncWork())
+	point := r.l.RecoveryPoint()
+	if point != r.l.End() {
+		t.Fatalf("recovery point %d, end %d", point, r.l.End())
+	}
+	r.run(r.l.Prepare(r.l.Need(1600, r.now, 2000)))
+	if r.l.Segments() != 2 {
+		t.Fatalf("%d segments", r.l.Segments())
+	}
+	if got := r.crash(OpenFrom{RecoveryPoint: point}).l.extents[0].maxTime; got != 1003 {
+		t.Errorf("the newest record is of %d after a restart, want 1003", got)
+	}
+}
+
+// TestSealedWhileSynced: a flush that was under way when its segment was sealed does not make it clean.
+func TestSealedWhileSynced(t *testing.T) {
+	cfg := testConfig()
+	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
+	r := newRig(t, cfg)
+	for i := range int64(4) {
+		r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.files.max = 0
+	r.sweep()
+	flush := r.l.SyncWork()
+	r.run(r.l.Prepare(r.l.Need(1600, r.now, 2000)))
+	flush.Do()
+	if err := r.l.Finish(flush); err != nil {
+		t.Fatal(err)
+	}
+	r.stage(stamped(r.l.End(), 0, 3000, 1, 200))
+	if err := r.l.Write(); err != nil {
+		t.Fatal(err)
+	}
+	r.run(r.l.SyncWork())
+	if got := r.crash(OpenFrom{RecoveryPoint: r.l.RecoveryPoint()}).l.extents[0].maxTime; got != 1003 {
+		t.Errorf("the newest record is of %d after a restart, want 1003", got)
+	}
+}

@@ -139,7 +139,8 @@ func (r *recovery) run() error {
 	r.epochs()
 	for i := 0; i < len(l.extents); i++ {
 		last := i == len(l.extents)-1
-		if !last && l.extents[i+1].base <= r.from.RecoveryPoint {
+		// One that ends at the recovery point may have been the active one when it was stored, without the last entry of a sealed time index.
+		if !last && l.extents[i+1].base < r.from.RecoveryPoint {
 			err = r.trust(i)
 		} else {
 			err = r.scan(i)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"pinion/disk/device"
 	"pinion/engine/model"
@@ -151,13 +152,12 @@ func (l *Log) flushPart(i int, sealed bool) flushPart {
 
 // takeUnsealed is the last time index entry of a segment that was closed when it was sealed.
 func (l *Log) takeUnsealed(e *extent) []byte {
-	for i, base := range l.unsealed {
-		if base == e.base {
-			l.unsealed = append(l.unsealed[:i], l.unsealed[i+1:]...)
-			return appendTimeEntry(nil, timeMark{e.maxTime, uint32(e.maxTimeAt)})
-		}
+	i := slices.Index(l.unsealed, e.base)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	l.unsealed = slices.Delete(l.unsealed, i, i+1)
+	return appendTimeEntry(nil, timeMark{e.maxTime, uint32(e.maxTimeAt)})
 }
 
 // flushTask writes index entries and, unless the scope is flushIndex, syncs.
@@ -362,7 +362,7 @@ func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 	if scope != flushIndex {
 		e.synced = p.size
 		s := l.open(e)
-		e.indexSynced = e.size == p.size && (s == nil || len(s.index)+len(s.times) == 0)
+		e.indexSynced = e.size == p.size && (s == nil || len(s.index)+len(s.times) == 0) && !slices.Contains(l.unsealed, e.base)
 		if e.synced > e.size {
 			must.Failf("log %s: %d bytes of segment %d are synced, it has %d", l.name, e.synced, e.base, e.size)
 		}
