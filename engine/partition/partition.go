@@ -140,6 +140,10 @@ func (p *Partition) configure(t *shard.Turn, topic *placement.Topic) {
 
 // failDirectory fences the whole log directory: bytes that were accepted could not be written or synced.
 func (p *Partition) failDirectory(t *shard.Turn, err error) {
+	if p.state == failed {
+		// Another log was first. This one had work under way, and readers are given less of it from now on.
+		p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
+	}
 	p.fail(t, err)
 	p.set.options.Fence.trip(t, err)
 }
