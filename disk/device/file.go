@@ -90,7 +90,7 @@ func (f *file) readFull(b []byte, pos int64, flags int) (int, error) {
 
 func (f *file) PreadNowait(b []byte, pos int64) (int, error) {
 	for {
-		n, errno := pread(f.fd, b, pos, unix.RWF_NOWAIT)
+		n, errno := preadNow(f.fd, b, pos)
 		switch {
 		case errno == unix.EINTR:
 			continue

@@ -3,8 +3,6 @@ package device
 import (
 	"os"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 )
 
 // noCachestat is set by the first kernel or filter that refuses cachestat(2) (before 6.5). It orders nothing.
@@ -42,6 +40,6 @@ func (f *file) Resident(pos, length int64) bool {
 // probe reports whether the byte at pos can be read without waiting.
 func (f *file) probe(pos int64) bool {
 	var b [1]byte
-	n, errno := pread(f.fd, b[:], pos, unix.RWF_NOWAIT)
+	n, errno := preadNow(f.fd, b[:], pos)
 	return errno == 0 && n == 1
 }

@@ -1,9 +1,14 @@
 package device
 
 import (
+	"sync/atomic"
+	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"pinion/engine/clock"
 )
 
 // iovPerCall is how many buffers one pwritev takes: the array lies on the stack, 1 KiB. The kernel would take 1024 (IOV_MAX).
@@ -25,11 +30,30 @@ func pwritev(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
 		iov[count].SetLen(len(b))
 		count++
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)
+	now := clock.Real{}.Now().Mono
+	if now < clock.Mono(slowWrites.Load()) {
+		n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)
+		return int(n), errno
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)
+	if end := (clock.Real{}).Now().Mono; end.Sub(now) > slowWrite {
+		slowWrites.Store(int64(end.Add(slowWritesLast)))
+	}
 	return int(n), errno
 }
 
-// pread reads into b at pos; with flags 0 by pread64, which every kernel and filter knows.
+// A write into the page cache is over in microseconds and is a raw call: an ordinary one costs a thread that is never scheduled its processor
+// time and again. Where the kernel lets writers wait for the disk, though, the runtime must be able to stop the world without them: after one slow
+// write all are ordinary calls for a while.
+const (
+	slowWrite      = 2 * time.Millisecond
+	slowWritesLast = time.Second
+)
+
+// slowWrites is until when, in monotonic nanoseconds. It orders nothing.
+var slowWrites atomic.Int64
+
+// pread reads into b at pos, and may wait; with flags 0 by pread64, which every kernel and filter knows.
 func pread(fd int, b []byte, pos int64, flags int) (int, unix.Errno) {
 	if len(b) == 0 {
 		return 0, 0
@@ -44,11 +68,22 @@ func pread(fd int, b []byte, pos int64, flags int) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// preadNow reads what is in memory, and does not wait.
+func preadNow(fd int, b []byte, pos int64) (int, unix.Errno) {
+	if len(b) == 0 {
+		return 0, 0
+	}
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, uintptr(pos), 0, unix.RWF_NOWAIT)
+	return int(n), errno
+}
+
 // cachedPages is cachestat(2): how many pages of the range are in the page cache.
 func cachedPages(fd int, pos, length int64) (uint64, unix.Errno) {
 	span := unix.CachestatRange{Off: uint64(pos), Len: uint64(length)}
 	var stat unix.Cachestat_t
-	_, _, errno := unix.Syscall6(unix.SYS_CACHESTAT, uintptr(fd), uintptr(unsafe.Pointer(&span)), uintptr(unsafe.Pointer(&stat)), 0, 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_CACHESTAT, uintptr(fd), uintptr(unsafe.Pointer(&span)), uintptr(unsafe.Pointer(&stat)), 0, 0, 0)
 	return stat.Cache, errno
 }
 

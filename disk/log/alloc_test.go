@@ -45,7 +45,7 @@ func TestHotPathAllocates(t *testing.T) {
 			if state != ReadOK {
 				t.Fatalf("state %d", state)
 			}
-			if !s.Resident() || s.Fd() < 0 || len(s.Bytes()) == 0 {
+			if !s.Resident(0) || s.Fd() < 0 || len(s.Bytes()) == 0 {
 				t.Fatal("span")
 			}
 			r.l.Retain(s)

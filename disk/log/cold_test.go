@@ -46,7 +46,7 @@ func TestColdRead(t *testing.T) {
 	if state != ReadOK || span.Offset != 5 || span.Len != 50_000 {
 		t.Fatalf("state %d, %+v", state, span)
 	}
-	if span.Resident() {
+	if span.Resident(0) {
 		t.Fatal("the span is resident")
 	}
 	got := make([]byte, span.Len)

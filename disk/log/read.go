@@ -50,8 +50,8 @@ func (s Span) Bytes() []byte {
 // Mapping is what device.Guarded has to know.
 func (s Span) Mapping() []byte { return s.seg.data }
 
-// Resident reports whether the span can be sent without waiting for the disk. About 1 us.
-func (s Span) Resident() bool { return s.seg.file.Resident(s.Pos, int64(s.Len)) }
+// Resident reports whether the span can be sent from its byte at on without waiting for the disk. Some 5 us for 1 MiB.
+func (s Span) Resident(at int) bool { return s.seg.file.Resident(s.Pos+int64(at), int64(s.Len-at)) }
 
 // ReadCold fills b with the span's bytes from at on, without leaving them in the page cache. It blocks: helpers only. A shorter
 // count than asked comes with io.EOF, at the end of the span.

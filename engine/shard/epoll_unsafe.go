@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// epollNow collects what is ready without waiting. The call cannot block, so it may be raw; the loop around it always makes
-// ordinary calls, which is what lets the runtime stop this thread.
-func epollNow(epfd int, events []unix.EpollEvent) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+// epollRaw collects what is ready, and waits for it for ms at most: the runtime takes this thread to be running. A signal ends the wait, and the
+// loop around it always makes ordinary calls, which is what lets the runtime stop the thread.
+func epollRaw(epfd int, events []unix.EpollEvent, ms int) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(ms), 0, 0)
 	return int(n), errno
 }
 

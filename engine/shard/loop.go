@@ -140,16 +140,22 @@ func (s *Shard) collect(now clock.Mono) int {
 	return n
 }
 
-// epoll waits at most d. Waiting goes through an ordinary system call so that the runtime can use the processor meanwhile.
+// nap is how long a shard sleeps in a raw call, in the runtime's eyes running, before it lets the runtime have its processor. Under load there is
+// something to do before; to give the processor up and ask for it again each time costs more than the sleep saves.
+const nap = 2 * time.Millisecond
+
+// epoll waits at most d. A longer wait goes through an ordinary system call so that the runtime can use the processor meanwhile.
 func (s *Shard) epoll(d time.Duration) int {
-	if d <= 0 {
-		n, errno := epollNow(s.epfd, s.events)
-		if errno != 0 {
-			return 0
-		}
+	ms := int((max(d, 0) + time.Millisecond - 1) / time.Millisecond)
+	first := min(ms, int(nap/time.Millisecond))
+	n, errno := epollRaw(s.epfd, s.events, first)
+	if errno != 0 {
+		return 0
+	}
+	if n > 0 || first == ms {
 		return n
 	}
-	ms := int((d + time.Millisecond - 1) / time.Millisecond)
+	ms -= first
 	n, err := unix.EpollWait(s.epfd, s.events, ms)
 	if err != nil {
 		if err != unix.EINTR {

@@ -15,8 +15,9 @@ type piece struct {
 	bytes []byte
 	block *slab.Block // what bytes lie in, released once they have left; nil if someone else keeps them
 	span  log.Span
-	left  int // bytes of the span not yet sent
-	at    int // bytes of the span already sent
+	left  int  // bytes of the span not yet sent
+	at    int  // bytes of the span already sent
+	warm  bool // the rest of the span was found in memory
 	reply Reply
 	heap  int64 // bytes on the heap, charged to the response budget as if they lay in a block
 }

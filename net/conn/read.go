@@ -84,15 +84,8 @@ func (c *Conn) receive(t *shard.Turn) bool {
 		c.thirst(t, &h.small)
 		return false
 	}
-	var n int
-	var err error
 	own := c.frame.missing()
-	if len(own) > 0 {
-		// The frame's remainder first, then whatever follows it: one call for both.
-		n, err = unix.Readv(c.fd, [][]byte{own, room})
-	} else {
-		n, err = unix.Read(c.fd, room)
-	}
+	n, err := receive(c.fd, own, room) // the frame's remainder first, then whatever follows it: one call for both
 	switch {
 	case err == unix.EAGAIN:
 		c.readable = false

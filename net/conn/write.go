@@ -22,6 +22,9 @@ const (
 // write sends as much as the socket takes.
 func (c *Conn) write(t *shard.Turn) {
 	spent := 0
+	if !c.out.empty() {
+		c.out.pieces[c.out.head].warm = false // it was, when the socket was full
+	}
 	for !c.closed && c.writable && !c.out.empty() && !c.out.cold {
 		if spent >= sendfileMax {
 			c.nextTurn(t)
@@ -31,7 +34,7 @@ func (c *Conn) write(t *shard.Turn) {
 		var n int
 		var ok bool
 		switch {
-		case p.left > 0 && (c.out.doubt || !p.span.Resident()):
+		case p.left > 0 && (c.out.doubt || p.isCold()):
 			c.warm(t, p)
 			return
 		case p.long():
@@ -52,6 +55,12 @@ func (c *Conn) write(t *shard.Turn) {
 	}
 }
 
+// isCold reports whether what is left of the span is not all in memory. Where it is, that stays so until the connection is written to again.
+func (p *piece) isCold() bool {
+	p.warm = p.warm || p.span.Resident(p.at)
+	return !p.warm
+}
+
 // long reports that what is left of a span leaves by sendfile: because of its length, or because the kernel refused a mapping.
 func (p *piece) long() bool { return p.left >= spanSendfile || p.left > 0 && p.span.Bytes() == nil }
 
@@ -68,7 +77,7 @@ func unreadable(err error) bool {
 // does where the file has lost bytes that a lease protects, and the kernel finds nothing to send.
 func (c *Conn) sendfile(p *piece) (int, bool) {
 	at := p.span.Pos + int64(p.at)
-	n, err := unix.Sendfile(c.fd, p.span.Fd(), &at, min(p.left, sendfileMax))
+	n, err := sendfile(c.fd, p.span.Fd(), &at, min(p.left, sendfileMax))
 	switch {
 	case err == unix.EAGAIN:
 		c.writable = false
@@ -103,7 +112,7 @@ func (c *Conn) gather(t *shard.Turn) (int, bool) {
 		if p.left == 0 {
 			continue
 		}
-		if p.long() || c.out.doubt || i > c.out.head && !p.span.Resident() {
+		if p.long() || c.out.doubt || p.isCold() {
 			more = true
 			break
 		}
@@ -115,7 +124,7 @@ func (c *Conn) gather(t *shard.Turn) (int, bool) {
 	if total == 0 {
 		return 0, true
 	}
-	n, err := send(c.fd, vectors, more)
+	n, err := sendmsg(c.fd, vectors, more)
 	clear(vectors)
 	switch {
 	case err == unix.EAGAIN:
