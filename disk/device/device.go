@@ -11,6 +11,7 @@ package device
 
 import (
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -91,6 +92,16 @@ type Entry struct {
 	// Modified is when a file's content last changed, by the wall clock of then, in milliseconds since the Unix epoch; 0 where nobody knows.
 	Modified int64
 }
+
+// FolderError is a failed sync of a folder. Names that were made or removed in it may not survive a power cut, whoever made them, and no later
+// sync of it will say so.
+type FolderError struct {
+	Folder string
+	Err    error
+}
+
+func (e *FolderError) Error() string { return fmt.Sprintf("sync folder %s: %v", e.Folder, e.Err) }
+func (e *FolderError) Unwrap() error { return e.Err }
 
 var (
 	// ErrCold says that bytes are on the disk only; a helper must read them.

@@ -304,7 +304,7 @@ func (r *root) SyncDir(name string) error {
 	}
 	defer unix.Close(fd)
 	if err := againErr(func() error { return unix.Fsync(fd) }); err != nil {
-		return fmt.Errorf("sync folder %s: %w", name, err)
+		return &FolderError{Folder: name, Err: err}
 	}
 	return nil
 }

@@ -470,7 +470,7 @@ func (d *Dir) List(name string) ([]device.Entry, error) {
 // SyncDir implements device.Dir: every pending change up to the last one in this folder becomes durable, as in a journal.
 func (d *Dir) SyncDir(name string) error {
 	if err := d.begin(SyncDir, name); err != nil {
-		return err
+		return &device.FolderError{Folder: name, Err: err}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

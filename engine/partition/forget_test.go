@@ -99,3 +99,21 @@ func TestSnapshotFromBeyondTheEnd(t *testing.T) {
 		t.Errorf("code %d at %d: a batch that a power cut has taken is taken for a duplicate's original", code, base)
 	}
 }
+
+// A failed sync of the folder, on the way to store producers, may have taken the names of segments with it, and no later sync would say so.
+func TestFailedSyncOfAFolderFencesTheDirectory(t *testing.T) {
+	disk := faulty.New(1)
+	r := newRigOn(t, disk, 64, nil)
+	p := r.opened(0)
+	c := r.newAppend(&trace{}, "", 0, batchOf(1, 7, 0))
+	r.post(c)
+	r.await(c.done, "append")
+	disk.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.SyncDir {
+			return errBroken
+		}
+		return nil
+	})
+	r.on(owner, func(t *shard.Turn) { p.snapshotProducers(t) })
+	r.until("the directory is fenced", func(*shard.Turn) bool { return p.state == failed && r.options.Fence.Err() != nil })
+}

@@ -432,6 +432,9 @@ func (j *snapshotJob) Deliver(t *shard.Turn) {
 	p.snapshotting, p.unstored = false, j.err != nil
 	if j.err != nil {
 		p.set.options.Log.Warn("producer snapshot not stored", "partition", p.dir, "err", fmt.Errorf("at %d: %w", j.at, j.err))
+		if names := (*device.FolderError)(nil); errors.As(j.err, &names) {
+			p.failDirectory(t, j.err) // segments have names in the folder too
+		}
 	} else {
 		p.snapshots = append(slices.Clone(p.snapshots[len(j.old):]), j.at)
 	}
