@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/bench/harness"
+	"pinion/bench/shelf"
 )
 
 // long makes the tests send more, and read with every client instead of with two.
@@ -151,7 +152,7 @@ type started struct {
 	err   error
 }
 
-// agentOf starts a family's agent at the first call. A family whose packages cannot be had gives a *Missing.
+// agentOf starts a family's agent at the first call. A family whose packages cannot be had gives a *shelf.Missing.
 func agentOf(f *family) (*Agent, error) {
 	if a := work.agents[f]; a != nil {
 		return a.agent, a.err
@@ -185,7 +186,7 @@ func eachFamily(t *testing.T, test func(t *testing.T, f *family)) {
 		}
 		t.Run(f.name, func(t *testing.T) {
 			_, err := agentOf(f)
-			var missing *Missing
+			var missing *shelf.Missing
 			if errors.As(err, &missing) {
 				t.Skip(missing.Why)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pinion/bench/families"
+	"pinion/bench/shelf"
 )
 
 const (
@@ -103,7 +104,7 @@ func (k *fills) pour() error {
 			break
 		}
 		a, err := pourAgent(other.kit, other.client, k.dir, k.b.Addr, loadTopic, int32(i+1), pourBytes, uint64(producersMax+i+1))
-		var missing *families.Missing
+		var missing *shelf.Missing
 		if errors.As(err, &missing) {
 			k.missing = append(k.missing, missing.Why)
 			continue

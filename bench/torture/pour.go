@@ -119,7 +119,7 @@ func (a *agent) poured(end bool) ([]uint64, []int64, error) {
 	return numbers, answer.Offsets, nil
 }
 
-// pourAgent starts an agent and has it pour. The error is a *families.Missing where the client is not installed.
+// pourAgent starts an agent and has it pour. The error is a *shelf.Missing where the client is not installed.
 func pourAgent(kit *families.Kit, client, scratch, addr, topic string, partition int32, bytes int, first uint64) (*agent, error) {
 	root, err := harness.ModuleRoot()
 	if err != nil {
