@@ -235,7 +235,7 @@ func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 	}
 	for i, set := range b.Sets {
 		b.Shards.Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Moved: moved, Reconfigured: reconfigured})
-		b.Shards.Shard(model.ShardID(i)).Post(&coordinator.Update{Set: b.Groups[i]})
+		b.Shards.Shard(model.ShardID(i)).Post(&coordinator.Update{Set: b.Groups[i], Deleted: len(d.Deleted) > 0})
 	}
 }
 

@@ -97,7 +97,7 @@ func checkReplication(im *placement.Image, rf int) *Error {
 	}
 	if rf > usable {
 		return refused(InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d "+
-			"cannot be reached because only %d broker(s) are registered.", rf, rf, usable).Err
+			"cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", rf, rf, usable).Err
 	}
 	return nil
 }

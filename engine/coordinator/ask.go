@@ -47,8 +47,14 @@ func (a *Ask) reply(t *shard.Turn, code group.Code) {
 // Update is mail to a set's shard from whoever publishes images: the topic may have come, gone or moved, or the configuration changed.
 type Update struct {
 	shard.Letter
-	Set *Set
+	Set     *Set
+	Deleted bool // topics were, of which offsets may be kept
 }
 
 // Deliver applies the newest image on the shard.
-func (u *Update) Deliver(t *shard.Turn) { u.Set.Changed(t) }
+func (u *Update) Deliver(t *shard.Turn) {
+	u.Set.Changed(t)
+	if u.Deleted {
+		u.Set.broom.begin(t)
+	}
+}

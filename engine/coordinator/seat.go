@@ -7,6 +7,7 @@ import (
 	"pinion/engine/group"
 	"pinion/engine/model"
 	"pinion/engine/partition"
+	"pinion/engine/placement"
 	"pinion/engine/shard"
 )
 
@@ -31,12 +32,14 @@ type seat struct {
 	state   state
 	machine *group.Coordinator
 	asks    map[group.Request]*Ask // under way
+	held    *placement.Image       // which the offsets were last held against: of no topic it has and the newest has not are any kept
 	wake    shard.Timer            // the machine's next deadline
 	loader  loader
 }
 
 func newSeat(t *shard.Turn, s *Set, name model.Partition) *seat {
-	seat := &seat{own: shard.Own(t), set: s, name: name, machine: group.New(s.configuration(), s.options.Random), asks: map[group.Request]*Ask{}}
+	seat := &seat{own: shard.Own(t), set: s, name: name, machine: group.New(s.configuration(), s.options.Random), asks: map[group.Request]*Ask{},
+		held: s.options.Image()}
 	seat.loader.begin(t, seat)
 	return seat
 }
@@ -87,6 +90,7 @@ func (s *seat) Fire(t *shard.Turn, _ *shard.Timer) {
 func (s *seat) serve(t *shard.Turn) {
 	s.state = serving
 	s.machine.Loaded(t.Now())
+	s.forget(t)
 	s.carry(t)
 }
 

@@ -41,6 +41,7 @@ type Set struct {
 	guard    clock.Guard // the time to forget offsets by
 	expiry   shard.Timer
 	expiring int // seats that are still to be looked at in this round
+	broom    broom
 	closing  bool
 }
 
@@ -48,6 +49,7 @@ type Set struct {
 func NewSet(t *shard.Turn, options Options, partitions *partition.Set) *Set {
 	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), partitions: partitions, builder: batch.NewBuilder()}
 	s.config = options.Broker.Now()
+	s.broom.set = s
 	s.guard.Resume(options.Seen, t.Now())
 	t.Arm(&s.expiry, s.config.Groups.RetentionCheck, s)
 	return s
@@ -130,6 +132,7 @@ func (s *Set) Drain(t *shard.Turn) {
 	s.own.Check(t)
 	s.closing = true
 	t.Disarm(&s.expiry)
+	t.Disarm(&s.broom.next)
 	for _, seat := range s.seats {
 		if seat != nil {
 			seat.drain(t)
@@ -151,6 +154,7 @@ func (s *Set) Fire(t *shard.Turn, _ *shard.Timer) {
 		if seat := s.seats[s.expiring]; seat != nil && seat.state == serving {
 			wall, _ := s.guard.Judge(t.Now())
 			seat.machine.Expire(t.Now(), wall)
+			seat.forget(t) // what could not be stored the first time
 			seat.carry(t)
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"unicode/utf16"
 
+	"pinion/engine/model"
 	"pinion/engine/mutant"
 )
 
@@ -138,13 +139,13 @@ func (c *Coordinator) fill(g *group, r *Fetch) {
 		topic := &r.Topics[i]
 		for j := range topic.Partitions {
 			p := &topic.Partitions[j]
-			p.Offset, p.Epoch, p.Metadata = -1, -1, ""
+			p.Offset, p.Epoch, p.Metadata, p.Committed = -1, -1, "", model.TopicID{}
 			if g == nil || g.state == Dead {
 				continue
 			}
 			v, ok := g.offsets[offsetKey{topic.Topic, p.Partition}]
 			if ok && (topic.ID.IsZero() || v.topic.IsZero() || topic.ID == v.topic) {
-				p.Offset, p.Epoch, p.Metadata = v.offset, v.epoch, v.metadata
+				p.Offset, p.Epoch, p.Metadata, p.Committed = v.offset, v.epoch, v.metadata, v.topic
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func TestOffsetsAreReplayed(t *testing.T) {
 	f := &Fetch{Common: Common{Group: "g"}, All: true}
 	r.do(f)
 	if len(f.Topics) != 2 || f.Topics[0].Topic != "other" || f.Topics[0].Partitions[0] != (FetchPartition{Partition: 3, Offset: 9, Epoch: -1}) ||
-		f.Topics[1].Partitions[0] != (FetchPartition{Offset: 77, Epoch: 5, Metadata: "words"}) {
+		f.Topics[1].Partitions[0] != (FetchPartition{Offset: 77, Epoch: 5, Metadata: "words", Committed: [16]byte{1}}) {
 		t.Fatalf("%+v", f.Topics)
 	}
 	// The offset of a topic that was deleted is not that of another of its name.

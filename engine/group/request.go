@@ -153,6 +153,7 @@ type FetchPartition struct {
 	Offset    int64
 	Epoch     model.Epoch
 	Metadata  string
+	Committed model.TopicID // of the topic when the offset was committed; zero where nobody said, and where there is no offset
 }
 
 // DeleteOffsets forgets offsets of topics the group does not read.

@@ -70,6 +70,8 @@ func (c *offsetsCall) ask(t *shard.Turn, in *kmsg.OffsetFetchRequestGroup, out *
 				continue
 			}
 			f.Topic, f.ID = at.Name, at.ID
+		} else if at := image.TopicCalled(topic.Topic); at != nil {
+			f.ID = at.ID // an offset of another topic of that name, which is gone, is none of this one
 		}
 		f.Partitions = make([]group.FetchPartition, len(topic.Partitions))
 		for j, p := range topic.Partitions {
@@ -119,10 +121,10 @@ func (c *offsetsCall) fill(ask *group.Fetch, out *kmsg.OffsetFetchResponseGroup)
 		if !c.desk.allowed(c.r, opDescribe, onTopic, topic.Topic) {
 			continue
 		}
+		at := image.TopicCalled(topic.Topic)
 		o := kmsg.NewOffsetFetchResponseGroupTopic()
 		o.Topic, o.TopicID = topic.Topic, topic.ID
 		if c.r.Version >= offsetsByIDFrom && topic.ID.IsZero() {
-			at := image.TopicCalled(topic.Topic)
 			if at == nil {
 				continue
 			}
@@ -130,11 +132,16 @@ func (c *offsetsCall) fill(ask *group.Fetch, out *kmsg.OffsetFetchResponseGroup)
 		}
 		for j := range topic.Partitions {
 			p := &topic.Partitions[j]
+			if ask.All && at != nil && !p.Committed.IsZero() && p.Committed != at.ID {
+				continue // it is of another topic of that name, which is gone
+			}
 			to := noOffset(p.Partition)
 			to.Offset, to.LeaderEpoch, to.Metadata = p.Offset, int32(p.Epoch), &p.Metadata
 			o.Partitions = append(o.Partitions, to)
 		}
-		out.Topics = append(out.Topics, o)
+		if len(o.Partitions) > 0 || !ask.All {
+			out.Topics = append(out.Topics, o)
+		}
 	}
 }
 

@@ -1,0 +1,61 @@
+package group
+
+import (
+	"testing"
+
+	"pinion/engine/model"
+)
+
+// The offsets of a topic that is gone go, those under way too, and stay away after a restart; those of another of the same name stay.
+func TestOffsetsOfTopicsThatAreGone(t *testing.T) {
+	old, young := model.TopicID{1}, model.TopicID{2}
+	gone := func(topic string, id model.TopicID) bool {
+		return id == old || id.IsZero() && topic == "nameless"
+	}
+	commit := func(r *rig, group, topic string, id model.TopicID, partition int32) *Commit {
+		c := commitOf(nil, 7)
+		c.Group = group
+		c.Topics[0].Topic, c.Topics[0].ID, c.Topics[0].Partitions[0].Partition = topic, id, partition
+		r.do(c)
+		return c
+	}
+	left := func(r *rig, group string) (keys []offsetKey) {
+		f := &Fetch{Common: Common{Group: group}, All: true}
+		r.do(f)
+		for _, topic := range f.Topics {
+			for _, p := range topic.Partitions {
+				keys = append(keys, offsetKey{topic.Topic, p.Partition})
+			}
+		}
+		return keys
+	}
+	r := newRig(t)
+	commit(r, "g", "topic", old, 0)
+	commit(r, "g", "topic", young, 1) // the partition was committed to again since
+	commit(r, "g", "nameless", model.TopicID{}, 0)
+	commit(r, "other", "another", young, 0)
+	failures := 0
+	r.refuse = NotAvailable
+	r.c.Forget(r.clock.Now(), gone, func() { failures++ })
+	r.settle()
+	if got := left(r, "g"); failures != 1 || len(got) != 3 {
+		t.Fatalf("not stored: %d failures, left %v", failures, got)
+	}
+	r.refuse, r.hold = OK, true
+	late := commit(r, "g", "nameless", model.TopicID{}, 1)
+	r.c.Forget(r.clock.Now(), gone, func() { failures++ })
+	r.release()
+	r.expect("a commit that was under way", late, OK)
+	for _, when := range []string{"at once", "after a restart"} {
+		if got := left(r, "g"); failures != 1 || len(got) != 1 || got[0] != (offsetKey{"topic", 1}) {
+			t.Errorf("%s: %d failures, left %v", when, failures, got)
+		}
+		if got := left(r, "other"); len(got) != 1 {
+			t.Errorf("%s: the other group has %v", when, got)
+		}
+		r.restart()
+	}
+	if stored := len(r.log); stored != 8 {
+		t.Errorf("%d records are stored, want 5 commits and 3 removals", stored)
+	}
+}
