@@ -20,7 +20,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients frameworks many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -71,6 +71,15 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	grep -E '^ +(topics|families)_test.go:[0-9]+: (the broker does not|the client has no|[a-z/. ]*(not installed|could not be fetched))' bin/clients.log | \
 	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
+	exit $$code
+
+frameworks: ## Kafka's own tools, Connect, MirrorMaker and Streams against Pinion, held to what they do on Apache Kafka; needs Java 17 and Maven
+	@mkdir -p bin
+	@CLIENTS_INSTALL=1 FRAMEWORKS_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '$(or $(FRAMEWORKS),.)' ./bench/frameworks >bin/frameworks.log 2>&1; code=$$?; \
+	if [ $$code -ne 0 ]; then grep -vE '^(=== |--- PASS|PASS| +--- PASS)' bin/frameworks.log; fi; \
+	grep -E '^ +[a-z]+_test.go:[0-9]+: the broker does not advertise' bin/frameworks.log | sed -E 's/^[^:]*:[0-9]+: /left out: /' | sort | uniq -c; \
+	sed -nE 's/^ +[a-z]+_test.go:[0-9]+: ((tools|connect|mirror|streams|registry|flink): )/\1/p' bin/frameworks.log; \
+	echo "$$(grep -cE '^ *--- PASS' bin/frameworks.log) passed, $$(grep -cE '^ *--- FAIL' bin/frameworks.log) failed, $$(grep -cE '^ *--- SKIP' bin/frameworks.log) skipped (bin/frameworks.log)"; \
 	exit $$code
 
 many: ## 20,000 partitions, 10,000 connections, 10 GB of cold reads: figures of a broker with much of everything; writes 10 GB below TMPDIR
