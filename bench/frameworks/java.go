@@ -206,3 +206,6 @@ func (s *said) String() string {
 	defer s.mu.Unlock()
 	return string(s.kept)
 }
+
+// warnings are what a framework logs to its standard error, which is shown where a test fails.
+const warnings = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
