@@ -36,6 +36,10 @@ const (
 	configValueMax     = 32 << 10 // Kafka's listener and quota strings stay far below; a metadata image must stay small
 	hostBytesMax       = 255
 	labelBytesMax      = 249 // rack, listener name, cluster id
+	resourcesMax       = 10_000
+	resourceNameMax    = 1 << 10 // of a group or subscription; of a user or client id with a quota
+	quotasMax          = 10_000
+	quotaKeysMax       = 16
 )
 
 // Machine applies commands. One owner at a time; images it returns may be read by anyone.
@@ -115,6 +119,10 @@ func (m *Machine) dispatch(cmd []byte, delta *Delta) Result {
 		return m.alterTopicConfigs(&r, delta)
 	case KindAlterBrokerConfigs:
 		return m.alterBrokerConfigs(&r, delta)
+	case KindAlterResourceConfigs:
+		return m.alterResourceConfigs(&r)
+	case KindAlterQuotas:
+		return m.alterQuotas(&r)
 	case KindAllocateProducerIDs:
 		return m.allocateProducerIDs(&r)
 	}

@@ -308,7 +308,7 @@ func TestProducerIDsNeverRepeat(t *testing.T) {
 func randomCommand(t *rapid.T, step int) Command {
 	name := rapid.SampledFrom([]string{"a", "b", "c.d", "c_d", "e", "f"}).Draw(t, "name")
 	node := model.NodeID(rapid.IntRange(1, 3).Draw(t, "node"))
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	switch rapid.IntRange(0, 11).Draw(t, "kind") {
 	case 0, 1, 2:
 		return CreateTopic(TopicSpec{Name: name, ID: topicID(step + 1), Partitions: int32(rapid.IntRange(0, 40).Draw(t, "n")),
 			ReplicationFactor: int16(rapid.IntRange(0, 3).Draw(t, "rf")), Configs: map[string]string{"step": fmt.Sprint(step), "a": "b"}})
@@ -323,6 +323,10 @@ func randomCommand(t *rapid.T, step int) Command {
 	case 8:
 		id := topicID(rapid.IntRange(1, step+1).Draw(t, "id"))
 		return MoveReplica(model.Partition{Topic: id, Index: int32(rapid.IntRange(0, 3).Draw(t, "i"))}, node, model.ShardID(rapid.IntRange(0, 5).Draw(t, "s")), step%2 == 0)
+	case 9:
+		return AlterResourceConfigs(placement.Resource{Kind: 32, Name: name}, nil, []ConfigChange{{Key: "k", Value: fmt.Sprint(step), Delete: step%3 == 0}})
+	case 10:
+		return AlterQuotas([]QuotaChange{{byClient(name), []QuotaOp{{Key: "k", Value: float64(step + 1), Remove: step%3 == 0}}}, {byClient("x"), []QuotaOp{{Key: "k", Value: float64(step % 5)}}}})
 	}
 	return AllocateProducerIDs(node)
 }
@@ -435,6 +439,8 @@ func FuzzApply(f *testing.F) {
 	f.Add(CreatePartitions("seed", 9, nil).Bytes())
 	f.Add(DeleteTopic("seed", topicID(7)).Bytes())
 	f.Add(SetBrokerConfigs(-1, []ConfigChange{{Key: "a", Value: "b"}}, false).Bytes())
+	f.Add(AlterResourceConfigs(placement.Resource{Kind: 32, Name: "g"}, nil, []ConfigChange{{Key: "a", Value: "b"}}).Bytes())
+	f.Add(AlterQuotas([]QuotaChange{{byClient("c"), []QuotaOp{{Key: "k", Value: 5}}}}).Bytes())
 	f.Fuzz(func(t *testing.T, cmd []byte) {
 		r := cluster(t, 2)
 		r.must(CreateTopic(TopicSpec{Name: "seed", ID: topicID(7), Partitions: 3, ReplicationFactor: 1}))
@@ -454,6 +460,9 @@ func FuzzApply(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	r := cluster(f, 2, 3)
 	r.must(CreateTopic(TopicSpec{Name: "seed", ID: topicID(7), Partitions: 3, ReplicationFactor: 2, Configs: map[string]string{"a": "b"}}))
+	f.Add(r.AppendSnapshot(nil))
+	r.must(AlterResourceConfigs(placement.Resource{Kind: 32, Name: "g"}, nil, []ConfigChange{{Key: "a", Value: "b"}}))
+	r.must(AlterQuotas([]QuotaChange{{byClient("c"), []QuotaOp{{Key: "k", Value: 5}}}}))
 	f.Add(r.AppendSnapshot(nil))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, b []byte) {

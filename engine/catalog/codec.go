@@ -18,6 +18,8 @@ func (w *writer) id(v [16]byte)    { w.b = append(w.b, v[:]...) }
 // number writes a signed value (zig-zag), because callers may hand in the negative numbers that Apply must refuse.
 func (w *writer) number(v int64) { w.b = binary.AppendVarint(w.b, v) }
 
+func (w *writer) float(v float64) { w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(v)) }
+
 func (w *writer) flag(v bool) {
 	if v {
 		w.byte(1)
@@ -116,6 +118,16 @@ func (r *reader) string(limit int) string {
 	n := r.count(limit)
 	v := string(r.b[:n])
 	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) float() float64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	v := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
+	r.b = r.b[8:]
 	return v
 }
 

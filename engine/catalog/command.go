@@ -38,6 +38,9 @@ const (
 	KindAllocateProducerIDs Kind = 8
 	KindAlterTopicConfigs   Kind = 9
 	KindAlterBrokerConfigs  Kind = 10
+
+	KindAlterResourceConfigs Kind = 11
+	KindAlterQuotas          Kind = 12
 )
 
 // Command is one encoded change, ready to be proposed. The constructors below make it; the zero Command is refused.

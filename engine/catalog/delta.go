@@ -8,7 +8,8 @@ import (
 	"pinion/engine/placement"
 )
 
-// Delta names what differs between two images; the images hold the values. Lists carry no order or uniqueness until Settle.
+// Delta names what differs between two images; the images hold the values. Quotas and the configurations of groups are not among it: whoever
+// needs them looks them up. Lists carry no order or uniqueness until Settle.
 type Delta struct {
 	Created       []model.TopicID   // look them up in the new image
 	Deleted       []model.TopicID   // look them up in the old image

@@ -17,14 +17,27 @@ import (
 //	topics:   count, then name, id, internal, configs, partitions:
 //	          count, then leader, leader epoch, partition epoch, replicas (node, shard), ISR
 //
+// Version 2 ends with two more, and is written where either is not empty, so that a build that knows only version 1 reads what it knows:
+//
+//	resources: count, then kind, name, key/value pairs
+//	quotas:    count, then entity (user, client id, address: how, and a name), key/value pairs
+//
 // The applied index is part of the state it describes and is never stored anywhere else (RELIABILITY B25).
-const snapshotVersion = 1
+const (
+	snapshotVersion       = 1
+	snapshotVersionQuotas = 2
+)
 
 // AppendSnapshot appends the whole state.
 func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	im := m.draft.View()
 	w := &writer{b: dst}
-	w.byte(snapshotVersion)
+	more := im.ResourceCount() > 0 || im.Quotas() != nil
+	if more {
+		w.byte(snapshotVersionQuotas)
+	} else {
+		w.byte(snapshotVersion)
+	}
 	w.uvarint(m.applied)
 	w.number(m.nextProducerID)
 	w.uvarint(im.Moves())
@@ -45,6 +58,10 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	w.uvarint(uint64(im.TopicCount()))
 	for tp := range im.Topics {
 		w.topic(tp)
+	}
+	if more {
+		w.resources(im)
+		w.quotas(im.Quotas())
 	}
 	return w.b
 }
@@ -87,8 +104,9 @@ var errSnapshot = errors.New("snapshot is malformed")
 // Restore rebuilds the machine from a snapshot. Nothing in it is believed: an error means damage or a newer format.
 func Restore(data []byte) (*Machine, error) {
 	r := &reader{b: data}
-	if version := r.byte(); r.bad || version != snapshotVersion {
-		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d", version, snapshotVersion)
+	version := r.byte()
+	if r.bad || version < snapshotVersion || version > snapshotVersionQuotas {
+		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d and %d", version, snapshotVersion, snapshotVersionQuotas)
 	}
 	applied, producers, moves := r.uvarint(math.MaxUint64), r.number(), r.uvarint(math.MaxUint64)
 	m := New(r.string(labelBytesMax))
@@ -107,6 +125,13 @@ func Restore(data []byte) (*Machine, error) {
 	}
 	for range r.count(partitionsMax) {
 		m.restoreTopic(r)
+	}
+	if version == snapshotVersionQuotas {
+		m.restoreResources(r)
+		m.restoreQuotas(r)
+		if im := m.draft.View(); im.ResourceCount() == 0 && im.Quotas() == nil {
+			r.fail() // a state has one encoding
+		}
 	}
 	if !r.done() || producers < 0 {
 		return nil, fmt.Errorf("restore catalogue: %w", errSnapshot)

@@ -33,6 +33,8 @@ type Image struct {
 	partitions int
 	brokers    []*Broker      // ascending by id
 	configs    []brokerConfig // ascending by id; node -1 is the cluster-wide default
+	resources  []resourceConfig
+	quotas     *Quotas
 }
 
 // Empty is the image of a cluster before its first command.
