@@ -36,7 +36,8 @@ var Claims = []Claim{
 			{wire.KeyDescribeCluster, 0, 2}, {wire.KeyDescribeProducers, 0, 0}, {wire.KeyDescribeTopicPartitions, 0, 0},
 			{wire.KeyOffsetCommit, 2, 10}, {wire.KeyOffsetFetch, 1, 10}, {wire.KeyFindCoordinator, 0, 6}, {wire.KeyJoinGroup, 0, 9},
 			{wire.KeyHeartbeat, 0, 4}, {wire.KeyLeaveGroup, 0, 5}, {wire.KeySyncGroup, 0, 5}, {wire.KeyDescribeGroups, 0, 6}, {wire.KeyListGroups, 0, 5},
-			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0},
+			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0}, {wire.KeyElectLeaders, 0, 2}, {wire.KeyDescribeQuorum, 0, 2},
+			{wire.KeyUpdateFeatures, 0, 2}, {wire.KeyUnregisterBroker, 0, 0}, {wire.KeyListConfigResources, 0, 1},
 		},
 	},
 	{
@@ -50,7 +51,8 @@ var Claims = []Claim{
 			{wire.KeyDescribeCluster, 0, 2}, {wire.KeyDescribeProducers, 0, 0}, {wire.KeyDescribeTopicPartitions, 0, 0},
 			{wire.KeyOffsetCommit, 2, 10}, {wire.KeyOffsetFetch, 1, 10}, {wire.KeyFindCoordinator, 0, 6}, {wire.KeyJoinGroup, 0, 9},
 			{wire.KeyHeartbeat, 0, 4}, {wire.KeyLeaveGroup, 0, 5}, {wire.KeySyncGroup, 0, 5}, {wire.KeyDescribeGroups, 0, 6}, {wire.KeyListGroups, 0, 5},
-			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0},
+			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0}, {wire.KeyElectLeaders, 0, 2}, {wire.KeyDescribeQuorum, 0, 2},
+			{wire.KeyUpdateFeatures, 0, 2}, {wire.KeyUnregisterBroker, 0, 0}, {wire.KeyListConfigResources, 0, 1},
 		},
 	},
 }

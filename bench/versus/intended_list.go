@@ -170,4 +170,9 @@ var Intended = []Difference{
 		Why:  "Kafka answers an empty text.",
 		Keys: []int16{wire.KeyAlterPartitionReassignments}, Step: "no topics", Path: "ErrorMessage",
 	},
+	{
+		What: "Voters are reached where their brokers are.",
+		Why:  "Kafka's controllers have listeners of their own; the quorum here lives inside the brokers.",
+		Keys: []int16{wire.KeyDescribeQuorum}, Path: "Nodes[*].Listeners",
+	},
 }

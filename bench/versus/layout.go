@@ -28,6 +28,7 @@ const aroundNow = 30 * time.Minute
 type layouter struct {
 	party   *party
 	ordered bool // the order of lists counts
+	quorum  bool // it is about the metadata log
 	out     layout
 }
 
@@ -39,6 +40,7 @@ func (p *party) layout(o outcome, ordered bool) layout {
 		l.out["fate"] = string(o.fate)
 	}
 	if o.resp != nil {
+		l.quorum = o.resp.Key() == kmsg.DescribeQuorum.Int16()
 		l.structure("", reflect.ValueOf(o.resp).Elem())
 	}
 	return l.out
@@ -79,6 +81,10 @@ func (l *layouter) value(path, name string, v reflect.Value) {
 		l.out[path] = l.text(name, v.String())
 	case reflect.Bool:
 		l.out[path] = strconv.FormatBool(v.Bool())
+	case reflect.Uint16:
+		l.out[path] = l.number(name, int64(v.Uint()))
+	case reflect.Float64:
+		l.out[path] = strconv.FormatFloat(v.Float(), 'g', -1, 64)
 	default:
 		l.out[path] = l.number(name, v.Int())
 	}
@@ -131,7 +137,11 @@ func (l *layouter) number(name string, n int64) string {
 		if at, ok := l.party.producers[n]; ok {
 			return fmt.Sprintf("producer %d", at)
 		}
-	case "Timestamp", "LogAppendTime", "LastTimestamp":
+	case "HighWatermark", "LogEndOffset", "LeaderEpoch":
+		if l.quorum {
+			return fmt.Sprint(n > 0) // of a log that each keeps for itself
+		}
+	case "Timestamp", "LogAppendTime", "LastTimestamp", "LastFetchTimestamp", "LastCaughtUpTimestamp":
 		return moment(n)
 	case "TotalBytes", "UsableBytes":
 		if n > 0 {
@@ -177,8 +187,11 @@ func (l *layouter) list(path, name string, v reflect.Value) {
 }
 
 func (l *layouter) topicID(id [16]byte) string {
-	if id == ([16]byte{}) {
+	switch {
+	case id == ([16]byte{}):
 		return "no id"
+	case l.quorum:
+		return "the id of a directory"
 	}
 	if topic, ok := l.party.topics[id]; ok {
 		return "the id of " + topic
@@ -205,7 +218,7 @@ func (l *layouter) structures(path string, v reflect.Value) {
 }
 
 // identities are the fields that tell elements of a list apart, in order of preference.
-var identities = []string{"Topic", "ResourceName", "Name", "Group", "Key", "MemberID", "Partition", "NodeID", "ApiKey", "ProducerID", "Dir", "TopicID", "FirstOffset"}
+var identities = []string{"Topic", "ResourceName", "Name", "Group", "Key", "MemberID", "Partition", "NodeID", "ReplicaID", "Feature", "ApiKey", "ProducerID", "Dir", "TopicID", "FirstOffset"}
 
 func (l *layouter) identity(v reflect.Value) string {
 	for _, name := range identities {

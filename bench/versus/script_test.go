@@ -71,7 +71,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 // An entry of the list that never occurs is a fault, and so is a version that is advertised and not asked.
 func TestStaleEntriesAndUnaskedVersionsAreFaults(t *testing.T) {
 	s := answering(t, offsets(5, 0), offsets(5, 0))
-	r := s.report([]kmsg.ApiVersionsResponseApiKey{{ApiKey: 2, MinVersion: 0, MaxVersion: 1}})
+	r := s.report([]kmsg.ApiVersionsResponseApiKey{{ApiKey: 2, MinVersion: 0, MaxVersion: 1}}, true)
 	stale, unasked := 0, 0
 	for _, fault := range r.Faults {
 		if strings.HasPrefix(fault, "intended, and it does not occur") {
@@ -84,7 +84,7 @@ func TestStaleEntriesAndUnaskedVersionsAreFaults(t *testing.T) {
 	if stale != len(Intended) || unasked != 1 {
 		t.Errorf("%d of %d stale, %d unasked: %v", stale, len(Intended), unasked, r.Faults)
 	}
-	if s.intended[0] = 1; len(s.report(nil).Faults) != len(Intended)-1 {
+	if s.intended[0] = 1; len(s.report(nil, true).Faults) != len(Intended)-1 {
 		t.Error("an entry that occurred is still stale")
 	}
 }

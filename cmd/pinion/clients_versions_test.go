@@ -57,12 +57,17 @@ var versionWork = map[int16]func(t *testing.T, ctx context.Context, r *versionRo
 	35: workDescribeLogDirs,
 	37: workCreatePartitions,
 	42: workDeleteGroups,
+	43: workElectLeaders,
 	44: workIncrementalAlterConfigs,
 	45: workAlterReassignments,
 	46: workListReassignments,
 	47: workOffsetDelete,
+	55: workDescribeQuorum,
+	57: workUpdateFeatures,
 	60: workDescribeCluster,
 	61: workDescribeProducers,
+	64: workUnregisterBroker,
+	74: workListConfigResources,
 	75: workDescribeTopicPartitions,
 }
 

@@ -39,6 +39,10 @@ func (c *Control) admit(a ask, batch []quorum.Proposal) []quorum.Proposal {
 		c.ids.ask(a.producer)
 		return batch
 	}
+	if a.standing != nil {
+		a.standing(c.standing())
+		return batch
+	}
 	if len(a.command.Bytes()) > catalog.CommandBytesMax {
 		a.done(catalog.Result{Err: &catalog.Error{Code: catalog.TooLarge, Message: "command too large"}})
 		return batch

@@ -73,11 +73,12 @@ type Control struct {
 	offering atomic.Int32
 }
 
-// ask is one call from another goroutine; exactly one of the two callbacks is set.
+// ask is one call from another goroutine; exactly one of the callbacks is set.
 type ask struct {
 	command  catalog.Command
 	done     func(catalog.Result)
 	producer func(id int64, err error)
+	standing func(Standing)
 }
 
 // Errors of Open and ProducerID.
@@ -120,6 +121,24 @@ func (c *Control) Propose(cmd catalog.Command, done func(catalog.Result)) bool {
 // ProducerID asks for an id never handed out before. It never blocks; false as for Propose.
 func (c *Control) ProducerID(done func(id int64, err error)) bool {
 	return c.offer(ask{producer: done})
+}
+
+// Standing is where the quorum stands, as this node knows it.
+type Standing struct {
+	Leader        model.NodeID // -1: nobody is known to lead
+	Term          uint64
+	Applied, Last uint64 // index of the last entry applied here, and of the last in the log here
+	Voters        []model.NodeID
+	Learners      []model.NodeID
+}
+
+// Standing asks where the quorum stands; done is called on the control goroutine. It never blocks; false as for Propose.
+func (c *Control) Standing(done func(Standing)) bool { return c.offer(ask{standing: done}) }
+
+func (c *Control) standing() Standing {
+	s := Standing{Leader: c.member.Leader(), Term: c.member.Term(), Applied: c.member.Applied(), Last: c.member.Log().Last()}
+	s.Voters, s.Learners = c.member.Nodes()
+	return s
 }
 
 func (c *Control) offer(a ask) bool {
@@ -194,9 +213,12 @@ func (c *Control) finish() error {
 	for {
 		select {
 		case a := <-c.queue:
-			if a.producer != nil {
+			switch {
+			case a.producer != nil:
 				a.producer(0, ErrStopped)
-			} else {
+			case a.standing != nil:
+				a.standing(c.standing())
+			default:
 				a.done(stopped)
 			}
 		default:

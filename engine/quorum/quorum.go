@@ -215,6 +215,21 @@ func (m *Member) Leads() bool { return m.node.Leads() }
 // Term is the current term.
 func (m *Member) Term() uint64 { return m.node.Term() }
 
+// Leader is the node believed to lead, -1 when none is.
+func (m *Member) Leader() model.NodeID { return model.NodeID(int64(m.node.Lead()) - 1) }
+
+// Nodes are the voters and the learners, as far as applied.
+func (m *Member) Nodes() (voters, learners []model.NodeID) {
+	members := m.node.Members()
+	nodes := func(ids []uint64) (list []model.NodeID) {
+		for _, id := range ids {
+			list = append(list, model.NodeID(id-1))
+		}
+		return list
+	}
+	return nodes(members.Voters), nodes(members.Learners)
+}
+
 // Members is the membership as far as applied, in Raft's ids.
 func (m *Member) Members() raft.Members { return m.node.Members() }
 

@@ -22,8 +22,11 @@ import (
 
 // Resource types of configurations. Fixed by the protocol.
 const (
-	configTopic  kmsg.ConfigResourceType = 2
-	configBroker kmsg.ConfigResourceType = 4
+	configTopic         kmsg.ConfigResourceType = 2
+	configBroker        kmsg.ConfigResourceType = 4
+	configLogger        kmsg.ConfigResourceType = 8
+	configClientMetrics kmsg.ConfigResourceType = 16
+	configGroup         kmsg.ConfigResourceType = 32
 )
 
 // clusterDefault stands for all brokers in the catalogue's dynamic configurations.

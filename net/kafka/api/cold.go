@@ -105,6 +105,24 @@ func (d *Desk) admin(t *shard.Turn, r *conn.Request, req kmsg.Request) {
 	case *kmsg.DescribeTopicPartitionsRequest:
 		d.describeTopicPartitions(t, r, req)
 	default:
+		d.cluster(t, r, req)
+	}
+}
+
+// cluster serves what is asked of the cluster as a whole.
+func (d *Desk) cluster(t *shard.Turn, r *conn.Request, req kmsg.Request) {
+	switch req := req.(type) {
+	case *kmsg.ElectLeadersRequest:
+		d.electLeaders(t, r, req)
+	case *kmsg.DescribeQuorumRequest:
+		d.describeQuorum(t, r, req)
+	case *kmsg.UpdateFeaturesRequest:
+		d.updateFeatures(t, r, req)
+	case *kmsg.UnregisterBrokerRequest:
+		d.unregisterBroker(t, r, req)
+	case *kmsg.ListConfigResourcesRequest:
+		d.listConfigResources(t, r, req)
+	default:
 		r.Close(t)
 	}
 }

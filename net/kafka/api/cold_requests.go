@@ -46,6 +46,16 @@ func newRequest(key int16) kmsg.Request {
 		return kmsg.NewPtrDescribeProducersRequest()
 	case wire.KeyDescribeTopicPartitions:
 		return kmsg.NewPtrDescribeTopicPartitionsRequest()
+	case wire.KeyElectLeaders:
+		return kmsg.NewPtrElectLeadersRequest()
+	case wire.KeyDescribeQuorum:
+		return kmsg.NewPtrDescribeQuorumRequest()
+	case wire.KeyUpdateFeatures:
+		return kmsg.NewPtrUpdateFeaturesRequest()
+	case wire.KeyUnregisterBroker:
+		return kmsg.NewPtrUnregisterBrokerRequest()
+	case wire.KeyListConfigResources:
+		return kmsg.NewPtrListConfigResourcesRequest()
 	}
 	return newGroupRequest(key)
 }

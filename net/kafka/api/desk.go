@@ -27,6 +27,7 @@ type Node struct {
 	Sets    []*partition.Set // by shard
 	// Coordinators are the groups, by shard.
 	Coordinators []*coordinator.Set
+	Directory    [16]byte // id of the log directory
 	Log          *slog.Logger
 
 	press *press // made with the first desk

@@ -34,6 +34,12 @@ const (
 
 	KeyOffsetDelete int16 = 47
 
+	KeyElectLeaders        int16 = 43
+	KeyDescribeQuorum      int16 = 55
+	KeyUpdateFeatures      int16 = 57
+	KeyUnregisterBroker    int16 = 64
+	KeyListConfigResources int16 = 74
+
 	KeyDescribeCluster         int16 = 60
 	KeyDescribeProducers       int16 = 61
 	KeyDescribeTopicPartitions int16 = 75
@@ -90,12 +96,17 @@ var Keys = [...]API{
 	{Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", AdvertiseMin: 1, Min: 1, Max: 5, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyCreatePartitions, Name: "CreatePartitions", AdvertiseMin: 0, Min: 0, Max: 3, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyDeleteGroups, Name: "DeleteGroups", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesSmall},
+	{Key: KeyElectLeaders, Name: "ElectLeaders", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyIncrementalAlterConfigs, Name: "IncrementalAlterConfigs", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 1, frameBytesMax: frameBytesWide},
 	{Key: KeyAlterPartitionReassignments, Name: "AlterPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyListPartitionReassignments, Name: "ListPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyOffsetDelete, Name: "OffsetDelete", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: never, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeQuorum, Name: "DescribeQuorum", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
+	{Key: KeyUpdateFeatures, Name: "UpdateFeatures", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeCluster, Name: "DescribeCluster", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeProducers, Name: "DescribeProducers", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
+	{Key: KeyUnregisterBroker, Name: "UnregisterBroker", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesSmall},
+	{Key: KeyListConfigResources, Name: "ListConfigResources", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeTopicPartitions, Name: "DescribeTopicPartitions", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 }
 

@@ -325,6 +325,38 @@ var schemas = [keyMax + 1][]field{
 		),
 		flag(), // validate only
 	},
+	KeyElectLeaders: {
+		integer8().since(1), // kind of election
+		listOf[kmsg.ElectLeadersRequestTopic](
+			text(),
+			bareListOf[int32](integer32()),
+		).null(0),
+		integer32(), // timeout
+	},
+	KeyDescribeQuorum: {
+		listOf[kmsg.DescribeQuorumRequestTopic](
+			text(),
+			listOf[kmsg.DescribeQuorumRequestTopicPartition](
+				integer32(),
+			),
+		),
+	},
+	KeyUpdateFeatures: {
+		integer32(), // timeout
+		listOf[kmsg.UpdateFeaturesRequestFeatureUpdate](
+			text(),
+			integer16(),         // level
+			flag().until(0),     // may be lowered
+			integer8().since(1), // kind of change
+		),
+		flag().since(1), // validate only
+	},
+	KeyUnregisterBroker: {
+		integer32(), // broker
+	},
+	KeyListConfigResources: {
+		bareListOf[int8](integer8()).since(1), // kinds
+	},
 	KeyAlterPartitionReassignments: {
 		integer32(),     // timeout
 		flag().since(1), // another number of replicas is allowed

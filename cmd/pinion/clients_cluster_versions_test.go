@@ -1,0 +1,112 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// workElectLeaders is told that no election is needed, and of what does not exist.
+func workElectLeaders(t *testing.T, ctx context.Context, r *versionRow) {
+	r.create(t, 2)
+	admin := kadm.NewClient(r.pinned())
+	how := []kadm.ElectLeadersHow{kadm.ElectPreferredReplica}
+	if r.version >= 1 {
+		how = append(how, kadm.ElectLiveReplica)
+	}
+	set := kadm.TopicsSet{}
+	set.Add(r.topic, 0, 1, 2)
+	for _, kind := range how {
+		got, err := admin.ElectLeaders(ctx, kind, set)
+		if err != nil || len(got[r.topic]) != 3 {
+			t.Fatalf("%+v %v", got, err)
+		}
+		for p, want := range map[int32]error{0: kerr.ElectionNotNeeded, 1: kerr.ElectionNotNeeded, 2: kerr.UnknownTopicOrPartition} {
+			if one := got[r.topic][p]; !errors.Is(one.Err, want) {
+				t.Errorf("partition %d: %v, want %v", p, one.Err, want)
+			}
+		}
+	}
+	all, err := admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, nil)
+	if err != nil || len(all[r.topic]) != 0 {
+		t.Errorf("all: %+v %v", all, err)
+	}
+}
+
+// workDescribeQuorum finds the one voter, which leads, and sees the log grow.
+func workDescribeQuorum(t *testing.T, ctx context.Context, r *versionRow) {
+	cl := r.pinned()
+	ask := func() *kmsg.DescribeQuorumResponseTopicPartition {
+		t.Helper()
+		topic := kmsg.NewDescribeQuorumRequestTopic()
+		topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
+		req := kmsg.NewPtrDescribeQuorumRequest()
+		req.Topics = append(req.Topics, topic)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil || resp.ErrorCode != 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+			t.Fatalf("%+v %v", resp, err)
+		}
+		if r.version >= 2 && (len(resp.Nodes) != 1 || resp.Nodes[0].NodeID != 1 || len(resp.Nodes[0].Listeners) == 0 || resp.Nodes[0].Listeners[0].Port == 0) {
+			t.Errorf("nodes: %+v", resp.Nodes)
+		}
+		return &resp.Topics[0].Partitions[0]
+	}
+	before := ask()
+	r.create(t, 1)
+	after := ask()
+	if after.LeaderID != 1 || after.ErrorCode != 0 || after.LeaderEpoch <= 0 || len(after.CurrentVoters) != 1 || len(after.Observers) != 0 {
+		t.Fatalf("%+v", after)
+	}
+	voter := &after.CurrentVoters[0]
+	if voter.ReplicaID != 1 || voter.LogEndOffset < after.HighWatermark || after.HighWatermark <= before.HighWatermark {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	if r.version >= 2 && voter.ReplicaDirectoryID == [16]byte{} {
+		t.Error("the voter has no directory")
+	}
+}
+
+// workUpdateFeatures is refused: there is no feature.
+func workUpdateFeatures(t *testing.T, ctx context.Context, r *versionRow) {
+	f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	f.Feature, f.MaxVersionLevel = "group.version", 1
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	req.TimeoutMillis, req.FeatureUpdates = 1000, append(req.FeatureUpdates, f)
+	if resp, err := req.RequestWith(ctx, r.pinned()); err != nil || resp.ErrorCode != kerr.InvalidUpdateVersion.Code || resp.ErrorMessage == nil {
+		t.Fatalf("%+v %v", resp, err)
+	}
+}
+
+// workUnregisterBroker finds that a broker is not there, and that one that runs is not forgotten.
+func workUnregisterBroker(t *testing.T, ctx context.Context, r *versionRow) {
+	for id, want := range map[int32]*kerr.Error{7: kerr.BrokerIDNotRegistered, 1: kerr.InvalidRequest} {
+		req := kmsg.NewPtrUnregisterBrokerRequest()
+		req.BrokerID = id
+		if resp, err := req.RequestWith(ctx, r.pinned()); err != nil || resp.ErrorCode != want.Code {
+			t.Errorf("broker %d: %+v %v", id, resp, err)
+		}
+	}
+}
+
+// workListConfigResources finds a topic and the broker.
+func workListConfigResources(t *testing.T, ctx context.Context, r *versionRow) {
+	r.create(t, 1)
+	req := kmsg.NewPtrListConfigResourcesRequest()
+	resp, err := req.RequestWith(ctx, r.pinned())
+	if err != nil || resp.ErrorCode != 0 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	for _, want := range []kmsg.ListConfigResourcesResponseConfigResource{{Name: r.topic, Type: 2}, {Name: "1", Type: 4}, {Name: "1", Type: 8}} {
+		found := slices.ContainsFunc(resp.ConfigResources, func(got kmsg.ListConfigResourcesResponseConfigResource) bool {
+			return got.Name == want.Name && got.Type == want.Type
+		})
+		if found != (r.version >= 1) {
+			t.Errorf("%s of kind %d is there: %v", want.Name, want.Type, found)
+		}
+	}
+}
