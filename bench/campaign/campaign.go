@@ -198,7 +198,7 @@ func (c *campaign) prepare(ctx context.Context) error {
 	}
 	return c.ledger.addSession(session{Time: c.began.UTC(), Commit: commit(), Environment: e, Versions: map[string]string{}, Configs: map[string][]string{},
 		Settings: map[string]string{"rounds": fmt.Sprint(c.rounds), "duration": c.seconds.String(), "warmup": c.warmup.String(),
-			"shards": fmt.Sprint(c.shards), "partitions": fmt.Sprint(partitions), "peers": strings.Join(c.peers, ","), "scale": fmt.Sprint(c.scale)}})
+			"shards": fmt.Sprint(c.shards), "partitions": fmt.Sprint(partitions), "peers": strings.Join(c.peers, ","), "scale": fmt.Sprint(c.scale), "restart bytes": fmt.Sprint(c.restartBytes)}})
 }
 
 // loops measures the machine's limits, for the rows that will be judged by them.

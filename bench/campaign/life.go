@@ -22,7 +22,6 @@ const (
 	createPartitions  = 100 // of each
 	restartTopics     = 50
 	restartPartitions = 100     // of each
-	restartBytes      = 4 << 30 // written before the restart
 	crowdedPartitions = 10_000  // beside one
 	memoryPartitions  = 5000    // whose memory is counted
 	memoryConnections = 5000    // the same
@@ -189,7 +188,7 @@ func (c *campaign) restart(ctx context.Context, peer string, killed bool) (figur
 			var targets []load.Target
 			count := c.scaled(restartTopics)
 			if targets, _, err = makeTopics(ctx, s, count, restartPartitions); err == nil {
-				each := int(float64(restartBytes)*c.scale) / (count * restartPartitions * large.Payload())
+				each := int(float64(c.restartBytes)*c.scale) / (count * restartPartitions * large.Payload())
 				_, err = writeEach(ctx, s, targets, large, max(1, each))
 			}
 		}

@@ -26,24 +26,25 @@ import (
 
 // options are the knobs of a campaign.
 type options struct {
-	peers    []string
-	only     *regexp.Regexp
-	rounds   int
-	seconds  time.Duration // measured time of a steady row
-	warmup   time.Duration
-	budget   time.Duration // no row begins after it; 0: no limit
-	touch    bool
-	heat     int64 // bytes a JVM gets before it is measured
-	limits   bool
-	out      string
-	results  string
-	data     string
-	binary   string
-	shards   int
-	sets     []string
-	quick    bool // the short form of the main rows
-	scale    float64
-	listRows bool
+	peers        []string
+	only         *regexp.Regexp
+	rounds       int
+	seconds      time.Duration // measured time of a steady row
+	warmup       time.Duration
+	budget       time.Duration // no row begins after it; 0: no limit
+	touch        bool
+	heat         int64 // bytes a JVM gets before it is measured
+	restartBytes int64 // in the logs of a broker that is started again
+	limits       bool
+	out          string
+	results      string
+	data         string
+	binary       string
+	shards       int
+	sets         []string
+	quick        bool // the short form of the main rows
+	scale        float64
+	listRows     bool
 }
 
 func main() {
@@ -85,6 +86,7 @@ func parse() (options, error) {
 	flag.DurationVar(&o.warmup, "warmup", time.Second, "time of the same load before it")
 	flag.DurationVar(&o.budget, "budget", 0, "begin no row after this time; 0: no limit. The next run goes on")
 	flag.BoolVar(&o.touch, "touch", false, "use all free memory once before measuring")
+	flag.Int64Var(&o.restartBytes, "restart-bytes", 4<<30, "bytes in the logs of a broker that is started again")
 	flag.Int64Var(&o.heat, "heat", 15_000_000_000, "bytes of load a JVM gets before it is measured")
 	flag.BoolVar(&o.limits, "limits", true, "measure the loops of the machine as well")
 	flag.StringVar(&o.out, "out", "bin/campaign", "folder of the figures; a folder with figures is gone on with")
