@@ -68,6 +68,9 @@ func (m *Machine) registerBroker(r *reader, delta *Delta) Result {
 	if !reborn {
 		b.Epoch = before.Epoch
 	}
+	if before != nil {
+		b.Directories = before.Directories
+	}
 	m.draft.SetBroker(b)
 	delta.Brokers = append(delta.Brokers, b.ID)
 	if before == nil {
@@ -125,7 +128,7 @@ func (m *Machine) topics() []*placement.Topic {
 func (m *Machine) reshard(b *placement.Broker, had int32, delta *Delta) {
 	// Counts of shards that are gone are dropped; their replicas are subtracted from the node's total only as they move.
 	fresh := newLoad(b.Shards)
-	fresh.count = m.loads[b.ID].count
+	fresh.count, fresh.directories = m.loads[b.ID].count, m.loads[b.ID].directories
 	copy(fresh.shards, m.loads[b.ID].shards)
 	m.loads[b.ID] = fresh
 	for _, tp := range m.topics() {

@@ -35,6 +35,8 @@ const (
 	configKeyMax       = 255
 	configValueMax     = 32 << 10 // Kafka's listener and quota strings stay far below; a metadata image must stay small
 	hostBytesMax       = 255
+	directoriesMax     = 64 // log directories of a node, those included that are gone and have partitions
+	pathBytesMax       = 4096
 	labelBytesMax      = 249 // rack, listener name, cluster id
 	resourcesMax       = 10_000
 	resourceNameMax    = 1 << 10 // of a group or subscription; of a user or client id with a quota
@@ -123,6 +125,10 @@ func (m *Machine) dispatch(cmd []byte, delta *Delta) Result {
 		return m.alterResourceConfigs(&r)
 	case KindAlterQuotas:
 		return m.alterQuotas(&r)
+	case KindRegisterDirectories:
+		return m.registerDirectories(&r, delta)
+	case KindAssignDirectory:
+		return m.assignDirectory(&r, delta)
 	case KindAllocateProducerIDs:
 		return m.allocateProducerIDs(&r)
 	}

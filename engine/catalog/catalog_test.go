@@ -308,7 +308,14 @@ func TestProducerIDsNeverRepeat(t *testing.T) {
 func randomCommand(t *rapid.T, step int) Command {
 	name := rapid.SampledFrom([]string{"a", "b", "c.d", "c_d", "e", "f"}).Draw(t, "name")
 	node := model.NodeID(rapid.IntRange(1, 3).Draw(t, "node"))
-	switch rapid.IntRange(0, 11).Draw(t, "kind") {
+	switch rapid.IntRange(0, 13).Draw(t, "kind") {
+	case 11:
+		named := directories(rapid.SliceOfNDistinct(rapid.IntRange(1, 4), 1, 3, rapid.ID).Draw(t, "directories")...)
+		named[0].State = placement.DirectoryState(rapid.IntRange(0, 2).Draw(t, "state"))
+		return RegisterDirectories(node, named[len(named)-1].ID, named)
+	case 12:
+		id := topicID(rapid.IntRange(1, step+1).Draw(t, "id"))
+		return AssignDirectory(model.Partition{Topic: id, Index: int32(rapid.IntRange(0, 3).Draw(t, "i"))}, node, directoryID(rapid.IntRange(1, 4).Draw(t, "d")))
 	case 0, 1, 2:
 		return CreateTopic(TopicSpec{Name: name, ID: topicID(step + 1), Partitions: int32(rapid.IntRange(0, 40).Draw(t, "n")),
 			ReplicationFactor: int16(rapid.IntRange(0, 3).Draw(t, "rf")), Configs: map[string]string{"step": fmt.Sprint(step), "a": "b"}})
@@ -379,8 +386,12 @@ func checkImage(t *rapid.T, im *placement.Image) {
 				t.Fatalf("%s-%d: leader %d, ISR %v", tp.Name, i, p.Leader, p.ISR)
 			}
 			for _, replica := range p.Replicas {
-				if b := im.Broker(replica.Node); b == nil || int32(replica.Shard) >= b.Shards || replica.Shard < 0 {
+				b := im.Broker(replica.Node)
+				if b == nil || int32(replica.Shard) >= b.Shards || replica.Shard < 0 {
 					t.Fatalf("%s-%d lives on %+v, broker %+v", tp.Name, i, replica, b)
+				}
+				if (b.Directories == nil) != replica.Directory.IsZero() || b.Directories != nil && b.Directory(replica.Directory) == nil {
+					t.Fatalf("%s-%d lives in a directory the broker never had: %+v, %+v", tp.Name, i, replica, b)
 				}
 			}
 		}
@@ -438,6 +449,8 @@ func FuzzApply(f *testing.F) {
 	f.Add(MoveReplica(model.Partition{Topic: topicID(7)}, 1, 1, true).Bytes())
 	f.Add(CreatePartitions("seed", 9, nil).Bytes())
 	f.Add(DeleteTopic("seed", topicID(7)).Bytes())
+	f.Add(RegisterDirectories(1, directoryID(2), directories(1, 2)).Bytes())
+	f.Add(AssignDirectory(model.Partition{Topic: topicID(7)}, 1, directoryID(1)).Bytes())
 	f.Add(SetBrokerConfigs(-1, []ConfigChange{{Key: "a", Value: "b"}}, false).Bytes())
 	f.Add(AlterResourceConfigs(placement.Resource{Kind: 32, Name: "g"}, nil, []ConfigChange{{Key: "a", Value: "b"}}).Bytes())
 	f.Add(AlterQuotas([]QuotaChange{{byClient("c"), []QuotaOp{{Key: "k", Value: 5}}}}).Bytes())
@@ -463,6 +476,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(r.AppendSnapshot(nil))
 	r.must(AlterResourceConfigs(placement.Resource{Kind: 32, Name: "g"}, nil, []ConfigChange{{Key: "a", Value: "b"}}))
 	r.must(AlterQuotas([]QuotaChange{{byClient("c"), []QuotaOp{{Key: "k", Value: 5}}}}))
+	r.must(RegisterDirectories(1, directoryID(2), directories(1, 2)))
 	f.Add(r.AppendSnapshot(nil))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, b []byte) {

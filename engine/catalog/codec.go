@@ -36,9 +36,10 @@ func (w *writer) string(v string) {
 // reader decodes with a sticky failure: after bad is set every read returns zero. No count is believed before it is held
 // against the bytes that are left and the caller's bound, so nothing allocates more than the input justifies.
 type reader struct {
-	b      []byte
-	bad    bool
-	shards bool // the command says on which shards replicas go
+	b        []byte
+	bad      bool
+	shards   bool // the command says on which shards replicas go
+	directed bool // the snapshot says in which log directories they are
 }
 
 // done reports whether everything was read and nothing failed.
@@ -198,6 +199,25 @@ func (r *reader) assignment() Assignment {
 			return nil
 		}
 		all = append(all, replicas)
+	}
+	return all
+}
+
+func (r *reader) directories() []placement.Directory {
+	n := r.count(directoriesMax)
+	if n == 0 {
+		return nil
+	}
+	all := make([]placement.Directory, 0, n)
+	for range n {
+		d := placement.Directory{ID: r.id(), Path: r.string(pathBytesMax), State: placement.DirectoryState(r.byte())}
+		if d.ID.IsZero() || d.State > placement.DirectoryOffline || at(all, d.ID) >= 0 {
+			r.fail()
+		}
+		if r.bad {
+			return nil
+		}
+		all = append(all, d)
 	}
 	return all
 }

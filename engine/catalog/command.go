@@ -41,6 +41,9 @@ const (
 
 	KindAlterResourceConfigs Kind = 11
 	KindAlterQuotas          Kind = 12
+
+	KindRegisterDirectories Kind = 13
+	KindAssignDirectory     Kind = 14
 )
 
 // Command is one encoded change, ready to be proposed. The constructors below make it; the zero Command is refused.
@@ -212,6 +215,27 @@ func MoveReplica(p model.Partition, node model.NodeID, shard model.ShardID, bump
 	return w.command()
 }
 
+// RegisterDirectories says which log directories a node has, in its order, and what each is good for. Those that are not named any more stay,
+// offline, as long as a replica is in them. Replicas of which nobody has said where they are get home: the only directory there was. A node
+// that has always had one directory says nothing, so that builds from before there were several go on reading its log.
+func RegisterDirectories(node model.NodeID, home model.DirectoryID, directories []placement.Directory) Command {
+	w := begin(KindRegisterDirectories)
+	w.number(int64(node))
+	w.id(home)
+	w.directories(directories)
+	return w.command()
+}
+
+// AssignDirectory says that a node's replica is in another of its log directories by now (AssignReplicasToDirs, API key 73).
+func AssignDirectory(p model.Partition, node model.NodeID, directory model.DirectoryID) Command {
+	w := begin(KindAssignDirectory)
+	w.id(p.Topic)
+	w.number(int64(p.Index))
+	w.number(int64(node))
+	w.id(directory)
+	return w.command()
+}
+
 // AllocateProducerIDs reserves the next block of producer ids for a node (API key 67).
 func AllocateProducerIDs(node model.NodeID) Command {
 	w := begin(KindAllocateProducerIDs)
@@ -257,6 +281,15 @@ func (w *writer) assignment(assignment Assignment) {
 				w.number(int64(r.Shard) + 1)
 			}
 		}
+	}
+}
+
+func (w *writer) directories(directories []placement.Directory) {
+	w.uvarint(uint64(len(directories)))
+	for _, d := range directories {
+		w.id(d.ID)
+		w.string(d.Path)
+		w.byte(byte(d.State))
 	}
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"maps"
 	"slices"
 
 	"pinion/engine/model"
@@ -20,15 +21,25 @@ func (c *count) add(by int, leads bool) {
 // load is what one node carries.
 type load struct {
 	count
-	shards []count // by shard; as many as the node has
+	shards      []count                   // by shard; as many as the node has
+	directories map[model.DirectoryID]int // replicas in each log directory; nil where the node names none
 }
 
 func newLoad(shards int32) *load { return &load{shards: make([]count, shards)} }
 
-func (l *load) add(shard model.ShardID, by int, leads bool) {
+func (l *load) add(r placement.Replica, by int, leads bool) {
 	l.count.add(by, leads)
-	if int(shard) < len(l.shards) {
-		l.shards[shard].add(by, leads)
+	if int(r.Shard) < len(l.shards) {
+		l.shards[r.Shard].add(by, leads)
+	}
+	if r.Directory.IsZero() {
+		return
+	}
+	if l.directories == nil {
+		l.directories = map[model.DirectoryID]int{}
+	}
+	if l.directories[r.Directory] += by; l.directories[r.Directory] == 0 {
+		delete(l.directories, r.Directory)
 	}
 }
 
@@ -61,7 +72,7 @@ func (ls loads) addTopic(tp *placement.Topic, by int) {
 func (ls loads) add(p *placement.Partition, by int) {
 	for _, r := range p.Replicas {
 		if l := ls[r.Node]; l != nil {
-			l.add(r.Shard, by, r.Node == p.Leader)
+			l.add(r, by, r.Node == p.Leader)
 		}
 	}
 }
@@ -72,7 +83,7 @@ func (ls loads) equal(other loads) bool {
 	}
 	for n, l := range ls {
 		o := other[n]
-		if o == nil || l.count != o.count || !slices.Equal(l.shards, o.shards) {
+		if o == nil || l.count != o.count || !slices.Equal(l.shards, o.shards) || !maps.Equal(l.directories, o.directories) {
 			return false
 		}
 	}

@@ -96,6 +96,7 @@ func (d *dealer) partition(replicas []placement.Replica) *placement.Partition {
 		if r.Shard == model.NoShard {
 			r.Shard = d.shard(r.Node, r.Node == p.Leader)
 		}
+		r.Directory = d.directory(r.Node)
 		p.Replicas = append(p.Replicas, r)
 	}
 	d.record(p)

@@ -22,22 +22,22 @@ import (
 //	resources: count, then kind, name, key/value pairs
 //	quotas:    count, then entity (user, client id, address: how, and a name), key/value pairs
 //
+// Version 3 has those two as well, empty or not, and is written where a node has named its log directories, for the same reason: a broker ends with
+// them (count, then id, path, state), and a replica with its directory's place among them, counted from 1, 0 for none.
+//
 // The applied index is part of the state it describes and is never stored anywhere else (RELIABILITY B25).
 const (
-	snapshotVersion       = 1
-	snapshotVersionQuotas = 2
+	snapshotVersion            = 1
+	snapshotVersionQuotas      = 2
+	snapshotVersionDirectories = 3
 )
 
 // AppendSnapshot appends the whole state.
 func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	im := m.draft.View()
 	w := &writer{b: dst}
-	more := im.ResourceCount() > 0 || im.Quotas() != nil
-	if more {
-		w.byte(snapshotVersionQuotas)
-	} else {
-		w.byte(snapshotVersion)
-	}
+	version := versionFor(im)
+	w.byte(version)
 	w.uvarint(m.applied)
 	w.number(m.nextProducerID)
 	w.uvarint(im.Moves())
@@ -45,6 +45,9 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	w.uvarint(uint64(im.BrokerCount()))
 	for b := range im.Brokers {
 		w.broker(b)
+		if version == snapshotVersionDirectories {
+			w.directories(b.Directories)
+		}
 	}
 	configs := 0
 	for range im.EachBrokerConfig {
@@ -57,13 +60,34 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	}
 	w.uvarint(uint64(im.TopicCount()))
 	for tp := range im.Topics {
-		w.topic(tp)
+		w.topic(im, tp, version == snapshotVersionDirectories)
 	}
-	if more {
+	if version > snapshotVersion {
 		w.resources(im)
 		w.quotas(im.Quotas())
 	}
 	return w.b
+}
+
+// versionFor is the first version that can hold a state.
+func versionFor(im *placement.Image) byte {
+	switch {
+	case directed(im):
+		return snapshotVersionDirectories
+	case im.ResourceCount() > 0 || im.Quotas() != nil:
+		return snapshotVersionQuotas
+	}
+	return snapshotVersion
+}
+
+// directed reports whether any node has named its log directories.
+func directed(im *placement.Image) bool {
+	for b := range im.Brokers {
+		if b.Directories != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *writer) broker(b *placement.Broker) {
@@ -76,7 +100,7 @@ func (w *writer) broker(b *placement.Broker) {
 	w.listeners(b.Listeners)
 }
 
-func (w *writer) topic(tp *placement.Topic) {
+func (w *writer) topic(im *placement.Image, tp *placement.Topic, directories bool) {
 	w.string(tp.Name)
 	w.id(tp.ID)
 	w.flag(tp.Internal)
@@ -91,6 +115,13 @@ func (w *writer) topic(tp *placement.Topic) {
 		for _, r := range p.Replicas {
 			w.number(int64(r.Node))
 			w.number(int64(r.Shard))
+			if directories {
+				place := -1
+				if b := im.Broker(r.Node); b != nil {
+					place = at(b.Directories, r.Directory)
+				}
+				w.uvarint(uint64(place + 1))
+			}
 		}
 		w.uvarint(uint64(len(p.ISR)))
 		for _, n := range p.ISR {
@@ -105,9 +136,10 @@ var errSnapshot = errors.New("snapshot is malformed")
 func Restore(data []byte) (*Machine, error) {
 	r := &reader{b: data}
 	version := r.byte()
-	if r.bad || version < snapshotVersion || version > snapshotVersionQuotas {
-		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d and %d", version, snapshotVersion, snapshotVersionQuotas)
+	if r.bad || version < snapshotVersion || version > snapshotVersionDirectories {
+		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d to %d", version, snapshotVersion, snapshotVersionDirectories)
 	}
+	r.directed = version == snapshotVersionDirectories
 	applied, producers, moves := r.uvarint(math.MaxUint64), r.number(), r.uvarint(math.MaxUint64)
 	m := New(r.string(labelBytesMax))
 	m.applied, m.nextProducerID = applied, producers
@@ -126,12 +158,12 @@ func Restore(data []byte) (*Machine, error) {
 	for range r.count(partitionsMax) {
 		m.restoreTopic(r)
 	}
-	if version == snapshotVersionQuotas {
+	if version > snapshotVersion {
 		m.restoreResources(r)
 		m.restoreQuotas(r)
-		if im := m.draft.View(); im.ResourceCount() == 0 && im.Quotas() == nil {
-			r.fail() // a state has one encoding
-		}
+	}
+	if version != versionFor(m.draft.View()) {
+		r.fail() // a state has one encoding
 	}
 	if !r.done() || producers < 0 {
 		return nil, fmt.Errorf("restore catalogue: %w", errSnapshot)
@@ -144,6 +176,9 @@ func Restore(data []byte) (*Machine, error) {
 func (m *Machine) restoreBroker(r *reader) {
 	b := &placement.Broker{ID: model.NodeID(r.int32()), Epoch: r.number(), Incarnation: r.id(), Shards: r.int32(),
 		Rack: r.string(labelBytesMax), Fenced: r.flag(), Listeners: r.listeners()}
+	if r.directed {
+		b.Directories = r.directories()
+	}
 	if r.bad || b.ID < 0 || b.Shards < 1 || b.Shards > shardsMax || m.draft.View().Broker(b.ID) != nil {
 		r.fail()
 		return
@@ -161,7 +196,7 @@ func (m *Machine) restoreTopic(r *reader) {
 	}
 	parts := make([]*placement.Partition, 0, n)
 	for range n {
-		p := r.partition()
+		p := r.partition(im)
 		if r.bad {
 			return
 		}
@@ -174,7 +209,7 @@ func (m *Machine) restoreTopic(r *reader) {
 	m.draft.AddTopic(name, id, internal, configs, parts)
 }
 
-func (r *reader) partition() *placement.Partition {
+func (r *reader) partition(im *placement.Image) *placement.Partition {
 	p := &placement.Partition{Leader: model.NodeID(r.int32()), LeaderEpoch: model.Epoch(r.int32()), PartitionEpoch: r.int32()}
 	replicas := r.count(replicasMax)
 	p.Replicas = make([]placement.Replica, 0, replicas)
@@ -182,6 +217,9 @@ func (r *reader) partition() *placement.Partition {
 		replica := placement.Replica{Node: model.NodeID(r.int32()), Shard: model.ShardID(r.int32())}
 		if p.ShardOn(replica.Node) != model.NoShard || replica.Shard < 0 {
 			r.fail()
+		}
+		if r.directed {
+			replica.Directory = r.directory(im.Broker(replica.Node))
 		}
 		p.Replicas = append(p.Replicas, replica)
 	}
@@ -198,4 +236,17 @@ func (r *reader) partition() *placement.Partition {
 		r.fail()
 	}
 	return p
+}
+
+// directory reads which of a broker's log directories a replica is in.
+func (r *reader) directory(b *placement.Broker) (id model.DirectoryID) {
+	place := int(r.uvarint(directoriesMax))
+	if place == 0 {
+		return id
+	}
+	if b == nil || place > len(b.Directories) {
+		r.fail()
+		return id
+	}
+	return b.Directories[place-1].ID
 }

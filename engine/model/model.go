@@ -60,6 +60,25 @@ func ParseTopicID(s string) (TopicID, error) {
 
 var errTopicIDLength = errors.New("want 16 bytes in base64")
 
+// DirectoryID is the identity of one log directory (directory.id in meta.properties, KIP-858). The zero value means that nobody has said:
+// a node with one log directory needs none.
+type DirectoryID [16]byte
+
+// IsZero reports whether no id is set.
+func (id DirectoryID) IsZero() bool { return id == DirectoryID{} }
+
+// String is Kafka's form, as a topic id's.
+func (id DirectoryID) String() string { return TopicID(id).String() }
+
+// ParseDirectoryID reads the form String writes.
+func ParseDirectoryID(s string) (DirectoryID, error) {
+	id, err := ParseTopicID(s)
+	if err != nil {
+		return DirectoryID{}, fmt.Errorf("directory id %q is not 16 bytes in base64", s)
+	}
+	return DirectoryID(id), nil
+}
+
 // Partition names one partition of one incarnation of a topic.
 type Partition struct {
 	Topic TopicID

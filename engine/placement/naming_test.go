@@ -54,21 +54,21 @@ func TestNamingFindsOnlyWhatIsThere(t *testing.T) {
 		want   Replica
 		ok     bool
 	}{
-		{NodesAreBrokers, 3, Replica{3, model.NoShard}, true},
-		{NodesAreBrokers, 3000, Replica{3000, model.NoShard}, false},
-		{NodesAreBrokers, -1, Replica{-1, model.NoShard}, false},
-		{CoresAreBrokers, 3, Replica{0, 3}, false},
-		{CoresAreBrokers, 3000, Replica{3, 0}, true},
-		{CoresAreBrokers, 3003, Replica{3, 3}, true},
-		{CoresAreBrokers, 3004, Replica{3, 4}, false},
-		{CoresAreBrokers, 5000, Replica{5, 0}, true},
-		{CoresAreBrokers, -1, Replica{-1, model.NoShard}, false},
+		{NodesAreBrokers, 3, Replica{Node: 3, Shard: model.NoShard}, true},
+		{NodesAreBrokers, 3000, Replica{Node: 3000, Shard: model.NoShard}, false},
+		{NodesAreBrokers, -1, Replica{Node: -1, Shard: model.NoShard}, false},
+		{CoresAreBrokers, 3, Replica{Node: 0, Shard: 3}, false},
+		{CoresAreBrokers, 3000, Replica{Node: 3, Shard: 0}, true},
+		{CoresAreBrokers, 3003, Replica{Node: 3, Shard: 3}, true},
+		{CoresAreBrokers, 3004, Replica{Node: 3, Shard: 4}, false},
+		{CoresAreBrokers, 5000, Replica{Node: 5, Shard: 0}, true},
+		{CoresAreBrokers, -1, Replica{Node: -1, Shard: model.NoShard}, false},
 	} {
 		if got, ok := row.naming.Find(im, row.id); got != row.want || ok != row.ok {
 			t.Errorf("naming %d: %d is %v %v, want %v %v", row.naming, row.id, got, ok, row.want, row.ok)
 		}
 	}
-	p := &Partition{Leader: 3, Replicas: []Replica{{5, 0}, {3, 2}}, ISR: []model.NodeID{3, 5}}
+	p := &Partition{Leader: 3, Replicas: []Replica{{Node: 5}, {Node: 3, Shard: 2}}, ISR: []model.NodeID{3, 5}}
 	if n, c := NodesAreBrokers.Leader(p), CoresAreBrokers.Leader(p); n != 3 || c != 3002 {
 		t.Errorf("leader %d and %d", n, c)
 	}

@@ -60,10 +60,11 @@ type Partition struct {
 	ISR            []model.NodeID // in sync, a subset of Replicas' nodes
 }
 
-// Replica says on which shard of which node a copy lives.
+// Replica says on which shard of which node a copy lives, and in which of its log directories.
 type Replica struct {
-	Node  model.NodeID
-	Shard model.ShardID
+	Node      model.NodeID
+	Shard     model.ShardID
+	Directory model.DirectoryID // zero where the node has never said that it has more than one
 }
 
 // Broker is one registered process. All fields are read only.
@@ -75,13 +76,41 @@ type Broker struct {
 	Listeners   []Listener
 	Rack        string // "" = none
 	Fenced      bool
+	Directories []Directory // in the node's order; nil where it has never had more than one. Whatever a replica names is among them
 }
+
+// Directory is one log directory of a broker.
+type Directory struct {
+	ID    model.DirectoryID
+	Path  string // where it was seen last, for people
+	State DirectoryState
+}
+
+// DirectoryState says what a log directory is good for. Values are on disk.
+type DirectoryState byte
+
+// The states.
+const (
+	DirectoryOpen    DirectoryState = 0 // new partitions go there
+	DirectoryFull    DirectoryState = 1 // serves what it has; new partitions go there when there is no other
+	DirectoryOffline DirectoryState = 2 // missing, or out of service after an error of its disk
+)
 
 // Listener is one advertised endpoint.
 type Listener struct {
 	Name string
 	Host string
 	Port int32
+}
+
+// Directory returns the log directory of that id, or nil.
+func (b *Broker) Directory(id model.DirectoryID) *Directory {
+	for i := range b.Directories {
+		if b.Directories[i].ID == id {
+			return &b.Directories[i]
+		}
+	}
+	return nil
 }
 
 type brokerConfig struct {
@@ -108,6 +137,16 @@ func (p *Partition) ShardOn(n model.NodeID) model.ShardID {
 		}
 	}
 	return model.NoShard
+}
+
+// DirectoryOn returns the log directory of node n's replica: zero where it has none, or nobody has said.
+func (p *Partition) DirectoryOn(n model.NodeID) model.DirectoryID {
+	for _, r := range p.Replicas {
+		if r.Node == n {
+			return r.Directory
+		}
+	}
+	return model.DirectoryID{}
 }
 
 // InSync reports whether n is in the ISR.
