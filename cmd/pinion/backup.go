@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -17,27 +18,73 @@ import (
 
 func newBackup() *cobra.Command {
 	return &cobra.Command{
-		Use:   "backup DIR TO",
-		Short: "Copy the data directory of a stopped broker, and verify the copy",
-		Long: `Copies a data directory that no broker works in to a new one, makes the copy durable and verifies it as pinion check does. The lock is
-held meanwhile. TO must not exist, or be empty; what failed leaves TO without meta.properties, so that no broker starts on it.
+		Use:   "backup DIR... TO",
+		Short: "Copy the data of a stopped broker, and verify the copy",
+		Long: `Copies the data directory of a node that does not run to a new one, makes the copy durable and verifies it as pinion check does. Of a node
+with several log directories name all: they are copied into TO/1, TO/2 and so on, in that order. The locks are held meanwhile. TO must not exist, or be
+empty; what failed leaves TO without meta.properties, so that no broker starts on it.
 
 Exit code 0: the copy is sound. 4: it is damaged, as the original is. 1: not copied.`,
-		Args: exactly(2, "DIR or TO"),
-		RunE: func(cmd *cobra.Command, args []string) error { return copyDirectory(cmd, args[0], args[1]) },
+		Args: atLeast(2, "DIR or TO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, to := args[:len(args)-1], args[len(args)-1]
+			if len(from) == 1 {
+				return copyDirectories(cmd, from, []string{to})
+			}
+			if err := vacant(from, to); err != nil {
+				return err
+			}
+			var copies []string
+			for i := range from {
+				copies = append(copies, filepath.Join(to, strconv.Itoa(i+1)))
+			}
+			return copyDirectories(cmd, from, copies)
+		},
 	}
 }
 
 func newRestore() *cobra.Command {
 	return &cobra.Command{
-		Use:   "restore FROM DIR",
-		Short: "Put a backup in the place of a data directory",
-		Long: `Copies a backup to DIR, makes it durable and verifies it. DIR must not exist, or be empty: nothing is overwritten.
+		Use:   "restore FROM DIR...",
+		Short: "Put a backup in the place of a node's data",
+		Long: `Copies a backup to DIR, makes it durable and verifies it. Of a node with several log directories name as many as there were, in the order of
+the backup. They must not exist, or be empty: nothing is overwritten.
 
 A backup is the node it was taken of, with its cluster, node and directory ids. Start it in the place of that node, never beside it:
 two brokers of one identity would both give out offsets. What was written after the backup is gone.`,
-		Args: exactly(2, "FROM or DIR"),
-		RunE: func(cmd *cobra.Command, args []string) error { return copyDirectory(cmd, args[0], args[1]) },
+		Args: atLeast(2, "FROM or DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := backedUp(args[0])
+			if err != nil {
+				return err
+			}
+			if to := args[1:]; len(from) == len(to) {
+				return copyDirectories(cmd, from, to)
+			}
+			return usagef("%s is of a node with %d log directories: name as many to put them", args[0], len(from))
+		},
+	}
+}
+
+// backedUp are the log directories of a backup: itself, or those it holds.
+func backedUp(path string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(path, identityName)); err == nil {
+		return []string{path}, nil
+	}
+	var all []string
+	for {
+		next := filepath.Join(path, strconv.Itoa(len(all)+1))
+		_, err := os.Stat(next)
+		switch {
+		case err == nil:
+			all = append(all, next)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		case len(all) == 0:
+			return []string{path}, nil // what it is not is said where it is opened
+		default:
+			return all, nil
+		}
 	}
 }
 
@@ -46,54 +93,58 @@ const (
 	identityName = "meta.properties"
 )
 
-// copyDirectory copies everything but the lock, the identity last: without it the copy is nobody's.
-func copyDirectory(cmd *cobra.Command, from, to string) error {
-	if _, err := os.Stat(from); err != nil {
-		return err
+// copyDirectories copies everything but the locks, the identities last: without them the copies are nobody's.
+func copyDirectories(cmd *cobra.Command, from, to []string) error {
+	for _, path := range from {
+		dir, err := device.OpenExisting(path)
+		if err != nil {
+			return err
+		}
+		claim, err := identity.Inspect(dir)
+		if errors.Is(err, device.ErrLocked) {
+			return fmt.Errorf("%w\n  stop the broker first", err)
+		}
+		if err != nil {
+			return err
+		}
+		defer claim.Close()
 	}
-	dir, err := device.OpenDir(from)
-	if err != nil {
-		return err
+	for i := range to {
+		if err := vacant(append(append([]string{}, from...), to[:i]...), to[i]); err != nil {
+			return err
+		}
 	}
-	claim, err := identity.Inspect(dir)
-	if errors.Is(err, device.ErrLocked) {
-		return fmt.Errorf("%w\n  stop the broker first", err)
+	for i := range from {
+		if err := copyTree(from[i], to[i]); err != nil {
+			return fmt.Errorf("copy %s to %s: %w", from[i], to[i], err)
+		}
 	}
-	if err != nil {
-		return err
+	for i := range from {
+		if err := copyIdentity(from[i], to[i]); err != nil {
+			return fmt.Errorf("copy %s to %s: %w", from[i], to[i], err)
+		}
 	}
-	defer claim.Close()
-	if err := vacant(from, to); err != nil {
-		return err
-	}
-	if err := copyTree(from, to); err != nil {
-		return fmt.Errorf("copy %s to %s: %w", from, to, err)
-	}
-	report, err := audit.Check(to)
+	reports, err := audit.Check(to...)
 	if err != nil {
 		return fmt.Errorf("verify the copy: %w", err)
 	}
-	if err := writeAudit(cmd, report); err != nil {
-		return err
-	}
-	if !report.Sound() {
-		return &failure{exitDamage, nil}
-	}
-	return nil
+	return concluded(cmd, reports)
 }
 
-// vacant refuses a target that holds anything, or lies inside the source.
-func vacant(from, to string) error {
-	source, err := filepath.Abs(from)
-	if err != nil {
-		return err
-	}
+// vacant refuses a target that holds anything, or lies inside a source.
+func vacant(from []string, to string) error {
 	target, err := filepath.Abs(to)
 	if err != nil {
 		return err
 	}
-	if inside, err := filepath.Rel(source, target); err == nil && filepath.IsLocal(inside) {
-		return usagef("%s lies inside %s", to, from)
+	for _, path := range from {
+		source, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if inside, err := filepath.Rel(source, target); err == nil && filepath.IsLocal(inside) {
+			return usagef("%s lies inside %s", to, path)
+		}
 	}
 	entries, err := os.ReadDir(to)
 	switch {
@@ -131,9 +182,12 @@ func copyTree(from, to string) error {
 	for i := len(folders) - 1; i >= 0 && err == nil; i-- {
 		err = syncFolder(folders[i])
 	}
-	if err == nil {
-		err = copyDurably(filepath.Join(from, identityName), filepath.Join(to, identityName))
-	}
+	return err
+}
+
+// copyIdentity makes a copy a broker's.
+func copyIdentity(from, to string) error {
+	err := copyDurably(filepath.Join(from, identityName), filepath.Join(to, identityName))
 	if err == nil {
 		err = syncFolder(to)
 	}

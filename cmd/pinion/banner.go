@@ -18,7 +18,7 @@ import (
 // banner says what listens where and how this node works, one fact a line, the ready line last.
 func banner(out io.Writer, cfg *config.Broker, b *broker.Broker, doors *front.Front, adminURL string, took time.Duration) {
 	fmt.Fprintf(out, "pinion %s (%s, %s/%s)  node %d, cluster %s, data in %s\n",
-		version, runtime.Version(), runtime.GOOS, runtime.GOARCH, cfg.NodeID, b.Claim.Cluster, cfg.LogDirs[0])
+		version, runtime.Version(), runtime.GOOS, runtime.GOARCH, cfg.NodeID, b.Cluster(), strings.Join(cfg.LogDirs, ", "))
 	first := ""
 	for i, l := range doors.Listeners {
 		a := doors.Advertised[i]

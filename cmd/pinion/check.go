@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -13,41 +14,49 @@ import (
 
 func newCheck() *cobra.Command {
 	return &cobra.Command{
-		Use:   "check DIR",
-		Short: "Verify a data directory that no broker works in",
-		Long: `Reads the whole directory: identity, metadata log, journal, every batch and record, what the journal holds against where the
-logs end, indexes against the log, epochs, checkpoints, producer snapshots against the log. Changes nothing; takes the directory's lock, so that no broker starts meanwhile.
+		Use:   "check DIR...",
+		Short: "Verify the data of a node that does not run",
+		Long: `Reads every directory of log.dirs that is named; what lies in one needs the metadata log in another to be judged, so name all. In each: identity, metadata log, journal, every batch and record, what the journal holds against where the
+logs end, indexes against the log, epochs, checkpoints, producer snapshots against the log. Changes nothing; takes the lock, so that no broker starts meanwhile.
 
 Exit code 0: sound, or only what the next start puts right without loss. 4: damage. 1: not checked. 78: not a data directory.`,
-		Args: exactly(1, "DIR"),
+		Args: atLeast(1, "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := audit.Check(args[0])
+			reports, err := audit.Check(args...)
 			if errors.Is(err, device.ErrLocked) {
 				return fmt.Errorf("%w\n  stop the broker first, or check a backup", err)
 			}
 			if err != nil {
 				return err
 			}
-			if err := writeAudit(cmd, report); err != nil {
-				return err
-			}
-			if !report.Sound() {
-				return &failure{exitDamage, nil}
-			}
-			return nil
+			return concluded(cmd, reports)
 		},
 	}
 }
 
-func writeAudit(cmd *cobra.Command, r *audit.Report) error {
+// concluded says what was found, and fails where it is damage.
+func concluded(cmd *cobra.Command, reports []*audit.Report) error {
 	f, err := outputFormat(cmd)
 	if err != nil {
 		return err
 	}
 	if f != formatText {
-		return writeList(cmd, nil, []*audit.Report{r}, nil)
+		err = writeList(cmd, nil, reports, nil)
 	}
-	out := cmd.OutOrStdout()
+	sound := true
+	for _, r := range reports {
+		sound = sound && r.Sound()
+		if f == formatText && err == nil {
+			err = writeAudit(cmd.OutOrStdout(), r)
+		}
+	}
+	if err == nil && !sound {
+		return &failure{exitDamage, nil}
+	}
+	return err
+}
+
+func writeAudit(out io.Writer, r *audit.Report) error {
 	fmt.Fprintf(out, "%s: node %d of cluster %s\n", r.Directory, r.Node, r.Cluster)
 	fmt.Fprintf(out, "%d topics; %d partitions in %d segments: %d records in %d batches, %s\n", r.Topics, r.Partitions, r.Segments, r.Records, r.Batches, humanBytes(r.Bytes))
 	if r.Journal.Records > 0 {

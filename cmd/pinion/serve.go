@@ -94,6 +94,9 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 // behindTold is how long opening all partitions takes before it is worth a word.
 const behindTold = 2 * time.Second
 
+// surveyEvery is how often the room in the log directories is looked at, to place new partitions by.
+const surveyEvery = 5 * time.Second
+
 // tend waits for the end, storing recovery points now and then. Unless all partitions found at the start are open already, it has them opened, and
 // calls done once.
 func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan error, opened bool, done func(), logger *slog.Logger) error {
@@ -105,6 +108,8 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 	}
 	checkpoint := time.NewTicker(max(time.Second, cfg.RecoveryPointInterval))
 	defer checkpoint.Stop()
+	survey := time.NewTicker(surveyEvery)
+	defer survey.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,10 +126,9 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 				done()
 				behind.Stop()
 			}
+		case <-survey.C:
+			b.Survey()
 		case <-checkpoint.C:
-			if b.Fenced() != nil {
-				continue // nothing that is written there counts any more
-			}
 			if err := b.Checkpoint(); err != nil {
 				logger.Error("recovery points not stored", "err", err)
 			}
@@ -188,8 +192,8 @@ func (a adminSource) Ready() []httpadmin.Check {
 			checks[i].Detail = fmt.Sprintf("%d of %d partitions", done, all)
 		}
 	}
-	if err := a.broker.Fenced(); err != nil {
-		checks = append(checks, httpadmin.Check{Name: "log directory", Detail: err.Error()})
+	if err, all := a.broker.Fenced(); err != nil {
+		checks = append(checks, httpadmin.Check{Name: "log directory", OK: !all, Detail: err.Error()})
 	}
 	return checks
 }

@@ -55,6 +55,15 @@ func OpenDir(dir string) (Dir, error) {
 	if err := mkdirSynced(abs); err != nil {
 		return nil, fmt.Errorf("make directory %s: %w", dir, err)
 	}
+	return OpenExisting(abs)
+}
+
+// OpenExisting opens a log directory that must be there: fs.ErrNotExist.
+func OpenExisting(dir string) (Dir, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", dir, err)
+	}
 	fd, err := again(func() (int, error) {
 		return unix.Open(abs, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})

@@ -16,3 +16,11 @@ func Space(path string) (total, free int64, err error) {
 	}
 	return int64(st.Blocks) * int64(st.Frsize), int64(st.Bavail) * int64(st.Frsize), nil
 }
+
+// Scarce reports whether a file system has so little left that reservations are refused soon (KeepFree), or are already: half again of
+// what is kept free, or of a twentieth of it where that is less, is all there is.
+func Scarce(path string, keep int64) (bool, error) {
+	total, free, err := Space(path)
+	least := min(keep, total/20)
+	return err == nil && keep > 0 && free < least+least/2, err
+}

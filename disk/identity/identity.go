@@ -26,6 +26,9 @@ import (
 	"pinion/engine/model"
 )
 
+// File is the name of what gives a directory its identity.
+const File = metaFile
+
 const (
 	lockFile = ".lock"
 	metaFile = "meta.properties"

@@ -123,15 +123,6 @@ func (m *meta) append(b []byte) []byte {
 // escape protects what java.util.Properties would read as syntax.
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\f", `\f`, " ", `\ `, "=", `\=`, ":", `\:`, "#", `\#`, "!", `\!`).Replace
 
-// DirectoryID is the id of the directory in binary; zero where Kafka's text is not that of an id.
-func (i *Identity) DirectoryID() (id [16]byte) {
-	raw, err := base64.RawURLEncoding.DecodeString(i.Directory)
-	if err == nil && len(raw) == len(id) {
-		copy(id[:], raw)
-	}
-	return id
-}
-
 // NewID makes a random id in Kafka's form: 16 bytes in URL-safe base64, 22 characters, a version-4 UUID inside. It never begins
 // with '-', which command lines would take for an option.
 func NewID(random io.Reader) (string, error) {

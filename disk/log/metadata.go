@@ -96,3 +96,19 @@ func parseMetadata(text []byte) (id model.TopicID, ok bool, err error) {
 	}
 	return id, true, nil
 }
+
+// Whose is the topic whose records a folder holds; zero where it does not say. It blocks.
+func Whose(dir device.Dir, folder string) (model.TopicID, error) {
+	text, err := dir.ReadFile(path.Join(folder, metadataFile), metadataBytesMax)
+	if isNotExist(err) {
+		return model.TopicID{}, nil
+	}
+	if err != nil {
+		return model.TopicID{}, fmt.Errorf("read %s/%s: %w", folder, metadataFile, err)
+	}
+	id, _, err := parseMetadata(text)
+	if err != nil {
+		return model.TopicID{}, nil // damaged, or torn: it says nothing
+	}
+	return id, nil
+}

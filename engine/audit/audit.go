@@ -1,4 +1,4 @@
-// Package audit reads a whole data directory that no broker works in and says what is wrong with it: whose it is, the metadata log, the
+// Package audit reads the whole data of a node that does not run, in one log directory or several, and says what is wrong with it: whose it is, the metadata log, the
 // journal, every batch and record of every partition, indexes, checkpoints and producer snapshots. It changes nothing but the lock it holds meanwhile, and
 // refuses to mend: a start mends what can be mended without loss, and the rest is for a person to decide. It blocks; programs call it.
 package audit
@@ -11,15 +11,16 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
 	"pinion/disk/identity"
 	"pinion/disk/journal"
 	"pinion/disk/log"
-	"pinion/engine/broker"
 	"pinion/engine/clock"
 	"pinion/engine/control"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -65,43 +66,134 @@ func (r *Report) find(file string, mended bool, format string, args ...any) {
 	r.Findings = append(r.Findings, Finding{File: file, Reason: fmt.Sprintf(format, args...), Mended: mended})
 }
 
-// Check reads the directory at path. The error says why that was not possible: it is not a broker's (identity.Refusal), a broker works in
-// it (device.ErrLocked), or the disk does not read.
-func Check(path string) (*Report, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
-	}
-	dir, err := device.OpenDir(path)
-	if err != nil {
-		return nil, err
-	}
-	claim, err := identity.Inspect(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer claim.Close()
-	r := &Report{Directory: path, Cluster: claim.Cluster, Node: int32(claim.Node), Findings: []Finding{}}
-	image, err := metadata(path, claim)
-	if err != nil {
-		r.find(control.Folder, false, "%v", err)
-	} else {
-		r.Topics = image.TopicCount()
-	}
-	var points map[model.Partition]model.Offset
-	if image != nil {
-		if points, err = broker.RecoveryPoints(dir, image); err != nil {
+// Check reads the log directories of a node, one report each. The error says why that was not possible: one is not a broker's
+// (identity.Refusal), a broker works in it (device.ErrLocked), or the disk does not read.
+func Check(paths ...string) ([]*Report, error) {
+	var c check
+	defer c.close()
+	for _, path := range paths {
+		if err := c.open(path); err != nil {
 			return nil, err
 		}
 	}
-	contents, err := r.journal(dir)
-	if err != nil {
-		return nil, err
+	c.metadata()
+	for _, d := range c.directories {
+		if err := c.read(d); err != nil {
+			return nil, err
+		}
 	}
-	return r, r.partitions(dir, points, contents, image)
+	c.others()
+	var reports []*Report
+	for _, d := range c.directories {
+		reports = append(reports, d.report)
+	}
+	return reports, nil
+}
+
+// check is one look at a node.
+type check struct {
+	directories []*directory
+	image       *placement.Image // nil: no metadata log was given, or it is damaged
+}
+
+// directory is one of its log directories.
+type directory struct {
+	path   string
+	dir    device.Dir
+	claim  *identity.Claim
+	id     model.DirectoryID
+	report *Report
+}
+
+func (c *check) close() {
+	for _, d := range c.directories {
+		d.claim.Close()
+	}
+}
+
+func (c *check) open(path string) error {
+	dir, err := device.OpenExisting(path)
+	if err != nil {
+		return err
+	}
+	claim, err := identity.Inspect(dir)
+	if err != nil {
+		return err
+	}
+	d := &directory{path: path, dir: dir, claim: claim, report: &Report{Directory: path, Cluster: claim.Cluster, Node: int32(claim.Node), Findings: []Finding{}}}
+	d.id, _ = model.ParseDirectoryID(claim.Directory) // a node that has one directory needs none that can be read
+	if len(c.directories) > 0 {
+		if first := c.directories[0].claim; first.Cluster != claim.Cluster || first.Node != claim.Node {
+			d.report.find(identity.File, false, "belongs to node %d of cluster %s, and %s does not", claim.Node, claim.Cluster, c.directories[0].path)
+		}
+	}
+	c.directories = append(c.directories, d)
+	return nil
+}
+
+// metadata reads the metadata log, in whichever directory it is. One that was given alone must have it.
+func (c *check) metadata() {
+	for i, d := range c.directories {
+		if _, err := d.dir.List(control.Folder); errors.Is(err, fs.ErrNotExist) && i < len(c.directories)-1 {
+			continue
+		}
+		image, err := metadata(d.path, d.claim)
+		if err != nil {
+			d.report.find(control.Folder, false, "%v", err)
+			return
+		}
+		c.image = image
+		for _, d := range c.directories {
+			d.report.Topics = image.TopicCount()
+		}
+		return
+	}
+}
+
+func (c *check) read(d *directory) error {
+	var points map[model.Partition]model.Offset
+	if c.image != nil {
+		var err error
+		if points, err = logdir.RecoveryPoints(d.dir, c.image); err != nil {
+			return err
+		}
+	}
+	contents, err := d.report.journal(d.dir)
+	if err != nil {
+		return err
+	}
+	return d.report.partitions(d, points, contents, c.image)
+}
+
+// others notes what lies in directories that were not given: nobody has looked at that.
+func (c *check) others() {
+	if c.image == nil {
+		return
+	}
+	first := c.directories[0]
+	counts, names := map[model.DirectoryID]int{}, map[model.DirectoryID]string{}
+	if b := c.image.Broker(first.claim.Node); b != nil {
+		for _, k := range b.Directories {
+			if !slices.ContainsFunc(c.directories, func(d *directory) bool { return d.id == k.ID }) {
+				names[k.ID] = k.Path
+			}
+		}
+	}
+	for topic := range c.image.Topics {
+		for i := range topic.Partitions() {
+			counts[topic.Partition(i).DirectoryOn(first.claim.Node)]++
+		}
+	}
+	for id, path := range names {
+		if counts[id] > 0 {
+			first.report.find(path, true, "has %d partitions and was not looked at: name it as well (directory.id %s)", counts[id], id)
+		}
+	}
 }
 
 // partitions reads every partition there is a folder of, or that only the journal knows.
-func (r *Report) partitions(dir device.Dir, points map[model.Partition]model.Offset, contents *journal.Contents, image *placement.Image) error {
+func (r *Report) partitions(d *directory, points map[model.Partition]model.Offset, contents *journal.Contents, image *placement.Image) error {
+	dir := d.dir
 	entries, err := dir.List(".")
 	if err != nil {
 		return err
@@ -117,6 +209,9 @@ func (r *Report) partitions(dir device.Dir, points map[model.Partition]model.Off
 		if image != nil {
 			if topic = image.TopicCalled(name); topic != nil {
 				p = model.Partition{Topic: topic.ID, Index: index}
+				if !d.has(topic, index) {
+					r.find(e.Name, true, "the catalogue has this partition in another log directory")
+				}
 			} else {
 				r.find(e.Name, true, "the catalogue has no topic of this name: a start sets the folder aside")
 			}
@@ -135,6 +230,7 @@ func (r *Report) partitions(dir device.Dir, points map[model.Partition]model.Off
 		case seen[p]:
 		case topic == nil || p.Index >= topic.Partitions():
 			r.find(journal.Folder, true, "holds records of partition %s, which is deleted", p)
+		case !d.has(topic, p.Index): // it has moved to another directory since
 		default:
 			if err := r.partition(dir, log.FolderName(topic.Name, p.Index), openFrom(points[p], contents.Tail(p)), topic); err != nil {
 				return err
@@ -142,6 +238,16 @@ func (r *Report) partitions(dir device.Dir, points map[model.Partition]model.Off
 		}
 	}
 	return nil
+}
+
+// has reports whether the catalogue has a partition in this directory; where it has never named one, in any.
+func (d *directory) has(topic *placement.Topic, index int32) bool {
+	place := topic.Partition(index)
+	if place == nil {
+		return true // the topic has fewer: not for this to say
+	}
+	in := place.DirectoryOn(d.claim.Node)
+	return in.IsZero() || in == d.id
 }
 
 // journal reads the journal. Where it is damaged nothing of it can be held against the logs; a start refuses the directory then.

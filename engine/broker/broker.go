@@ -1,4 +1,4 @@
-// Package broker puts the rooms of a node together: the log directory and its identity, the controller, the shards and the
+// Package broker puts the rooms of a node together: the log directories and their identity, the controller, the shards and the
 // partitions they own. It owns the order in which they come up and go down, and refuses to know any protocol: net/front opens
 // the doors. Its methods are called by the program's main goroutine and block; the shards themselves never call it.
 package broker
@@ -9,18 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"sync/atomic"
 
 	"pinion/disk/device"
-	"pinion/disk/identity"
 	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
-	"pinion/engine/commit"
 	"pinion/engine/config"
 	"pinion/engine/control"
 	"pinion/engine/coordinator"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -35,59 +33,47 @@ type Broker struct {
 	Shards  *shard.Set
 	Sets    []*partition.Set
 	Groups  []*coordinator.Set // by shard
-	Claim   *identity.Claim
-	CPUs    []int // one for each shard
+	CPUs    []int              // one for each shard
+	// Directories are the log directories.
+	Directories *logdir.List
 
-	dir      device.Dir
-	log      *slog.Logger
-	found    Found
-	folders  *partition.Folders
-	contents *journal.Contents // what the journal held at the start; empty once it is in the segments
-	journal  *commit.Journal   // nil until Start
-	fence    partition.Fence
+	log     *slog.Logger
+	moved   []logdir.Moved
+	folders *partition.Folders
 
-	settled bool        // what the journal held is in the segments
+	settled bool        // what the journals held is in the segments
 	ran     atomic.Bool // the controller's loop was started
 	known   atomic.Bool // Sets is there, and knows every partition; stored after it
 	watch   atomic.Pointer[func(*config.Broker)]
 }
 
-// Open takes the log directory and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
+// Open takes the log directories and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
 // help.
 func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
 	b := &Broker{Config: cfg, Live: config.NewLive(cfg), folders: &partition.Folders{}, log: logger}
-	dir, err := device.OpenDir(cfg.LogDirs[0])
-	if err != nil {
-		return nil, fmt.Errorf("log directory: %w", err)
+	want := logdir.Want{
+		Node: cfg.NodeID, Paths: cfg.LogDirs, Metadata: cfg.MetadataDir, Folder: control.Folder, Reserve: cfg.Pinion.DiskReserve, Random: rand.Reader,
 	}
-	b.dir = dir
-	device.KeepFree(dir, cfg.Pinion.DiskReserve)
-	if b.Claim, err = identity.Open(dir, identity.Want{Node: cfg.NodeID, Random: rand.Reader}); err != nil {
+	var err error
+	if b.Directories, err = logdir.Open(want, logger); err != nil {
 		return nil, err
 	}
-	if was := b.Claim.Was; was > 0 && was < identity.Format {
-		b.log.Info("log directory raised to the current format: older programs refuse it from now on", "dir", dir.Path(), "was", was, "is", identity.Format)
-	}
 	if err := b.open(); err != nil {
-		return nil, errors.Join(err, b.Claim.Close())
+		return nil, errors.Join(err, b.Directories.Close())
 	}
 	return b, nil
 }
 
 func (b *Broker) open() error {
-	contents, err := ReadJournal(b.dir, b.log)
-	if err != nil {
-		return err
-	}
-	b.contents = contents
+	var err error
 	b.Control, err = control.Open(control.Options{
-		Node: b.Config.NodeID, Dir: b.dir, Clock: clock.Real{}, Cluster: b.Claim.Cluster, OnImage: b.published, Log: b.log,
+		Node: b.Config.NodeID, Dir: b.Directories.Metadata.Dir, Clock: clock.Real{}, Cluster: b.Cluster(), OnImage: b.published, Log: b.log,
 	})
 	if err != nil {
 		return err
 	}
 	b.reconfigure(b.Control.Image())
-	if b.found, err = Prepare(b.dir, b.Control.Image(), b.log); err != nil {
+	if err := b.openDirectories(); err != nil {
 		return errors.Join(err, b.stopControl())
 	}
 	usable, err := shard.CPUs()
@@ -106,6 +92,9 @@ func (b *Broker) open() error {
 	}
 	return nil
 }
+
+// Cluster is the id of the cluster this node belongs to.
+func (b *Broker) Cluster() string { return b.Directories.Metadata.Claim.Cluster }
 
 // stopControl ends a controller whose loop was never started.
 func (b *Broker) stopControl() error {
@@ -130,14 +119,19 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	if err := b.Propose(ctx, catalog.RegisterBroker(reg)); err != nil {
 		return fmt.Errorf("register broker: %w", err)
 	}
-	b.journal = commit.New(b.dir, journal.DefaultOptions(), b.contents, b.Shards)
-	options := partition.Options{
-		Node: b.Config.NodeID, Dir: b.dir, Broker: b.Live, Image: b.Control.Image, Log: b.log, Recovery: b.found.Points,
-		Files: b.filesPerShard(), Folders: b.folders,
-		Journal: b.journal, Tail: b.contents.Tail, Replays: b.contents.Replays(), Dirty: device.Dirty, Fence: &b.fence,
-		Cleaners: &partition.Cleaners{}, Seen: b.found.Seen,
+	if err := b.registerDirectories(ctx); err != nil {
+		return err
 	}
-	keep := coordinator.Options{Node: b.Config.NodeID, Image: b.Control.Image, Broker: b.Live, Log: b.log, Random: random, Seen: b.found.Seen}
+	for _, d := range b.Directories.All {
+		d.Begin(journal.DefaultOptions(), b.Shards)
+		d.Tell(func(*logdir.Directory) { b.offerDirectories() })
+	}
+	seen := b.seen()
+	options := partition.Options{
+		Node: b.Config.NodeID, Directories: b.Directories, Broker: b.Live, Image: b.Control.Image, Log: b.log,
+		Files: b.filesPerShard(), Folders: b.folders, Dirty: device.Dirty, Cleaners: &partition.Cleaners{}, Seen: seen,
+	}
+	keep := coordinator.Options{Node: b.Config.NodeID, Image: b.Control.Image, Broker: b.Live, Log: b.log, Random: random, Seen: seen}
 	sets, groups := make([]*partition.Set, b.Shards.Len()), make([]*coordinator.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)
 	for i := range sets {
@@ -185,19 +179,17 @@ func (b *Broker) each(f func(t *shard.Turn, set *partition.Set)) {
 	}
 }
 
-// Abandon gives the directory up of a node whose start failed. The controller's loop, if it was started, has ended.
+// Abandon gives the directories up of a node whose start failed. The controller's loop, if it was started, has ended.
 func (b *Broker) Abandon() error {
 	var err error
 	if !b.ran.Load() {
 		err = b.stopControl()
 	}
-	if b.journal != nil {
-		err = errors.Join(err, b.journal.Stop())
-	}
+	err = errors.Join(err, b.stopJournals())
 	if b.Sets != nil {
 		b.Shards.Stop()
 	}
-	return errors.Join(err, b.Shards.Close(), b.Claim.Close())
+	return errors.Join(err, b.Shards.Close(), b.Directories.Close())
 }
 
 // Propose has the controller agree on a command and waits for the outcome.
@@ -239,7 +231,7 @@ func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 	}
 }
 
-// Stop closes every log, stores the recovery points, stops the shards and gives the directory up. Nobody may ask anything of
+// Stop closes every log, stores the recovery points, stops the shards and gives the directories up. Nobody may ask anything of
 // the shards any more; the controller's loop has ended or ends with its context.
 func (b *Broker) Stop(ctx context.Context) error {
 	var all []partition.Closed
@@ -257,25 +249,11 @@ func (b *Broker) Stop(ctx context.Context) error {
 			return fmt.Errorf("shard %d did not close its logs in time: %w", i, ctx.Err())
 		}
 	}
-	points := b.handedOver()
-	maps.Copy(points, partition.Points(all))
-	err := errors.Join(WriteRecoveryPoints(b.dir, points, believed), leaveToKafka(b.dir, all))
-	if b.journal != nil {
-		err = errors.Join(err, b.journal.Stop(), b.fence.Err())
-	}
+	err := errors.Join(b.storePoints(all, believed, true), b.stopJournals(), b.Directories.Failed())
 	if b.Sets != nil {
 		b.Shards.Stop()
 	}
-	return errors.Join(err, b.Shards.Close(), b.Claim.Close())
-}
-
-// handedOver is the recovery points of logs between two owners.
-func (b *Broker) handedOver() map[model.Partition]model.Offset {
-	points := make(map[model.Partition]model.Offset)
-	for name, synced := range b.folders.Points {
-		points[name] = synced
-	}
-	return points
+	return errors.Join(err, b.Shards.Close(), b.Directories.Close())
 }
 
 // Checkpoint stores the recovery points of all open logs, so that a start after a crash reads less.
@@ -288,7 +266,5 @@ func (b *Broker) Checkpoint() error {
 			believed = set.Believed(t)
 		})
 	}
-	points := b.handedOver()
-	maps.Copy(points, partition.Points(all))
-	return WriteRecoveryPoints(b.dir, points, believed)
+	return b.storePoints(all, believed, false)
 }

@@ -81,6 +81,16 @@ type Stats struct {
 	Used    int64 // of them, needed
 }
 
+// Add counts another journal in.
+func (s *Stats) Add(other Stats) {
+	s.Writes += other.Writes
+	s.Commits += other.Commits
+	s.Bytes += other.Bytes
+	s.Waits += other.Waits
+	s.Files += other.Files
+	s.Used += other.Used
+}
+
 // New makes the journal of a directory, of which Read found this. Nothing is written before Settle.
 func New(dir device.Dir, options journal.Options, found *journal.Contents, shards *shard.Set) *Journal {
 	j := &Journal{dir: dir, options: options, found: found, needed: make([]neededGauge, shards.Len())}

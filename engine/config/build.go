@@ -18,8 +18,8 @@ func build(g *gatherer) *Broker {
 	b := &Broker{
 		NodeID:  g.nodeID(),
 		Rack:    g.text("broker.rack"),
-		LogDirs: g.logDirs(),
-		Pinion:  g.pinion(),
+		LogDirs: g.logDirs(), MetadataDir: g.text("metadata.log.dir"),
+		Pinion: g.pinion(),
 
 		AutoCreateTopics:         g.flag("auto.create.topics.enable"),
 		DeleteTopics:             g.flag("delete.topic.enable"),
@@ -156,9 +156,6 @@ func (g *gatherer) logDirs() []string {
 	if len(dirs) == 0 || contains(dirs, "") {
 		g.conflict(key, key+" names no directory")
 		return []string{brokerKeys().byName["log.dirs"].Default}
-	}
-	if len(dirs) > 1 {
-		g.notice(g.settings[key].Where, key, fmt.Sprintf("%s names %d directories; only the first, %s, is used", key, len(dirs), dirs[0]))
 	}
 	return dirs
 }

@@ -25,8 +25,9 @@ type Broker struct {
 	Advertised          []Listener
 	InterBrokerListener string // name of one of Listeners
 
-	LogDirs []string // log.dirs, else log.dir; at least one. Only the first is used, with a warning
-	Pinion  Pinion   // pinion.* keys
+	LogDirs     []string // log.dirs, else log.dir; at least one
+	MetadataDir string   // metadata.log.dir; empty: the first of LogDirs
+	Pinion      Pinion   // pinion.* keys
 
 	AutoCreateTopics         bool
 	DeleteTopics             bool // delete.topic.enable

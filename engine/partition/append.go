@@ -171,7 +171,7 @@ func (p *Partition) flush(t *shard.Turn) {
 }
 
 func (p *Partition) acknowledge(t *shard.Turn, ask *AppendAsk) {
-	if p.set.options.Fence.Err() != nil {
+	if p.site.Fenced() != nil {
 		ask.reply(t, StorageFailed)
 		return
 	}

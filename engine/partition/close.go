@@ -2,6 +2,7 @@ package partition
 
 import (
 	"pinion/disk/log"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -9,16 +10,19 @@ import (
 // Closed is what a clean stop leaves of one partition.
 type Closed struct {
 	Name     model.Partition
+	In       *logdir.Directory
 	Dir      string
 	Recovery model.Offset // everything below is synced and indexed
 	Start    model.Offset // where DeleteRecords moved the log's start; 0: nowhere
 }
 
-// Points are the recovery points of what was closed.
-func Points(closed []Closed) map[model.Partition]model.Offset {
+// Points are the recovery points of what was closed in a directory.
+func Points(closed []Closed, in *logdir.Directory) map[model.Partition]model.Offset {
 	points := make(map[model.Partition]model.Offset, len(closed))
 	for _, c := range closed {
-		points[c.Name] = c.Recovery
+		if c.In == in {
+			points[c.Name] = c.Recovery
+		}
 	}
 	return points
 }
@@ -26,7 +30,7 @@ func Points(closed []Closed) map[model.Partition]model.Offset {
 // asLeft is what the next start may go by. A log that could not be opened, or has failed, keeps the point it had: without one, damage below would
 // look like the end of the log.
 func (p *Partition) asLeft() Closed {
-	c := Closed{Name: p.name, Dir: p.dir, Recovery: p.found}
+	c := Closed{Name: p.name, In: p.site.Directory, Dir: p.dir, Recovery: p.found}
 	if p.log != nil {
 		c.Recovery, c.Start = p.log.RecoveryPoint(), p.log.StoredStart()
 	}
@@ -56,7 +60,7 @@ func (p *Partition) close(t *shard.Turn, done func(t *shard.Turn, err error)) {
 	}
 	p.helpBulk(t, work, func(t *shard.Turn, err error) {
 		if err == nil {
-			p.set.scribe.forget(t, p)
+			p.site.scribe.forget(t, p)
 		}
 		done(t, err)
 	})
@@ -71,7 +75,7 @@ func (p *Partition) still(t *shard.Turn) bool {
 
 // awaitsJournal reports whether acknowledgements are about to be sent: who closes waits for them, so that no producer has to ask again.
 func (p *Partition) awaitsJournal() bool {
-	return p.fsync() && p.state == open && p.acks.count > 0 && p.set.options.Fence.Err() == nil
+	return p.fsync() && p.state == open && p.acks.count > 0 && p.site.Fenced() == nil
 }
 
 // RecoveryPoints lists what need not be read again at the next start.

@@ -11,12 +11,10 @@ import (
 // closing is the end of a set. Every log is brought to the form it is to have, by helpers, and synced: each by itself where few are dirty,
 // otherwise all by one sync of the file system when the last is written. A log in which nothing is dirty and no space reserved costs nothing.
 type closing struct {
-	set      *Set
-	done     func(t *shard.Turn, closed []Closed)
-	together bool
-	left     int // logs under way, and one for closing itself
-	written  []*closeJob
-	closed   []Closed
+	set    *Set
+	done   func(t *shard.Turn, closed []Closed)
+	left   int // logs under way and directories being synced, and one for closing itself
+	closed []Closed
 }
 
 // Close stops taking appends, writes producers and indexes, makes every log durable, and calls done on the shard with what is now
@@ -32,18 +30,20 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 // begin closes every log once none is being recovered or handed over: their helpers work in folders that the next process will.
 func (c *closing) begin(t *shard.Turn) {
 	s := c.set
-	dirty, bytes := 0, int64(0)
+	dirty, bytes := make([]int, len(s.sites)), make([]int64, len(s.sites))
 	for _, p := range s.all {
 		if p.state == opening || p.leaving {
 			s.later(t, c.begin)
 			return
 		}
 		if p.state == open && p.log.Dirty() {
-			dirty++
-			bytes += p.log.Unsynced()
+			dirty[p.site.At]++
+			bytes[p.site.At] += p.log.Unsynced()
 		}
 	}
-	c.together = s.together(dirty, bytes)
+	for i, at := range s.sites {
+		at.closingTogether = s.together(dirty[i], bytes[i])
+	}
 	for _, p := range s.all {
 		switch p.state {
 		case failed:
@@ -84,25 +84,30 @@ func (c *closing) close(t *shard.Turn, p *Partition) {
 	t.HelpBulk(job)
 }
 
-// arrived counts a log that is as far as it gets alone.
+// arrived counts a log that is as far as it gets alone, or a directory in which all of them are.
 func (c *closing) arrived(t *shard.Turn) {
 	if c.left--; c.left > 0 {
 		return
 	}
-	if len(c.written) > 0 {
-		t.HelpBulk(&syncAllJob{dir: c.set.options.Dir, then: c.synced})
-		return
+	for _, at := range c.set.sites {
+		if jobs := at.written; len(jobs) > 0 {
+			at.written = nil
+			c.left++
+			t.HelpBulk(&syncAllJob{dir: at.Dir, then: func(t *shard.Turn, err error) { c.synced(t, jobs, err) }})
+		}
 	}
-	c.done(t, c.closed)
+	if c.left == 0 {
+		c.done(t, c.closed)
+	}
 }
 
 // synced ends those that were written together.
-func (c *closing) synced(t *shard.Turn, err error) {
-	for _, j := range c.written {
+func (c *closing) synced(t *shard.Turn, jobs []*closeJob, err error) {
+	for _, j := range jobs {
 		j.work.Synced(err)
 		j.finish(t, err)
 	}
-	c.done(t, c.closed)
+	c.arrived(t)
 }
 
 // closeJob is the end of one log, on a helper.
@@ -119,14 +124,14 @@ type closeJob struct {
 // no sync.
 func (j *closeJob) Run() {
 	if j.snapshot != nil {
-		j.snapshot.together = j.closing.together
+		j.snapshot.together = j.p.site.closingTogether
 		j.snapshot.Run()
 	}
 	switch {
 	case !j.dirty:
 		j.work.Write()
 		j.work.Synced(nil)
-	case j.closing.together:
+	case j.p.site.closingTogether:
 		j.work.Write()
 	default:
 		j.work.Do()
@@ -139,8 +144,8 @@ func (j *closeJob) Deliver(t *shard.Turn) {
 	if j.snapshot != nil {
 		j.snapshot.Deliver(t)
 	}
-	if j.dirty && j.closing.together {
-		j.closing.written = append(j.closing.written, j)
+	if j.dirty && j.p.site.closingTogether {
+		j.p.site.written = append(j.p.site.written, j)
 	} else {
 		j.finish(t, nil)
 	}
@@ -152,7 +157,7 @@ func (j *closeJob) finish(t *shard.Turn, err error) {
 	p := j.p
 	err = errors.Join(err, p.log.Finish(j.work))
 	if err == nil {
-		p.set.scribe.forget(t, p)
+		p.site.scribe.forget(t, p)
 	} else {
 		p.set.options.Log.Error("log closed with an error", "partition", p.dir, "err", err)
 		if p.log.Err() != nil && p.state == open {

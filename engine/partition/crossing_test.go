@@ -30,7 +30,7 @@ func TestStopDuringAHandOver(t *testing.T) {
 	})
 	r.dir.open()
 	r.await(closed, "the stop")
-	points := maps.Collect(r.folders.Points)
+	points := maps.Collect(r.folders.Points(r.directory))
 	if point, ok := points[at(0)]; !ok || point != 3 {
 		t.Errorf("the hand-over left the recovery points %v", points)
 	}

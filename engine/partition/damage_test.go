@@ -29,7 +29,7 @@ func (r *rig) close() []Closed {
 // reopen starts a second set over the directory, from what the first one left.
 func (r *rig) reopen(points map[model.Partition]model.Offset) {
 	r.t.Helper()
-	r.options.Recovery, r.options.Folders = points, &Folders{}
+	r.directory.Points, r.options.Folders = points, &Folders{}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
@@ -60,7 +60,7 @@ func (r *rig) change(file string, change func(raw []byte)) {
 func TestDamagedLogKeepsItsRecoveryPoint(t *testing.T) {
 	r := newRig(t)
 	r.fill(0, 6)
-	points := Points(r.close())
+	points := Points(r.close(), r.directory)
 	r.change(r.segment("orders-0"), func(raw []byte) { clear(raw[len(raw)/2:]) })
 	for _, stop := range []string{"checkpoint", "clean stop"} {
 		r.reopen(points)
@@ -86,7 +86,7 @@ func TestDamageIsFoundBeforeItIsUsed(t *testing.T) {
 		t.Run(use, func(t *testing.T) {
 			r := newRig(t)
 			r.fill(0, 6)
-			points := Points(r.close())
+			points := Points(r.close(), r.directory)
 			r.change(r.segment("orders-0"), func(raw []byte) { raw[len(raw)-1]++ })
 			r.reopen(points)
 			r.opened(0)
@@ -107,9 +107,9 @@ func TestDamageIsFoundBeforeItIsUsed(t *testing.T) {
 				}
 			}
 			r.until("the partition is offline, its neighbours are not", func(t *shard.Turn) bool {
-				return r.set.byName[at(0)].state == failed && r.options.Fence.Err() == nil
+				return r.set.byName[at(0)].state == failed && r.directory.Fenced() == nil
 			})
-			if left := Points(r.close()); left[at(0)] != 6 {
+			if left := Points(r.close(), r.directory); left[at(0)] != 6 {
 				t.Errorf("recovery point %d", left[at(0)])
 			}
 		})

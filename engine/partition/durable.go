@@ -59,7 +59,7 @@ func (p *Partition) setDurability(t *shard.Turn, want config.Durability) {
 
 // journalRoom reports whether a batch may be staged now as far as the journal is concerned.
 func (p *Partition) journalRoom(t *shard.Turn, bytes int) bool {
-	s := &p.set.scribe
+	s := &p.site.scribe
 	return !p.fsync() || !s.takes(bytes) || s.room(t)
 }
 
@@ -68,7 +68,7 @@ func (p *Partition) secure(ask *AppendAsk) {
 	if !p.fsync() {
 		return
 	}
-	d, s := p.durable, &p.set.scribe
+	d, s := p.durable, &p.site.scribe
 	if !s.takes(len(ask.Batch)) {
 		d.prefix.Unjournaled(ask.target)
 		return
@@ -145,7 +145,7 @@ func (p *Partition) syncSegments(t *shard.Turn) {
 // forbid writes into the journal that nothing from an offset on counts, before the log is cut there, and goes on when that is durable. It
 // is false when there is no room now.
 func (p *Partition) forbid(t *shard.Turn, from model.Offset, then func(t *shard.Turn)) bool {
-	s := &p.set.scribe
+	s := &p.site.scribe
 	if p.durable == nil || s.journal == nil {
 		then(t)
 		return true

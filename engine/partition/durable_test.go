@@ -181,7 +181,7 @@ func TestDurableEndHasNoGaps(t *testing.T) {
 	r.awaitHeld(1)
 	writes := r.journal.Stats().Writes
 	r.post(small)
-	r.until("the journal has the small one", func(*shard.Turn) bool { return r.journal.Stats().Writes > writes && r.set.scribe.away == 0 })
+	r.until("the journal has the small one", func(*shard.Turn) bool { return r.journal.Stats().Writes > writes && r.set.sites[0].scribe.away == 0 })
 	if large.answered() || small.answered() || r.marks(0).High != 1 {
 		t.Fatalf("answered across a gap: %s, %+v", tr, r.marks(0))
 	}
@@ -222,8 +222,8 @@ func TestFailedSyncFencesTheDirectory(t *testing.T) {
 					t.Errorf("%s after the failure: code %d", c.name, c.ask.Code)
 				}
 			}
-			if r.options.Fence.Err() == nil || failures.Load() != 1 {
-				t.Errorf("fence %v, %d syncs", r.options.Fence.Err(), failures.Load())
+			if r.directory.Fenced() == nil || failures.Load() != 1 {
+				t.Errorf("fence %v, %d syncs", r.directory.Fenced(), failures.Load())
 			}
 		})
 	}
@@ -253,7 +253,7 @@ func TestDurabilityChanges(t *testing.T) {
 	tr := &trace{}
 	a := r.newAppend(tr, "a", 0, batchOf(1, -1, 0))
 	r.post(a)
-	r.until("the journal has it", func(*shard.Turn) bool { return r.journal.Stats().Commits > 0 && r.set.scribe.away == 0 })
+	r.until("the journal has it", func(*shard.Turn) bool { return r.journal.Stats().Commits > 0 && r.set.sites[0].scribe.away == 0 })
 	if a.answered() {
 		t.Fatal("acknowledged before what lies below is durable")
 	}

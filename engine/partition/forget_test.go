@@ -115,5 +115,5 @@ func TestFailedSyncOfAFolderFencesTheDirectory(t *testing.T) {
 		return nil
 	})
 	r.on(owner, func(t *shard.Turn) { p.snapshotProducers(t) })
-	r.until("the directory is fenced", func(*shard.Turn) bool { return p.state == failed && r.options.Fence.Err() != nil })
+	r.until("the directory is fenced", func(*shard.Turn) bool { return p.state == failed && r.directory.Fenced() != nil })
 }

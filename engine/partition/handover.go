@@ -66,7 +66,9 @@ func (p *Partition) left(t *shard.Turn, err error) {
 	if err == nil && p.log != nil {
 		synced = p.log.RecoveryPoint()
 	}
-	p.set.options.Folders.handOn(p.dir, p.name, synced)
+	if !p.site.Missing() {
+		p.set.options.Folders.handOn(p.dir, p.name, p.site.Directory, synced)
+	}
 	p.forgotten(t)
 }
 

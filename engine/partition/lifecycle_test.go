@@ -227,7 +227,7 @@ func TestCloseInTheTurnOfAnAppend(t *testing.T) {
 	r.await(c.done, "append")
 	r.dir.open()
 	r.await(waiting.done, "the waiting append")
-	points := Points(<-closed)
+	points := Points(<-closed, r.directory)
 	if c.ask.Code == OK && points[at(0)] != 4 || c.ask.Code != OK && points[at(0)] != 3 {
 		t.Errorf("code %d, closed at %d", c.ask.Code, points[at(0)])
 	}
@@ -255,7 +255,7 @@ func TestReopenedSetKnowsItsProducers(t *testing.T) {
 	r.on(owner, func(t *shard.Turn) {
 		r.set.Close(t, func(_ *shard.Turn, list []Closed) { closed <- list })
 	})
-	r.options.Recovery = Points(<-closed)
+	r.directory.Points = Points(<-closed, r.directory)
 	r.options.Folders = &Folders{}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)

@@ -24,7 +24,7 @@ import (
 // open makes the partition and sends its recovery to a helper. A partition that never got a record has no directory and opens
 // without touching the disk.
 func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, place *placement.Partition) *Partition {
-	p := &Partition{own: shard.Own(t), set: s, name: name, dir: log.FolderName(topic.Name, name.Index), epoch: place.LeaderEpoch,
+	p := &Partition{own: shard.Own(t), set: s, site: s.siteOf(place.DirectoryOn(s.options.Node)), name: name, dir: log.FolderName(topic.Name, name.Index), epoch: place.LeaderEpoch,
 		since: s.options.Image().Moves()}
 	s.enter(p)
 	c := s.configOf(topic)
@@ -33,7 +33,13 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 		c = &resolved{Topic: defaults, log: logConfig(&defaults)}
 	}
 	p.config = c
-	job := &openJob{p: p, dir: s.options.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: c.log, now: t.Now().Wall}
+	if p.site.Missing() {
+		s.opening--
+		s.tell()
+		p.fail(t, p.site.Fenced())
+		return p
+	}
+	job := &openJob{p: p, dir: p.site.Dir, folders: s.options.Folders, name: p.dir, topic: name.Topic, config: c.log, now: t.Now().Wall}
 	if s.starting {
 		s.await(t, job)
 		return p
@@ -220,7 +226,7 @@ func (j *openJob) Deliver(t *shard.Turn) {
 		s.replayNext(t)
 	}
 	if j.unsynced != nil {
-		s.unsettled = append(s.unsettled, j)
+		p.site.unsettled = append(p.site.unsettled, j)
 	} else {
 		j.arrive(t)
 	}
@@ -233,7 +239,7 @@ func (j *openJob) arrive(t *shard.Turn) {
 	s.opening--
 	if j.replays {
 		s.replaying--
-		if j.err == nil && !j.taken && s.options.Fence.Err() == nil {
+		if j.err == nil && !j.taken && p.site.Fenced() == nil {
 			s.replayed = append(s.replayed, p.name)
 		}
 	}
@@ -252,13 +258,13 @@ func (j *openJob) arrive(t *shard.Turn) {
 		}
 		return
 	}
-	if err := s.options.Fence.Err(); err != nil && j.err == nil {
+	if err := p.site.Fenced(); err != nil && j.err == nil {
 		j.err = err
 	}
 	if j.err != nil {
 		p.fail(t, fmt.Errorf("open %s: %w", p.dir, j.err))
 		if j.log != nil && j.log.Err() != nil {
-			s.options.Fence.trip(t, j.err)
+			p.site.fence(t, j.err)
 		}
 		if p.leaving {
 			p.leave(t)

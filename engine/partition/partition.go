@@ -3,6 +3,7 @@ package partition
 import (
 	"pinion/disk/log"
 	"pinion/engine/config"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/producer"
@@ -24,6 +25,7 @@ type Partition struct {
 
 	// Immutable after open.
 	set  *Set
+	site *site // of the log directory it lies in
 	name model.Partition
 	dir  string // <topic>-<index>, Kafka's directory name
 
@@ -79,6 +81,9 @@ func (p *Partition) Marks() Marks { return p.marks }
 
 // Dir is the partition's directory, relative to the log directory.
 func (p *Partition) Dir() string { return p.dir }
+
+// Directory is the log directory it lies in.
+func (p *Partition) Directory() *logdir.Directory { return p.site.Directory }
 
 // Serves reports whether the partition is open for business on this shard: recovered, not failed, not given away.
 func (p *Partition) Serves(t *shard.Turn) bool {
@@ -145,7 +150,7 @@ func (p *Partition) failDirectory(t *shard.Turn, err error) {
 		p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
 	}
 	p.fail(t, err)
-	p.set.options.Fence.trip(t, err)
+	p.site.fence(t, err)
 }
 
 // fail fences the partition: nothing that was accepted may be answered as stored any more.
@@ -155,7 +160,9 @@ func (p *Partition) fail(t *shard.Turn, err error) {
 	}
 	p.state, p.failure = failed, err
 	p.set.failures++
-	p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
+	if !p.site.Missing() { // else the start has said it of all
+		p.set.options.Log.Error("partition offline", "partition", p.dir, "err", err)
+	}
 	p.watchCompaction(t)
 	p.endCleaning(t)
 	p.refuse(t, StorageFailed)

@@ -17,6 +17,7 @@ import (
 	"pinion/engine/clock"
 	"pinion/engine/commit"
 	"pinion/engine/config"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -34,14 +35,15 @@ var topicID = model.TopicID{1}
 
 // rig is two shards: one owns a set of partitions on a real disk that can be held up and made to fail, the other asks.
 type rig struct {
-	t       *testing.T
-	shards  *shard.Set
-	set     *Set
-	dir     *faultDir
-	folders *Folders
-	journal *commit.Journal
-	image   atomic.Pointer[placement.Image]
-	options Options
+	t         *testing.T
+	shards    *shard.Set
+	set       *Set
+	dir       *faultDir
+	folders   *Folders
+	journal   *commit.Journal
+	directory *logdir.Directory
+	image     atomic.Pointer[placement.Image]
+	options   Options
 }
 
 func newRig(t *testing.T) *rig { return newRigFiles(t, 64) }
@@ -85,20 +87,21 @@ func newRigOn(t *testing.T, dir device.Dir, files int, configs map[string]string
 		}
 	})
 	r.image.Store(placement.Empty("rig"))
+	r.directory = logdir.New(r.dir)
+	r.directory.Begin(journal.DefaultOptions(), r.shards)
+	r.journal = r.directory.Journal
 	r.options = Options{
-		Node: 1, Dir: r.dir, Broker: config.NewLive(config.Default()), Image: r.image.Load, Log: slog.New(slog.DiscardHandler), Folders: r.folders, Files: files,
+		Node: 1, Directories: logdir.Single(r.directory), Broker: config.NewLive(config.Default()), Image: r.image.Load, Log: slog.New(slog.DiscardHandler), Folders: r.folders, Files: files,
 	}
-	r.journal = commit.New(r.dir, journal.DefaultOptions(), &journal.Contents{}, r.shards)
 	if err := r.journal.Settle(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		r.dir.open()
-		if err := r.journal.Stop(); err != nil && r.options.Fence.Err() == nil {
+		if err := r.journal.Stop(); err != nil && r.directory.Fenced() == nil {
 			t.Error(err)
 		}
 	})
-	r.options.Journal, r.options.Fence = r.journal, &Fence{}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)

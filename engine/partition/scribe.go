@@ -11,9 +11,9 @@ import (
 // wait, which is how a slow disk slows producers.
 const quiresMax = 3
 
-// scribe is a shard's side of the journal: it copies small appends of fsync partitions into what is handed in at the end of the turn.
+// scribe is a shard's side of the journal of one log directory: it copies small appends of fsync partitions into what is handed in at the end of the turn.
 type scribe struct {
-	set     *Set
+	site    *site
 	journal *commit.Journal // nil: every append waits for a sync of its segment
 	settled bool            // the journal may be written to
 	filling *quire          // nil while all are away
@@ -87,7 +87,7 @@ func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
 
 // send hands in what the turn has gathered. While two are away the third goes on gathering.
 func (s *scribe) send(t *shard.Turn) {
-	if !s.urgent || s.away == quiresMax-1 || s.set.options.Fence.Err() != nil {
+	if !s.urgent || s.away == quiresMax-1 || s.site.Fenced() != nil {
 		return
 	}
 	s.tell(t)
@@ -111,7 +111,7 @@ func (q *quire) Committed(t *shard.Turn, c *commit.Commit) {
 	s := q.scribe
 	s.away--
 	if c.Err != nil {
-		s.set.options.Fence.trip(t, c.Err)
+		s.site.fence(t, c.Err)
 		return
 	}
 	for i, p := range q.parts {
@@ -133,7 +133,7 @@ func (q *quire) Committed(t *shard.Turn, c *commit.Commit) {
 	s.spare = append(s.spare, q)
 	s.begin(t)
 	s.checkpoint(t)
-	s.set.resume(t)
+	s.site.set.resume(t)
 }
 
 // checkpointsMax is how many logs a shard syncs at a time for the journal's sake; producers' own syncs have the other helper.

@@ -5,12 +5,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pinion/disk/device"
-	"pinion/disk/journal"
 	"pinion/disk/log"
 	"pinion/engine/clock"
-	"pinion/engine/commit"
 	"pinion/engine/config"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -18,23 +16,15 @@ import (
 
 // Options are what every set of a node shares.
 type Options struct {
-	Node   model.NodeID
-	Dir    device.Dir
-	Broker *config.Live
-	Image  func() *placement.Image // the latest published image, from any thread
-	Log    *slog.Logger
-	// Recovery is the recovery points stored at the last stop or checkpoint.
-	Recovery map[model.Partition]model.Offset
-	Folders  *Folders
-	// Journal makes small appends durable; nil: their segments are synced one by one.
-	Journal *commit.Journal
-	// Tail is what the journal held of a partition when the node started, or nil; Replays is of how many it held something.
-	Tail     func(p model.Partition) *journal.Tail
-	Replays  int
-	Together int // from how many logs on one sync of the file system takes the place of theirs; 0: as many as measured best
+	Node        model.NodeID
+	Directories *logdir.List
+	Broker      *config.Live
+	Image       func() *placement.Image // the latest published image, from any thread
+	Log         *slog.Logger
+	Folders     *Folders
+	Together    int // from how many logs on one sync of the file system takes the place of theirs; 0: as many as measured best
 	// Dirty is how many bytes such a sync would have to write, whosever they are; nil: it does not matter.
 	Dirty    func() int64
-	Fence    *Fence
 	Cleaners *Cleaners
 	// Seen is the latest time the last life of this node left a trace of, 0 if nobody knows.
 	Seen  clock.Wall
@@ -50,43 +40,40 @@ type Set struct {
 	id      model.ShardID
 
 	// Owned by the shard.
-	files          *log.Files
-	byName         map[model.Partition]*Partition
-	all            []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
-	topics         map[model.TopicID]*topicConfigs // of the topics that have partitions here
-	dirty          []*Partition                    // staged bytes this turn
-	delayed        []*Partition                    // appends wait for some work to come home
-	unsynced       []*Partition                    // a sync that acknowledgements wait for does
-	scribe         scribe
-	crowd          crowd
-	parked         []*Partition // have acknowledgements parked, or had some lately
-	sweeping       bool
-	ackTimer       shard.Timer       // deadlines of parked acknowledgements
-	careTimer      shard.Timer       // retention, expiry
-	careNext       int               // of all: those before it are still to be looked after, 0 between two rounds
-	caring         int               // works of care under way
-	starting       bool              // the partitions found at the start are being made known
-	opening        int               // known and not open yet
-	waiting        []*Partition      // of those, found at the start and asked for by nobody when they were entered, in the order of their turn
-	behind         int               // taken from there, with helpers
-	replaying      int               // of those, the ones the journal holds something of
-	replays        []*Partition      // of these, the ones that nobody has begun
-	replayed       []model.Partition // those that were brought together with it and are durable
-	replaysAway    int               // and that helpers are at
-	securing       bool              // a sync of what they wrote is away
-	replayTogether bool              // and made durable by one sync
-	progress       [2]atomic.Int64   // opening, and all there are, for any thread; orders nothing
-	unsettled      []*openJob        // recovered, and to be open when everything written is durable
-	failures       int
-	closing        bool
-	whenIdle       func(t *shard.Turn)
-	stats          Stats
-	guard          clock.Guard  // the time to delete by
-	doubted        bool         // the wall clock is ahead of it, and somebody was told
-	compacted      []*Partition // open, with cleanup.policy=compact
-	cleaning       *cleaning    // the pass under way, nil: none
-	cleanTimer     shard.Timer  // the next pass, or its next step
-	cleaned        CleanStats
+	files       *log.Files
+	byName      map[model.Partition]*Partition
+	all         []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
+	topics      map[model.TopicID]*topicConfigs // of the topics that have partitions here
+	dirty       []*Partition                    // staged bytes this turn
+	delayed     []*Partition                    // appends wait for some work to come home
+	unsynced    []*Partition                    // a sync that acknowledgements wait for does
+	sites       []*site                         // one for each log directory
+	crowd       crowd
+	parked      []*Partition // have acknowledgements parked, or had some lately
+	sweeping    bool
+	ackTimer    shard.Timer       // deadlines of parked acknowledgements
+	careTimer   shard.Timer       // retention, expiry
+	careNext    int               // of all: those before it are still to be looked after, 0 between two rounds
+	caring      int               // works of care under way
+	starting    bool              // the partitions found at the start are being made known
+	opening     int               // known and not open yet
+	waiting     []*Partition      // of those, found at the start and asked for by nobody when they were entered, in the order of their turn
+	behind      int               // taken from there, with helpers
+	replaying   int               // of those, the ones the journal holds something of
+	replays     []*Partition      // of these, the ones that nobody has begun
+	replayed    []model.Partition // those that were brought together with it and are durable
+	replaysAway int               // and that helpers are at
+	progress    [2]atomic.Int64   // opening, and all there are, for any thread; orders nothing
+	failures    int
+	closing     bool
+	whenIdle    func(t *shard.Turn)
+	stats       Stats
+	guard       clock.Guard  // the time to delete by
+	doubted     bool         // the wall clock is ahead of it, and somebody was told
+	compacted   []*Partition // open, with cleanup.policy=compact
+	cleaning    *cleaning    // the pass under way, nil: none
+	cleanTimer  shard.Timer  // the next pass, or its next step
+	cleaned     CleanStats
 }
 
 // Stats are counters of one set.
@@ -103,12 +90,9 @@ type Stats struct {
 func NewSet(t *shard.Turn, options Options) *Set {
 	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), byName: make(map[model.Partition]*Partition), topics: make(map[model.TopicID]*topicConfigs)}
 	s.files = log.NewFiles(options.Files)
-	if s.options.Fence == nil {
-		s.options.Fence = &Fence{}
+	for _, d := range options.Directories.All {
+		s.sites = append(s.sites, newSite(t, s, d))
 	}
-	s.options.Fence.sets.Store(s.id, s)
-	s.scribe = scribe{set: s, journal: options.Journal, told: commit.Nothing}
-	s.scribe.settled = options.Journal != nil && options.Journal.Settled()
 	if s.options.Cleaners == nil {
 		s.options.Cleaners = &Cleaners{}
 	}
@@ -187,7 +171,7 @@ func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
 // dropTopic ends what there is of a deleted topic. Every set is told of it, at the latest when it has given away what it had.
 func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
 	for _, folder := range s.options.Folders.orphans(claimant{id, s.id}) {
-		t.HelpBulk(&burial{set: s, folder: folder, topic: id})
+		t.HelpBulk(&burial{set: s, site: s.sites[folder.at], folder: folder.name, topic: id})
 	}
 	here := s.topics[id]
 	if here == nil {
@@ -209,7 +193,9 @@ func (s *Set) EndTurn(t *shard.Turn) bool {
 		s.letIn(t)
 	}
 	if len(s.dirty) == 0 {
-		s.scribe.send(t)
+		for _, site := range s.sites {
+			site.scribe.send(t)
+		}
 		return false
 	}
 	for i := 0; i < len(s.dirty); i++ {
@@ -366,7 +352,9 @@ func (s *Set) expireAcks(t *shard.Turn) {
 	clear(s.parked[len(left):])
 	s.parked = left
 	if len(left) > 0 {
-		s.scribe.nudge()
+		for _, site := range s.sites {
+			site.scribe.nudge()
+		}
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
 }

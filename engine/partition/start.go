@@ -35,7 +35,9 @@ const behindMax = 2
 func (s *Set) Open(t *shard.Turn) {
 	s.starting = true
 	defer func() { s.starting = false }()
-	s.replayTogether = s.together(s.options.Replays, 0)
+	for _, at := range s.sites {
+		at.replayTogether = s.together(at.Found.Replays(), 0)
+	}
 	s.options.Image().Topics(func(topic *placement.Topic) bool {
 		for i := range topic.Partitions() {
 			if place := topic.Partition(i); place.Leader == s.options.Node && place.ShardOn(s.options.Node) == s.id {
@@ -52,10 +54,7 @@ func (s *Set) Open(t *shard.Turn) {
 func (s *Set) await(t *shard.Turn, job *openJob) {
 	p := job.p
 	s.options.Folders.claim(p.dir, claimant{p.name.Topic, s.id})
-	job.from = s.options.Recovery[p.name]
-	if s.options.Tail != nil {
-		job.tail = s.options.Tail(p.name)
-	}
+	job.from, job.tail = p.site.Points[p.name], p.site.Found.Tail(p.name)
 	p.found = job.from
 	job.sync = p.config.Durability == config.DurabilityFsync || job.tail != nil
 	if job.tail == nil {
@@ -63,7 +62,7 @@ func (s *Set) await(t *shard.Turn, job *openJob) {
 		s.waiting = append(s.waiting, p)
 		return
 	}
-	job.together, job.replays = s.replayTogether, true
+	job.together, job.replays = p.site.replayTogether, true
 	p.job = job
 	s.replaying++
 	s.replays = append(s.replays, p)
@@ -85,20 +84,22 @@ func (s *Set) replayNext(t *shard.Turn) {
 
 // secure makes those durable that are written, once they are enough or the last.
 func (s *Set) secure(t *shard.Turn) {
-	if s.securing || len(s.unsettled) == 0 || len(s.unsettled) < secureMax && s.replaysAway > 0 {
-		return
-	}
-	jobs := s.unsettled
-	s.unsettled, s.securing = nil, true
-	t.HelpBulk(&syncAllJob{dir: s.options.Dir, then: func(t *shard.Turn, err error) {
-		s.securing = false
-		for _, j := range jobs {
-			j.unsynced.Synced(err)
-			j.err = j.log.Finish(j.unsynced)
-			j.arrive(t)
+	for _, at := range s.sites {
+		if at.securing || len(at.unsettled) == 0 || len(at.unsettled) < secureMax && s.replaysAway > 0 {
+			continue
 		}
-		s.secure(t)
-	}})
+		jobs := at.unsettled
+		at.unsettled, at.securing = nil, true
+		t.HelpBulk(&syncAllJob{dir: at.Dir, then: func(t *shard.Turn, err error) {
+			at.securing = false
+			for _, j := range jobs {
+				j.unsynced.Synced(err)
+				j.err = j.log.Finish(j.unsynced)
+				j.arrive(t)
+			}
+			s.secure(t)
+		}})
+	}
 }
 
 // together reports whether so many logs, with about so many bytes unsynced, are better synced by one sync of the file system.
@@ -127,7 +128,10 @@ func (s *Set) Replayed(t *shard.Turn) []model.Partition {
 // OpenRest is told that the journal is settled, and opens all that nobody has asked for, in time.
 func (s *Set) OpenRest(t *shard.Turn) {
 	s.own.Check(t)
-	s.scribe.settled, s.replayed = s.scribe.journal != nil, nil
+	for _, at := range s.sites {
+		at.scribe.settled = at.scribe.journal != nil && at.scribe.journal.Settled()
+	}
+	s.replayed = nil
 	for range behindMax {
 		s.openNext(t)
 	}

@@ -16,13 +16,13 @@ func stopped(t *testing.T) (r *rig, points map[model.Partition]model.Offset) {
 	for i := range int32(4) {
 		r.fill(i, int(i)+1)
 	}
-	return r, Points(r.close())
+	return r, Points(r.close(), r.directory)
 }
 
 // begin starts a second set that opens nothing unasked.
 func (r *rig) begin(points map[model.Partition]model.Offset) {
 	r.t.Helper()
-	r.options.Recovery, r.options.Folders = points, &Folders{}
+	r.directory.Points, r.options.Folders = points, &Folders{}
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
@@ -82,7 +82,7 @@ func TestStopBeforeAllAreOpen(t *testing.T) {
 		}
 		return nil
 	})
-	left := Points(r.close())
+	left := Points(r.close(), r.directory)
 	points[at(1)] += 3
 	if !maps.Equal(left, points) {
 		t.Errorf("left %v, want %v", left, points)
@@ -115,7 +115,7 @@ func TestMoveBeforeItIsOpened(t *testing.T) {
 	r.begin(points)
 	r.move(3, home)
 	r.until("it is handed on", func(*shard.Turn) bool {
-		handed := maps.Collect(r.options.Folders.Points)
+		handed := maps.Collect(r.options.Folders.Points(r.directory))
 		return handed[at(3)] == 4 && r.set.byName[at(3)] == nil
 	})
 }
@@ -138,7 +138,7 @@ func TestClosedTogether(t *testing.T) {
 			}
 			return nil
 		})
-		left := Points(r.close())
+		left := Points(r.close(), r.directory)
 		r.dir.fail(nil)
 		if syncs["syncall"] != 1 || syncs["sync"] != 0 {
 			t.Errorf("broken %v: %v", broken, syncs)
@@ -152,8 +152,8 @@ func TestClosedTogether(t *testing.T) {
 				t.Errorf("broken %v: recovery point %d of partition %d, want %d", broken, left[at(i)], i, want)
 			}
 		}
-		if broken != (r.options.Fence.Err() != nil) {
-			t.Errorf("broken %v: fence %v", broken, r.options.Fence.Err())
+		if broken != (r.directory.Fenced() != nil) {
+			t.Errorf("broken %v: fence %v", broken, r.directory.Fenced())
 		}
 	}
 }
@@ -168,7 +168,7 @@ func TestCloseOfWhatIsClean(t *testing.T) {
 		t.Errorf("%s %s", op, path)
 		return nil
 	})
-	left := Points(r.close())
+	left := Points(r.close(), r.directory)
 	r.dir.fail(nil)
 	if !maps.Equal(left, points) {
 		t.Errorf("left %v, want %v", left, points)

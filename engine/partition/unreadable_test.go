@@ -88,8 +88,8 @@ func TestWhatCannotBeReadIsOffline(t *testing.T) {
 			if !journaled || !log.IsDamage(p.failure) || !strings.Contains(fmt.Sprint(p.failure), c.where) {
 				t.Errorf("journaled %v, offline because of: %v", journaled, p.failure)
 			}
-			if errors.Is(p.failure, faulty.EIO) != strings.Contains(c.name, "EIO") || r.options.Fence.Err() != nil {
-				t.Errorf("%v, directory fenced: %v", p.failure, r.options.Fence.Err())
+			if errors.Is(p.failure, faulty.EIO) != strings.Contains(c.name, "EIO") || r.directory.Fenced() != nil {
+				t.Errorf("%v, directory fenced: %v", p.failure, r.directory.Fenced())
 			}
 			r.fill(1, 3)
 			again := r.newAppend(&trace{}, "again", 0, batchOf(1, -1, 0))
@@ -103,7 +103,7 @@ func TestWhatCannotBeReadIsOffline(t *testing.T) {
 				if !p.durable.item.Needs() {
 					return true
 				}
-				r.set.scribe.save(t, &p.durable.item)
+				r.set.sites[0].scribe.save(t, &p.durable.item)
 				return false
 			})
 		})

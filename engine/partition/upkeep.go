@@ -95,7 +95,9 @@ func (s *Set) resume(t *shard.Turn) {
 	for _, p := range unsynced {
 		p.persist(t)
 	}
-	s.scribe.resume(t)
+	for _, at := range s.sites {
+		at.scribe.resume(t)
+	}
 }
 
 // sweepWork closes segment files beyond the set's bound.
@@ -209,7 +211,7 @@ func (p *Partition) Truncate(t *shard.Turn, to model.Offset, done func(t *shard.
 		done(t, log.ErrClosed)
 		return
 	}
-	if scribe := &p.set.scribe; scribe.journal != nil && !scribe.settled {
+	if scribe := &p.site.scribe; scribe.journal != nil && !scribe.settled {
 		// What the journal holds of the log from before the start would be brought back by the next one.
 		p.set.later(t, func(t *shard.Turn) { p.Truncate(t, to, done) })
 		return
@@ -273,7 +275,7 @@ func (p *Partition) drop(t *shard.Turn) {
 	p.endCleaning(t)
 	p.refuse(t, UnknownPartition)
 	p.set.leave(p)
-	p.set.scribe.forget(t, p)
+	p.site.scribe.forget(t, p)
 	if was == failed {
 		p.set.failures--
 	}
@@ -287,7 +289,11 @@ func (p *Partition) buried(t *shard.Turn) {
 	if p.state != dropped || p.caring > 0 || p.gone {
 		return
 	}
-	b := &burial{set: p.set, folder: p.dir, topic: p.name.Topic, log: p.log}
+	if p.site.Missing() {
+		p.gone = true // a start sets aside what is found there one day
+		return
+	}
+	b := &burial{set: p.set, site: p.site, folder: p.dir, topic: p.name.Topic, log: p.log}
 	if p.log != nil && !p.log.Closed() { // a hand-over that the deletion met may have closed it
 		if b.work = p.log.Drop(); b.work == nil {
 			p.set.later(t, p.buried) // its files are being swept
@@ -302,6 +308,7 @@ func (p *Partition) buried(t *shard.Turn) {
 type burial struct {
 	shard.Letter
 	set    *Set
+	site   *site
 	folder string
 	topic  model.TopicID
 	log    *log.Log
@@ -315,7 +322,7 @@ func (b *burial) Run() {
 		b.work.Do()
 		return
 	}
-	b.err = log.Remove(b.set.options.Dir, b.folder, b.topic)
+	b.err = log.Remove(b.site.Dir, b.folder, b.topic)
 }
 
 // Deliver gives the folder up, back on the owner.
@@ -370,7 +377,7 @@ func (p *Partition) newSnapshot() *snapshotJob {
 	if p.snapshotting || p.producers.Len() == 0 || n > 0 && p.snapshots[n-1] == at || p.unstored && p.tried == at {
 		return nil
 	}
-	job := &snapshotJob{p: p, dir: p.set.options.Dir, at: at}
+	job := &snapshotJob{p: p, dir: p.site.Dir, at: at}
 	job.snapshot = p.producers.AppendSnapshot(nil)
 	job.window = p.producers.AppendWindow(nil)
 	job.old = p.snapshots[:max(0, n+1-snapshotsKept)]

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pinion/disk/faulty"
-	"pinion/engine/broker"
 	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/partition"
@@ -38,9 +37,9 @@ func (w *World) harm() {
 // die ends this life: what was in memory is gone.
 func (w *World) die() {
 	n := w.node
-	if stats := n.journal.Stats(); stats.Writes > 0 {
+	if stats := n.directory.Journal.Stats(); stats.Writes > 0 {
 		w.marks.hit("journal.written")
-		if n.journal.Generation() > uint64(2*journalOptions.FilesMax) {
+		if n.directory.Journal.Generation() > uint64(2*journalOptions.FilesMax) {
 			w.marks.hit("journal.reused")
 		}
 		if stats.Waits > 0 {
@@ -49,7 +48,7 @@ func (w *World) die() {
 	}
 	w.noteCompaction()
 	w.discard()
-	if n.fence.Err() != nil {
+	if n.directory.Fenced() != nil {
 		w.marks.hit("directory.fenced")
 	}
 	for _, p := range w.producers {
@@ -152,7 +151,7 @@ func (w *World) restart() {
 		return
 	}
 	w.marks.hit("life.stopped")
-	if err := broker.WriteRecoveryPoints(w.node.disk, w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !w.node.harmed {
+	if err := w.node.directory.WriteRecoveryPoints(w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !w.node.harmed {
 		w.fail(err)
 	}
 	disk := w.node.disk.Killed(w.nextDisk())

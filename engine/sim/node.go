@@ -8,12 +8,10 @@ import (
 	"strings"
 
 	"pinion/disk/faulty"
-	"pinion/disk/journal"
-	"pinion/engine/broker"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
-	"pinion/engine/commit"
 	"pinion/engine/config"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -25,28 +23,26 @@ const self model.NodeID = 1
 // node is one life of the process: it ends with a clean stop, a kill or a power cut, and the next one starts from what the disk
 // holds.
 type node struct {
-	world    *World
-	disk     *faulty.Dir
-	shards   *shard.Manual
-	sets     []*partition.Set
-	folders  partition.Folders
-	live     *config.Live
-	running  []*running
-	current  *running
-	ways     []shard.Way // scratch
-	storing  bool        // recovery points are being written
-	harmed   bool        // the disk has failed in this life
-	noSpace  bool        // it has refused an append for want of space
-	cleaners partition.Cleaners
-	fence    partition.Fence
-	contents *journal.Contents
-	journal  *commit.Journal
-	starting error // what the start failed of
-	ready    bool  // the start is over: clients and administrators may come
-	begun    int   // sets that have begun to recover their partitions
-	settling bool  // the journal's contents are in the segments, or about to be declared so
-	closed   int   // shards that have closed their logs in a clean stop
-	points   map[model.Partition]model.Offset
+	world     *World
+	disk      *faulty.Dir
+	shards    *shard.Manual
+	sets      []*partition.Set
+	folders   partition.Folders
+	live      *config.Live
+	running   []*running
+	current   *running
+	ways      []shard.Way // scratch
+	storing   bool        // recovery points are being written
+	harmed    bool        // the disk has failed in this life
+	noSpace   bool        // it has refused an append for want of space
+	cleaners  partition.Cleaners
+	directory *logdir.Directory
+	starting  error // what the start failed of
+	ready     bool  // the start is over: clients and administrators may come
+	begun     int   // sets that have begun to recover their partitions
+	settling  bool  // the journal's contents are in the segments, or about to be declared so
+	closed    int   // shards that have closed their logs in a clean stop
+	points    map[model.Partition]model.Offset
 }
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
@@ -57,26 +53,21 @@ func (w *World) boot(shards int, disk *faulty.Dir) *node {
 	disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
 	w.limitDisk(disk)
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
-	found, err := broker.Prepare(disk, w.catalogue.Image(), logger)
-	if err != nil {
-		w.fail(err)
-	}
-	w.believed = w.believed || found.Seen == 0 && w.stepped
-	if n.contents, err = broker.ReadJournal(disk, logger); err != nil {
-		w.fail(err)
-		n.contents = &journal.Contents{}
-	}
+	d := logdir.New(disk)
+	n.directory = d
+	w.fail(d.Prepare(w.catalogue.Image(), logger))
+	w.believed = w.believed || d.Seen == 0 && w.stepped
+	w.fail(d.ReadJournal(journalOptions, logger))
 	n.live = config.NewLive(w.settings)
 	w.life++
 	incarnation := [16]byte{15: byte(w.life), 14: byte(w.life >> 8)}
 	w.apply(catalog.RegisterBroker(catalog.Registration{Node: self, Incarnation: incarnation, Shards: int32(shards),
 		Listeners: []placement.Listener{{Name: "PLAINTEXT", Host: "sim", Port: 9092}}}))
 	n.shards = shard.NewManual(shards, &w.clock)
-	n.journal = commit.New(disk, journalOptions, n.contents, n.shards.Shards())
+	d.Begin(journalOptions, n.shards.Shards())
 	options := partition.Options{
-		Node: self, Dir: disk, Broker: n.live, Image: w.catalogue.Image, Log: logger,
-		Recovery: found.Points, Folders: &n.folders, Files: 8,
-		Journal: n.journal, Tail: n.contents.Tail, Replays: n.contents.Replays(), Fence: &n.fence, Cleaners: &n.cleaners, Seen: found.Seen,
+		Node: self, Directories: logdir.Single(d), Broker: n.live, Image: w.catalogue.Image, Log: logger,
+		Folders: &n.folders, Files: 8, Cleaners: &n.cleaners, Seen: d.Seen,
 		Together: pick(w.chance.faults, []int{1, 3, 100}),
 	}
 	for i := range shards {
@@ -213,12 +204,12 @@ func (n *node) settle() {
 			}
 		})
 	}
-	if n.contents.Torn != "" {
+	if n.directory.Found.Torn != "" {
 		n.world.marks.hit("journal.torn")
 	}
 	image := n.world.catalogue.Image()
 	n.running = append(n.running, begin(func() {
-		n.starting = broker.SettleJournal(n.disk, image, n.contents, n.journal, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+		n.starting = n.directory.Settle(image, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
 	}, func() {
 		if n.starting == nil {
 			n.visit(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
@@ -271,7 +262,7 @@ func (n *node) checkpoint() {
 	n.storing = true
 	n.world.marks.hit("recovery-points.stored")
 	believed := n.believed()
-	n.running = append(n.running, begin(func() { _ = broker.WriteRecoveryPoints(n.disk, points, believed) }, func() { n.storing = false }))
+	n.running = append(n.running, begin(func() { _ = n.directory.WriteRecoveryPoints(points, believed) }, func() { n.storing = false }))
 }
 
 // believed is what time the node believes it is.

@@ -92,7 +92,7 @@ func TestDescribeCluster(t *testing.T) {
 		req.IncludeClusterAuthorizedOperations = version > 0
 		got := c.call(req, version).(*kmsg.DescribeClusterResponse)
 		id := int32(n.broker.Config.NodeID)
-		if got.ErrorCode != 0 || got.ClusterID != n.broker.Claim.Cluster || got.ControllerID != id || len(got.Brokers) != 1 {
+		if got.ErrorCode != 0 || got.ClusterID != n.broker.Cluster() || got.ControllerID != id || len(got.Brokers) != 1 {
 			t.Fatalf("version %d: %+v", version, got)
 		}
 		b := got.Brokers[0]

@@ -96,7 +96,7 @@ func advertise(l config.Listener, opened *listen.Listener) placement.Listener {
 // Open starts accepting on every shard of a started broker.
 func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) error {
 	f.broker = b
-	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Coordinators: b.Groups, Directory: b.Claim.DirectoryID(), Log: logger}
+	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Directories: b.Directories, Coordinators: b.Groups, Log: logger}
 	b.Watch(func(cfg *config.Broker) {
 		f.Limits.Set(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg), func(err error) {
 			logger.Error("limits of connections stay as they are", "err", err)

@@ -29,7 +29,7 @@ func (p *Places) Node() (admin.Node, bool) {
 	if b == nil {
 		return admin.Node{}, false
 	}
-	node := admin.Node{Cluster: b.Claim.Cluster, Node: int32(b.Config.NodeID), Shards: b.Shards.Len(), Advertise: b.Config.Pinion.Advertise}
+	node := admin.Node{Cluster: b.Cluster(), Node: int32(b.Config.NodeID), Shards: b.Shards.Len(), Advertise: b.Config.Pinion.Advertise}
 	for _, a := range p.front.Advertised {
 		node.Brokers = append(node.Brokers, address(a))
 	}

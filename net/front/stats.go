@@ -123,8 +123,10 @@ func (g *Gauge) Cluster() admin.ClusterStats {
 	}
 	j := b.JournalStats()
 	st.Journal = admin.JournalStats{Writes: j.Writes, Commits: j.Commits, Bytes: j.Bytes, Waits: j.Waits, Files: uint64(j.Files), Used: uint64(j.Used)}
-	if b.Fenced() != nil {
-		st.OfflineDirs = 1
+	for _, d := range b.Directories.All {
+		if d.Fenced() != nil {
+			st.OfflineDirs++
+		}
 	}
 	image := b.Control.Image()
 	st.Topics, st.Partitions, st.ImageRevision = image.TopicCount(), uint64(image.PartitionCount()), uint64(image.Revision())

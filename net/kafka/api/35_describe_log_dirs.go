@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/disk/device"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -14,8 +15,8 @@ import (
 	"pinion/net/kafka/wire"
 )
 
-// DescribeLogDirs (key 35) tells how large this node's replicas are and how much room their directory has; clients ask every broker and
-// add up. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
+// DescribeLogDirs (key 35) tells how large this node's replicas are, in which log directory, and how much room each has; clients ask every
+// broker and add up. A directory out of service is KAFKA_STORAGE_ERROR and says nothing of what it holds, as in Kafka. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
 // answer, 4 the size of the volume (KIP-827), of which all cores of a node have the same, 5 whether the directory is cordoned (KIP-1066), which it never is here.
 
 // logDirsCall is one DescribeLogDirs request on its home shard.
@@ -23,7 +24,6 @@ type logDirsCall struct {
 	shard.Letter
 	desk    *Desk
 	request *conn.Request
-	dir     string
 	asks    []*partition.SizesAsk // by owner; nil where the request needs none
 	places  []sizedPlace
 	left    int
@@ -32,9 +32,10 @@ type logDirsCall struct {
 
 // sizedPlace is one partition of the answer, in order of topic and index.
 type sizedPlace struct {
-	topic *placement.Topic
-	owner model.ShardID
-	at    int // place in that owner's ask
+	topic     *placement.Topic
+	owner     model.ShardID
+	at        int // place in that owner's ask
+	directory *logdir.Directory
 }
 
 func (d *Desk) describeLogDirs(t *shard.Turn, r *conn.Request, req *kmsg.DescribeLogDirsRequest) {
@@ -46,7 +47,7 @@ func (d *Desk) describeLogDirs(t *shard.Turn, r *conn.Request, req *kmsg.Describ
 		d.answer(t, r, resp)
 		return
 	}
-	c := &logDirsCall{desk: d, request: r, dir: d.node.Broker.Now().LogDirs[0], resp: resp, asks: make([]*partition.SizesAsk, len(d.node.Sets)), left: 1}
+	c := &logDirsCall{desk: d, request: r, resp: resp, asks: make([]*partition.SizesAsk, len(d.node.Sets)), left: 1}
 	image := d.image()
 	if req.Topics == nil {
 		image.Topics(func(topic *placement.Topic) bool {
@@ -81,7 +82,9 @@ func (d *Desk) describeLogDirs(t *shard.Turn, r *conn.Request, req *kmsg.Describ
 // add takes a partition into the request to its owner, if this node has it; at a core's port, if that core does: clients add up what every
 // broker says.
 func (c *logDirsCall) add(topic *placement.Topic, index int32) {
-	owner := topic.Partition(index).ShardOn(c.desk.node.ID)
+	node := c.desk.node
+	place := topic.Partition(index)
+	owner := place.ShardOn(node.ID)
 	if owner < 0 || int(owner) >= len(c.asks) || c.desk.elsewhere(c.request, owner) {
 		return
 	}
@@ -90,7 +93,7 @@ func (c *logDirsCall) add(topic *placement.Topic, index int32) {
 		ask = &partition.SizesAsk{}
 		c.asks[owner] = ask
 	}
-	c.places = append(c.places, sizedPlace{topic, owner, len(ask.Parts)})
+	c.places = append(c.places, sizedPlace{topic, owner, len(ask.Parts), node.Directories.Of(place.DirectoryOn(node.ID))})
 	ask.Parts = append(ask.Parts, partition.Sized{Partition: model.Partition{Topic: topic.ID, Index: index}})
 }
 
@@ -109,20 +112,31 @@ func (c *logDirsCall) home(t *shard.Turn) {
 
 // Run puts the answer together.
 func (c *logDirsCall) Run() {
+	for _, d := range c.desk.node.Directories.All {
+		c.resp.Dirs = append(c.resp.Dirs, c.describe(d))
+	}
+}
+
+func (c *logDirsCall) describe(d *logdir.Directory) kmsg.DescribeLogDirsResponseDir {
 	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir = c.dir
-	if path, err := filepath.Abs(c.dir); err == nil {
+	dir.Dir = d.Name
+	if path, err := filepath.Abs(d.Name); err == nil {
 		dir.Dir = path
 	}
-	total, free, err := device.Space(c.dir)
+	total, free, err := int64(0), int64(0), d.Fenced()
+	if err == nil {
+		total, free, err = device.Space(d.Dir.Path())
+	}
 	if err != nil {
 		dir.ErrorCode = int16(wire.CodeKafkaStorageError)
-		c.resp.Dirs = append(c.resp.Dirs, dir)
-		return
+		return dir
 	}
 	dir.TotalBytes, dir.UsableBytes = total, free
 	var last *placement.Topic
 	for _, place := range c.places {
+		if place.directory != d {
+			continue
+		}
 		if place.topic != last {
 			topic := kmsg.NewDescribeLogDirsResponseDirTopic()
 			topic.Topic = place.topic.Name
@@ -135,11 +149,13 @@ func (c *logDirsCall) Run() {
 		topic := &dir.Topics[len(dir.Topics)-1]
 		topic.Partitions = append(topic.Partitions, part)
 	}
-	c.resp.Dirs = append(c.resp.Dirs, dir)
+	return dir
 }
 
 // Deliver answers, back on the home shard.
 func (c *logDirsCall) Deliver(t *shard.Turn) {
-	c.desk.count(wire.ErrorCode(c.resp.Dirs[0].ErrorCode))
+	for i := range c.resp.Dirs {
+		c.desk.count(wire.ErrorCode(c.resp.Dirs[i].ErrorCode))
+	}
 	c.desk.answer(t, c.request, c.resp)
 }

@@ -77,7 +77,7 @@ func (d *Desk) quorum(t *shard.Turn, r *conn.Request, s control.Standing, resp *
 		out.ReplicaID, out.LogEndOffset = d.member(n), -1
 		if n == d.node.ID {
 			out.LogEndOffset, out.LastFetchTimestamp, out.LastCaughtUpTimestamp = int64(s.Last)+1, now, now
-			out.ReplicaDirectoryID = d.node.Directory
+			out.ReplicaDirectoryID = d.node.Directories.Metadata.ID
 		}
 		return out
 	}

@@ -9,6 +9,7 @@ import (
 	"pinion/engine/config"
 	"pinion/engine/control"
 	"pinion/engine/coordinator"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -25,9 +26,10 @@ type Node struct {
 	Broker  *config.Live
 	Control *control.Control
 	Sets    []*partition.Set // by shard
+	// Directories are the log directories.
+	Directories *logdir.List
 	// Coordinators are the groups, by shard.
 	Coordinators []*coordinator.Set
-	Directory    [16]byte // id of the log directory
 	Log          *slog.Logger
 
 	press *press // made with the first desk

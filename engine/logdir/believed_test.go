@@ -1,4 +1,4 @@
-package broker
+package logdir
 
 import (
 	"testing"
@@ -26,7 +26,7 @@ func TestBelievedTime(t *testing.T) {
 		}
 	}
 	dir := faulty.New(1)
-	if err := WriteRecoveryPoints(dir, nil, 1_700_000_000_000); err != nil {
+	if err := New(dir).WriteRecoveryPoints(nil, 1_700_000_000_000); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := dir.List(".")

@@ -1,4 +1,4 @@
-package broker
+package logdir
 
 import (
 	"maps"
@@ -27,7 +27,7 @@ func FuzzRecoveryPoints(f *testing.F) {
 				t.Fatalf("%v is synced below %d", p, offset)
 			}
 		}
-		if err := WriteRecoveryPoints(dir, points, 1); err != nil {
+		if err := New(dir).WriteRecoveryPoints(points, 1); err != nil {
 			t.Fatal(err)
 		}
 		again, err := RecoveryPoints(dir, nil)

@@ -1,4 +1,4 @@
-package broker
+package logdir
 
 import (
 	"errors"
@@ -10,13 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"pinion/disk/device"
 	"pinion/disk/log"
 	"pinion/engine/clock"
 	"pinion/engine/model"
-	"pinion/engine/partition"
 	"pinion/engine/placement"
 )
 
@@ -34,38 +31,31 @@ const (
 
 const pointsBytesMax = 64 << 20
 
-// Prepare makes a log directory ready for its partitions to be opened: deletions that were cut short are finished, and folders of topics that
-// the image does not have are set aside. It opens none of them.
-func Prepare(dir device.Dir, image *placement.Image, logger *slog.Logger) (Found, error) {
-	entries, err := dir.List(".")
+// Prepare makes a log directory ready for its partitions to be opened: deletions that were cut short are finished, folders of topics that
+// the image does not have are set aside, and what the last life has left is read. It opens no partition.
+func (d *Directory) Prepare(image *placement.Image, logger *slog.Logger) error {
+	entries, err := d.Dir.List(".")
 	if err != nil {
-		return Found{}, fmt.Errorf("list the log directory: %w", err)
+		return fmt.Errorf("list the log directory: %w", err)
 	}
-	if _, err := log.RemoveDropped(dir, entries); err != nil {
-		return Found{}, fmt.Errorf("finish deletions: %w", err)
+	if _, err := log.RemoveDropped(d.Dir, entries); err != nil {
+		return fmt.Errorf("finish deletions: %w", err)
 	}
-	if err := setStraysAside(dir, image, entries, logger); err != nil {
-		return Found{}, err
+	if err := setStraysAside(d.Dir, image, entries, logger); err != nil {
+		return err
 	}
-	var found Found
-	if found.Seen, err = lastSeen(dir, entries); err != nil {
-		return Found{}, err
+	if d.Seen, err = lastSeen(d.Dir, entries); err != nil {
+		return err
 	}
-	if found.Points, err = RecoveryPoints(dir, image); err != nil {
-		return Found{}, err
+	if d.Points, err = RecoveryPoints(d.Dir, image); err != nil {
+		return err
 	}
 	for _, file := range []string{recoveryFile, startFile} {
-		if err := dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Found{}, fmt.Errorf("remove %s: %w", file, err)
+		if err := d.Dir.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s: %w", file, err)
 		}
 	}
-	return found, nil
-}
-
-// Found is what the last life left in a log directory.
-type Found struct {
-	Points map[model.Partition]model.Offset // recovery points
-	Seen   clock.Wall                       // the latest time it left a trace of, 0 if it left none
+	return nil
 }
 
 // readPoints reads a file of recovery points, whose lines begin with what partition makes one of. What is damaged costs time, not data:
@@ -91,7 +81,7 @@ func readPoints(dir device.Dir, file string, partition func(topic, index string)
 }
 
 // WriteRecoveryPoints stores recovery points for the next Prepare, and the time it is as far as this life believes the clock.
-func WriteRecoveryPoints(dir device.Dir, points map[model.Partition]model.Offset, believed clock.Wall) error {
+func (d *Directory) WriteRecoveryPoints(points map[model.Partition]model.Offset, believed clock.Wall) error {
 	b := []byte("1\n")
 	if believed > 0 {
 		b = fmt.Appendf(b, "%s%d\n", believedPrefix, believed)
@@ -99,22 +89,16 @@ func WriteRecoveryPoints(dir device.Dir, points map[model.Partition]model.Offset
 	for _, p := range slices.SortedFunc(maps.Keys(points), model.Partition.Compare) {
 		b = fmt.Appendf(b, "%s %d %d\n", p.Topic, p.Index, points[p])
 	}
-	if err := dir.Replace(pointsFile, b); err != nil {
+	if err := d.Dir.Replace(pointsFile, b); err != nil {
 		return fmt.Errorf("write %s: %w", pointsFile, err)
 	}
 	return nil
 }
 
-// leaveToKafka writes what a Kafka broker would look for after a clean stop.
-func leaveToKafka(dir device.Dir, closed []partition.Closed) error {
-	points, starts := make(map[string]model.Offset), make(map[string]model.Offset)
-	for _, c := range closed {
-		points[c.Dir] = c.Recovery
-		if c.Start > 0 {
-			starts[c.Dir] = c.Start
-		}
-	}
-	return errors.Join(writeCheckpoint(dir, recoveryFile, points), writeCheckpoint(dir, startFile, starts))
+// LeaveToKafka writes what a Kafka broker would look for after a clean stop: by folder, below which offset all is synced, and where
+// DeleteRecords has moved the start.
+func (d *Directory) LeaveToKafka(points, starts map[string]model.Offset) error {
+	return errors.Join(writeCheckpoint(d.Dir, recoveryFile, points), writeCheckpoint(d.Dir, startFile, starts))
 }
 
 func writeCheckpoint(dir device.Dir, file string, points map[string]model.Offset) error {
@@ -128,33 +112,6 @@ func writeCheckpoint(dir device.Dir, file string, points map[string]model.Offset
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
-}
-
-// filesPerShard divides a third of the descriptors this process may open among the shards' segment files; the rest is for connections, which
-// cannot be closed and opened again as files can.
-func (b *Broker) filesPerShard() int {
-	const most = 16_000 // mappings: vm.max_map_count is 65530 by default
-	room := min(descriptors()/3, most) / b.Shards.Len()
-	return max(64, (room-8)*8/9) // so that log.MostOpen of it is the room
-}
-
-// descriptorsAside are for what is neither a segment nor a client: the metadata log, small files while they are read or written,
-// listeners, epoll, the admin server.
-const descriptorsAside = 64
-
-// ConnectionsRoom is how many clients the process has descriptors for. If they could take those of the files as well, a partition whose
-// segment cannot be opened would go offline.
-func (b *Broker) ConnectionsRoom() int {
-	return max(8, descriptors()-log.MostOpen(b.filesPerShard())*b.Shards.Len()-descriptorsAside)
-}
-
-// descriptors is how many this process may open. The runtime has raised the soft limit to the hard one.
-func descriptors() int {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur == 0 {
-		return 1024
-	}
-	return int(min(limit.Cur, 1<<30))
 }
 
 // RecoveryPoints is what the last stop, or the last checkpoint before a crash, left in a log directory: below which offset all was durable.

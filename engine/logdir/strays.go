@@ -1,4 +1,4 @@
-package broker
+package logdir
 
 import (
 	"log/slog"

@@ -1,0 +1,76 @@
+package logdir
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// fence ends a log directory: after a write or a sync of accepted bytes has failed, nothing in it is acknowledged any more, by no shard.
+// The kernel may have marked the lost pages clean, so that trying again would succeed and mean nothing. The zero value is ready.
+type fence struct {
+	err     atomic.Pointer[error] // orders nothing: an acknowledgement that is under way was due before
+	tenants sync.Map              // model.ShardID -> Tenant
+	told    atomic.Pointer[func(*Directory)]
+}
+
+// Tenant is one shard's share of a directory.
+type Tenant interface {
+	// Evict is told, on its shard, that the directory is out of service.
+	Evict(t *shard.Turn, d *Directory, err error)
+}
+
+// Fenced is why the directory is out of service, or nil. Any thread may ask.
+func (d *Directory) Fenced() error {
+	if err := d.fence.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Let has the shard of this turn told when the directory is fenced.
+func (d *Directory) Let(t *shard.Turn, tenant Tenant) { d.fence.tenants.Store(t.Shard(), tenant) }
+
+// Tell has f called once when the directory is fenced, on whatever thread that happens; it must not wait.
+func (d *Directory) Tell(f func(*Directory)) { d.fence.told.Store(&f) }
+
+// Fence takes the directory out of service, with every partition of every shard in it.
+func (d *Directory) Fence(t *shard.Turn, err error, logger *slog.Logger) {
+	if !d.fence.err.CompareAndSwap(nil, &err) {
+		return
+	}
+	if logger != nil {
+		logger.Error("log directory fenced: nothing in it is acknowledged any more; repair the disk and start again", "directory", d.Name, "err", err)
+	}
+	d.fence.tenants.Range(func(id, tenant any) bool {
+		t.Ask(id.(model.ShardID), &fenced{tenant: tenant.(Tenant), directory: d, err: err})
+		return true
+	})
+	if told := d.fence.told.Load(); told != nil {
+		(*told)(d)
+	}
+}
+
+// fenced is mail to a tenant of a directory that was fenced.
+type fenced struct {
+	shard.Letter
+	tenant    Tenant
+	directory *Directory
+	err       error
+}
+
+// Deliver tells it.
+func (m *fenced) Deliver(t *shard.Turn) { m.tenant.Evict(t, m.directory, m.err) }
+
+// failure is what the node says of it: which directory, and why.
+func (d *Directory) failure() error {
+	err := d.Fenced()
+	if err == nil || d.Missing() {
+		return err
+	}
+	return fmt.Errorf("log directory %s: %w", d.Name, err)
+}
