@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
 	"pinion/engine/commit"
@@ -22,7 +23,7 @@ func (b *Broker) openDirectories() error {
 		return err
 	}
 	var err error
-	b.moved, err = b.Directories.Prepare(image)
+	b.moved, err = b.Directories.Prepare(image, journal.DefaultOptions())
 	return err
 }
 

@@ -32,6 +32,9 @@ type Directory struct {
 	Found   *journal.Contents // what the journal held at the start; empty once it is in the segments
 	Journal *commit.Journal   // nil: small appends are synced in their segments as large ones are
 
+	path    string // absolute
+	unnamed bool   // the configuration does not have it any more
+
 	// Written by any thread.
 	fence fence
 	full  atomic.Bool // its disk has little room left; orders nothing
@@ -39,14 +42,14 @@ type Directory struct {
 
 // New is a directory that nobody has claimed: the simulator's, a test's.
 func New(dir device.Dir) *Directory {
-	return &Directory{Name: dir.Path(), Dir: dir, Found: &journal.Contents{}}
+	return &Directory{Name: dir.Path(), Dir: dir, Found: &journal.Contents{}, path: dir.Path()}
 }
 
 // Missing reports whether nothing of the directory can be reached. It is fenced then, and Fenced says why.
 func (d *Directory) Missing() bool { return d.Dir == nil }
 
-// lose takes a directory out of service before anything is open in it.
-func (d *Directory) lose(err error) {
+// Lose takes a directory out of service before anything is open in it: it is missing, or does not read.
+func (d *Directory) Lose(err error) {
 	err = fmt.Errorf("log directory %s: %w", d.said(), err)
 	d.Dir, d.Found, d.Points = nil, &journal.Contents{}, nil
 	d.fence.err.Store(&err)

@@ -37,7 +37,16 @@ type List struct {
 }
 
 // Single is the list of a node with one directory.
-func Single(d *Directory) *List { return &List{All: []*Directory{d}, Home: d, Metadata: d} }
+func Single(d *Directory) *List { return Assemble(0, slog.New(slog.DiscardHandler), d) }
+
+// Assemble is the list of directories that somebody else has opened: a simulator. The metadata log is elsewhere, or in the first.
+func Assemble(node model.NodeID, log *slog.Logger, directories ...*Directory) *List {
+	l := &List{want: Want{Node: node}, log: log, Home: directories[0], Metadata: directories[0]}
+	for _, d := range directories {
+		l.add(d)
+	}
+	return l
+}
 
 // Of is the directory of an id, which the catalogue has from this list; nil where it is none of it.
 func (l *List) Of(id model.DirectoryID) *Directory {
@@ -147,7 +156,7 @@ func (l *List) OpenRest(image *placement.Image) error {
 			l.add(l.Metadata)
 			continue
 		}
-		d := &Directory{Name: l.want.Paths[i]}
+		d := &Directory{Name: l.want.Paths[i], path: path}
 		if err := l.take(d, path, known(image.Broker(l.want.Node), path, held)); err != nil {
 			return err
 		}
@@ -162,8 +171,8 @@ func (l *List) OpenRest(image *placement.Image) error {
 	if b := image.Broker(l.want.Node); b != nil {
 		for _, k := range b.Directories {
 			if l.Of(k.ID) == nil && held[k.ID] > 0 {
-				d := &Directory{Name: k.Path, ID: k.ID}
-				d.lose(fmt.Errorf("has %d partitions and is not in log.dirs any more", held[k.ID]))
+				d := &Directory{Name: k.Path, ID: k.ID, path: k.Path, unnamed: true}
+				d.Lose(fmt.Errorf("has %d partitions and is not in log.dirs any more", held[k.ID]))
 				l.add(d)
 			}
 		}
@@ -219,11 +228,11 @@ func (l *List) take(d *Directory, path string, was *placement.Directory) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.lose(errors.New("does not exist, but partitions lie in it: is its disk mounted?"))
+		d.Lose(errors.New("does not exist, but partitions lie in it: is its disk mounted?"))
 	case err != nil:
-		d.lose(err)
+		d.Lose(err)
 	case !has && was != nil:
-		d.lose(fmt.Errorf("holds no %s, but partitions lie in the directory that was here: is its disk mounted? To go on with another disk, name it under another path", identity.File))
+		d.Lose(fmt.Errorf("holds no %s, but partitions lie in the directory that was here: is its disk mounted? To go on with another disk, name it under another path", identity.File))
 	default:
 		var refusal *identity.Refusal
 		err := l.claim(d, l.Metadata.Claim.Cluster)
@@ -231,7 +240,7 @@ func (l *List) take(d *Directory, path string, was *placement.Directory) error {
 			return err
 		}
 		if err != nil {
-			d.lose(err)
+			d.Lose(err)
 		}
 		return nil
 	}
@@ -257,12 +266,11 @@ func (l *List) Measure() {
 // Registered is what the catalogue is to know of the directories that the configuration names. Any thread may ask.
 func (l *List) Registered() []placement.Directory {
 	var all []placement.Directory
-	for i, path := range l.absolute {
-		d := l.All[i]
-		if d.ID.IsZero() {
-			continue // never seen, so nothing is in it
+	for _, d := range l.All {
+		if d.ID.IsZero() || d.unnamed {
+			continue // never seen, so nothing is in it; or the catalogue's own word
 		}
-		r := placement.Directory{ID: d.ID, Path: path}
+		r := placement.Directory{ID: d.ID, Path: d.path}
 		if d.Fenced() != nil {
 			r.State = placement.DirectoryOffline
 		} else if d.full.Load() {

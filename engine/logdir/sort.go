@@ -21,12 +21,12 @@ type Moved struct {
 }
 
 // Prepare makes all directories ready for their partitions to be opened. What goes wrong in one ends the start only where the metadata log is there too.
-func (l *List) Prepare(image *placement.Image) ([]Moved, error) {
+func (l *List) Prepare(image *placement.Image, options journal.Options) ([]Moved, error) {
 	for _, d := range l.All {
 		if d.Missing() {
 			continue
 		}
-		err := d.ReadJournal(journal.DefaultOptions(), l.log)
+		err := d.ReadJournal(options, l.log)
 		if err == nil {
 			err = d.Prepare(image, l.log)
 		}
@@ -35,7 +35,7 @@ func (l *List) Prepare(image *placement.Image) ([]Moved, error) {
 		case d == l.Metadata:
 			return nil, err
 		default:
-			d.lose(err)
+			d.Lose(err)
 		}
 	}
 	if err := l.usable(image); err != nil {

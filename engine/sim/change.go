@@ -105,6 +105,7 @@ func (w *World) makeTopic(id model.TopicID, name string, count int32, configs ma
 		return
 	}
 	w.topics = append(w.topics, name)
+	w.lookWhere(res.Topic)
 	for i := range count {
 		b := newBook(model.Partition{Topic: id, Index: i}, name, rules)
 		w.books = append(w.books, b)

@@ -2,8 +2,6 @@ package sim
 
 import (
 	"time"
-
-	"pinion/disk/faulty"
 )
 
 // reserve is pinion.disk.reserve: what a full disk has left for all that is not reserved. It is enough for the indexes, snapshots and
@@ -18,7 +16,8 @@ func (w *World) fill() {
 	}
 	r := w.chance.faults
 	w.reserved = !oneIn(r, 4)
-	w.limit = w.node.disk.Used() + int64(r.IntN(64<<10))
+	w.full = r.IntN(len(w.node.disks))
+	w.limit = w.node.disks[w.full].Used() + int64(r.IntN(64<<10))
 	if w.reserved {
 		w.limit += reserve
 		w.marks.hit("disk.full.reserve")
@@ -27,18 +26,23 @@ func (w *World) fill() {
 	}
 	w.trace.add("fill", w.limit, 0)
 	w.emptied = w.clock.Now().Mono.Add(time.Duration(between(r, 500, 20_000)) * time.Millisecond)
-	w.limitDisk(w.node.disk)
+	w.limitDisk(w.full)
 }
 
-// limitDisk bounds the space of a disk as long as it is full.
-func (w *World) limitDisk(d *faulty.Dir) {
-	d.Limit(w.limit)
-	if w.limit > 0 && w.reserved {
+// limitDisk bounds the space of a disk as long as it is full. Sooner or later the catalogue hears of it.
+func (w *World) limitDisk(i int) {
+	d, limit := w.node.disks[i], w.limit
+	if i != w.full {
+		limit = 0
+	}
+	d.Limit(limit)
+	w.untold = w.untold || limit > 0
+	if limit > 0 && w.reserved {
 		d.KeepFree(reserve)
 		return
 	}
 	d.KeepFree(0)
-	w.node.harmed = w.node.harmed || w.limit > 0
+	w.node.harmed[i] = w.node.harmed[i] || limit > 0
 }
 
 // empty ends it: from now on there is space, and nobody has to start anew.
@@ -49,5 +53,5 @@ func (w *World) empty() {
 	w.trace.add("empty", 0, 0)
 	w.limit = 0
 	w.relieved = w.reserved && w.node.noSpace
-	w.limitDisk(w.node.disk)
+	w.limitDisk(w.full)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"pinion/disk/faulty"
@@ -37,20 +38,21 @@ func (w *World) harm() {
 // die ends this life: what was in memory is gone.
 func (w *World) die() {
 	n := w.node
-	if stats := n.directory.Journal.Stats(); stats.Writes > 0 {
+	for _, d := range n.directories.All {
+		if d.Journal == nil || d.Journal.Stats().Writes == 0 {
+			continue
+		}
 		w.marks.hit("journal.written")
-		if n.directory.Journal.Generation() > uint64(2*journalOptions.FilesMax) {
+		if d.Journal.Generation() > uint64(2*journalOptions.FilesMax) {
 			w.marks.hit("journal.reused")
 		}
-		if stats.Waits > 0 {
+		if d.Journal.Stats().Waits > 0 {
 			w.marks.hit("journal.full")
 		}
 	}
 	w.noteCompaction()
 	w.discard()
-	if n.directory.Fenced() != nil {
-		w.marks.hit("directory.fenced")
-	}
+	w.noteDirectories()
 	for _, p := range w.producers {
 		p.died()
 	}
@@ -73,10 +75,12 @@ func (w *World) die() {
 // discard ends what is left of a node: its jobs, and the memory its disk has mapped.
 func (w *World) discard() {
 	n := w.node
-	n.disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
+	for _, disk := range n.disks {
+		disk.Fail(func(faulty.Op, string) error { return faulty.ErrCut })
+	}
 	n.abandon()
-	if err := n.disk.Discard(); err != nil {
-		w.fail(err)
+	for _, disk := range n.disks {
+		w.fail(disk.Discard())
 	}
 }
 
@@ -91,8 +95,15 @@ func (w *World) noteCompaction() {
 			w.marks.count("compaction.given-up", c.Uncleanable)
 		})
 	}
-	n.disk.Fail(nil)
-	folders, err := n.disk.List(".")
+	for _, disk := range n.disks {
+		w.noteLeft(disk)
+	}
+}
+
+// noteLeft marks where on a disk a pass of compaction is that is not finished.
+func (w *World) noteLeft(disk *faulty.Dir) {
+	disk.Fail(nil)
+	folders, err := disk.List(".")
 	if err != nil {
 		w.fail(err)
 	}
@@ -100,7 +111,7 @@ func (w *World) noteCompaction() {
 		if !f.IsDir {
 			continue
 		}
-		files, err := n.disk.List(f.Name)
+		files, err := disk.List(f.Name)
 		if err != nil {
 			w.fail(err)
 		}
@@ -119,18 +130,20 @@ func (w *World) noteCompaction() {
 func (w *World) kill() {
 	w.trace.add("kill", 0, 0)
 	w.marks.hit("life.killed")
-	disk := w.node.disk.Killed(w.nextDisk())
+	disks := w.nextDisks((*faulty.Dir).Killed)
+	w.unmount()
 	w.die()
-	w.node = w.boot(w.shards, disk)
+	w.node = w.boot(w.shards, disks...)
 }
 
 // cutPower leaves what was synced, and of the rest whatever chance keeps.
 func (w *World) cutPower() {
 	w.trace.add("cut", 0, 0)
 	w.marks.hit("life.cut")
-	disk := w.node.disk.AfterCut(w.nextDisk())
+	disks := w.nextDisks((*faulty.Dir).AfterCut)
+	w.absent = -1 // what it has taken is counted at once
 	w.die()
-	w.node = w.boot(w.shards, disk)
+	w.node = w.boot(w.shards, disks...)
 	w.settle("recovery after a power cut", w.recovered)
 	if w.err != nil {
 		return
@@ -151,12 +164,13 @@ func (w *World) restart() {
 		return
 	}
 	w.marks.hit("life.stopped")
-	if err := w.node.directory.WriteRecoveryPoints(w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !w.node.harmed {
+	if err := w.node.store(w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !slices.Contains(w.node.harmed, true) {
 		w.fail(err)
 	}
-	disk := w.node.disk.Killed(w.nextDisk())
+	disks := w.nextDisks((*faulty.Dir).Killed)
+	w.unmount()
 	w.die()
-	w.node = w.boot(w.shards, disk)
+	w.node = w.boot(w.shards, disks...)
 }
 
 func (w *World) nextDisk() uint64 {
@@ -285,5 +299,5 @@ func (w *World) audit(b *book) {
 		}
 	}
 	w.fail(b.compare(c.start, high, c.found, w.clock.Now().Mono))
-	w.fail(sound(w.node.disk, fmt.Sprintf("%s-%d", b.topic, b.name.Index)))
+	w.fail(sound(w.diskOf(b.name), fmt.Sprintf("%s-%d", b.topic, b.name.Index)))
 }

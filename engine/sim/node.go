@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,51 +24,72 @@ const self model.NodeID = 1
 // node is one life of the process: it ends with a clean stop, a kill or a power cut, and the next one starts from what the disk
 // holds.
 type node struct {
-	world     *World
-	disk      *faulty.Dir
-	shards    *shard.Manual
-	sets      []*partition.Set
-	folders   partition.Folders
-	live      *config.Live
-	running   []*running
-	current   *running
-	ways      []shard.Way // scratch
-	storing   bool        // recovery points are being written
-	harmed    bool        // the disk has failed in this life
-	noSpace   bool        // it has refused an append for want of space
-	cleaners  partition.Cleaners
-	directory *logdir.Directory
-	starting  error // what the start failed of
-	ready     bool  // the start is over: clients and administrators may come
-	begun     int   // sets that have begun to recover their partitions
-	settling  bool  // the journal's contents are in the segments, or about to be declared so
-	closed    int   // shards that have closed their logs in a clean stop
-	points    map[model.Partition]model.Offset
+	world       *World
+	disks       []*faulty.Dir // one for each log directory
+	shards      *shard.Manual
+	sets        []*partition.Set
+	folders     partition.Folders
+	live        *config.Live
+	running     []*running
+	current     *running
+	ways        []shard.Way // scratch
+	storing     bool        // recovery points are being written
+	harmed      []bool      // the disk has failed in this life, or is missing
+	noSpace     bool        // it has refused an append for want of space
+	cleaners    partition.Cleaners
+	directories *logdir.List
+	starting    error // what the start failed of
+	ready       bool  // the start is over: clients and administrators may come
+	begun       int   // sets that have begun to recover their partitions
+	settling    bool  // the journal's contents are in the segments, or about to be declared so
+	closed      int   // shards that have closed their logs in a clean stop
+	points      []partition.Closed
 }
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
-func (w *World) boot(shards int, disk *faulty.Dir) *node {
-	n := &node{world: w, disk: disk, points: map[model.Partition]model.Offset{}}
+func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
+	n := &node{world: w, disks: disks, harmed: make([]bool, len(disks))}
 	w.node = n
-	disk.Fail(n.fault)
-	disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
-	w.limitDisk(disk)
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
-	d := logdir.New(disk)
-	n.directory = d
-	w.fail(d.Prepare(w.catalogue.Image(), logger))
-	w.believed = w.believed || d.Seen == 0 && w.stepped
-	w.fail(d.ReadJournal(journalOptions, logger))
+	var all []*logdir.Directory
+	for i, disk := range disks {
+		disk.Fail(func(op faulty.Op, path string) error { return n.fault(i, op, path) })
+		disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
+		w.limitDisk(i)
+		d := logdir.New(disk)
+		d.Name, d.ID = fmt.Sprint("disk-", i), model.DirectoryID{0xd, byte(i + 1)}
+		if i == w.absent {
+			n.harmed[i] = true
+			d.Lose(errMissing)
+			w.marks.hit("directory.missing")
+		}
+		all = append(all, d)
+	}
+	n.directories = logdir.Assemble(self, logger, all...)
+	moved, err := n.directories.Prepare(w.catalogue.Image(), journalOptions)
+	w.fail(err)
+	if len(moved) > 0 {
+		w.fail(&violation{"directories", fmt.Sprintf("found elsewhere than they were made: %v", moved)})
+	}
+	seen := clock.Wall(0)
+	for _, d := range all {
+		seen = max(seen, d.Seen)
+	}
+	w.believed = w.believed || seen == 0 && w.stepped
 	n.live = config.NewLive(w.settings)
 	w.life++
 	incarnation := [16]byte{15: byte(w.life), 14: byte(w.life >> 8)}
 	w.apply(catalog.RegisterBroker(catalog.Registration{Node: self, Incarnation: incarnation, Shards: int32(shards),
 		Listeners: []placement.Listener{{Name: "PLAINTEXT", Host: "sim", Port: 9092}}}))
+	w.register()
 	n.shards = shard.NewManual(shards, &w.clock)
-	d.Begin(journalOptions, n.shards.Shards())
+	for _, d := range all {
+		d.Begin(journalOptions, n.shards.Shards())
+		d.Tell(func(*logdir.Directory) { w.untold = true })
+	}
 	options := partition.Options{
-		Node: self, Directories: logdir.Single(d), Broker: n.live, Image: w.catalogue.Image, Log: logger,
-		Folders: &n.folders, Files: 8, Cleaners: &n.cleaners, Seen: d.Seen,
+		Node: self, Directories: n.directories, Broker: n.live, Image: w.catalogue.Image, Log: logger,
+		Folders: &n.folders, Files: 8, Cleaners: &n.cleaners, Seen: seen,
 		Together: pick(w.chance.faults, []int{1, 3, 100}),
 	}
 	for i := range shards {
@@ -204,13 +226,30 @@ func (n *node) settle() {
 			}
 		})
 	}
-	if n.directory.Found.Torn != "" {
-		n.world.marks.hit("journal.torn")
+	for _, d := range n.directories.All {
+		if d.Found.Torn != "" {
+			n.world.marks.hit("journal.torn")
+		}
 	}
 	image := n.world.catalogue.Image()
+	failed := map[*logdir.Directory]error{}
 	n.running = append(n.running, begin(func() {
-		n.starting = n.directory.Settle(image, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+		for _, d := range n.directories.All {
+			err := d.Settle(image, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+			switch {
+			case err == nil:
+			case len(n.disks) == 1:
+				n.starting = err
+			default:
+				failed[d] = err
+			}
+		}
 	}, func() {
+		for _, d := range n.directories.All {
+			if err := failed[d]; err != nil {
+				n.on(0, func(t *shard.Turn) { d.Fence(t, err, nil) })
+			}
+		}
 		if n.starting == nil {
 			n.visit(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
 		}
@@ -236,9 +275,7 @@ func (n *node) stop() {
 		n.on(model.ShardID(i), func(t *shard.Turn) {
 			set.Close(t, func(_ *shard.Turn, list []partition.Closed) {
 				n.closed++
-				for _, c := range list {
-					n.points[c.Name] = c.Recovery
-				}
+				n.points = append(n.points, list...)
 			})
 		})
 	}
@@ -248,13 +285,9 @@ func (n *node) stopped() bool { return n.closed == len(n.sets) }
 
 // checkpoint has somebody store the recovery points, as the program does now and then.
 func (n *node) checkpoint() {
-	points := map[model.Partition]model.Offset{}
+	var points []partition.Closed
 	for i, set := range n.sets {
-		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
-			for _, c := range set.RecoveryPoints(t) {
-				points[c.Name] = c.Recovery
-			}
-		})
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { points = append(points, set.RecoveryPoints(t)...) })
 	}
 	if len(points) == 0 || n.storing {
 		return
@@ -262,7 +295,17 @@ func (n *node) checkpoint() {
 	n.storing = true
 	n.world.marks.hit("recovery-points.stored")
 	believed := n.believed()
-	n.running = append(n.running, begin(func() { _ = n.directory.WriteRecoveryPoints(points, believed) }, func() { n.storing = false }))
+	n.running = append(n.running, begin(func() { _ = n.store(points, believed) }, func() { n.storing = false }))
+}
+
+// store writes recovery points where they belong.
+func (n *node) store(points []partition.Closed, believed clock.Wall) (all error) {
+	for _, d := range n.directories.All {
+		if !d.Missing() {
+			all = errors.Join(all, d.WriteRecoveryPoints(partition.Points(points, d), believed))
+		}
+	}
+	return all
 }
 
 // believed is what time the node believes it is.
@@ -287,11 +330,11 @@ func (n *node) look(f func(t *shard.Turn, p *partition.Partition)) {
 	}
 }
 
-// fault is asked by the disk before each call.
-func (n *node) fault(op faulty.Op, path string) error {
+// fault is asked by a disk before each call.
+func (n *node) fault(disk int, op faulty.Op, path string) error {
 	n.pause()
 	w := n.world
-	w.trace.add(string(op), int64(len(path)), 0)
+	w.trace.add(string(op), int64(len(path)), int64(disk))
 	if w.witness != nil {
 		w.witness.see(w, op)
 	}
@@ -301,12 +344,12 @@ func (n *node) fault(op faulty.Op, path string) error {
 		w.marks.hit("start.together")
 	}
 	if w.broken && (op == faulty.Write || op == faulty.Sync || op == faulty.SyncAll) {
-		w.broken, n.harmed = false, true
+		w.broken, n.harmed[disk] = false, true
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
 	}
 	if w.unreadable && (op == faulty.Read || op == faulty.Open) && strings.HasSuffix(path, ".log") {
-		w.unreadable, n.harmed = false, true
+		w.unreadable, n.harmed[disk] = false, true
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
 	}

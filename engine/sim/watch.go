@@ -14,7 +14,7 @@ import (
 func (w *World) watch() {
 	owners := owners{}
 	w.node.look(func(t *shard.Turn, p *partition.Partition) {
-		if err := p.Failure(); err != nil && !w.node.harmed {
+		if err := p.Failure(); err != nil && !w.node.harmed[p.Directory().At] {
 			w.fail(&violation{"I19 offline", fmt.Sprintf("%s, and nothing failed in this life: %v", p.Dir(), err)})
 		}
 		if !p.Serves(t) {

@@ -39,7 +39,7 @@ func (i *witness) see(w *World, op faulty.Op) {
 	if i.err != nil || i.changes%i.every != 0 {
 		return
 	}
-	disk := w.node.disk
+	disk := w.node.disks[0] // of one
 	i.try(w, "kill", disk.Killed(1), false)
 	i.try(w, "nothing kept", disk.Lost(1), true)
 	i.try(w, "all kept", disk.Kept(1), true)
@@ -124,7 +124,7 @@ func (w *World) recover(cut bool) string {
 // segments lists the segments of a folder, with sums of their bytes.
 func (w *World) segments(folder string) string {
 	var list strings.Builder
-	entries, err := w.node.disk.List(folder)
+	entries, err := w.node.disks[0].List(folder)
 	if err != nil {
 		return " none"
 	}
@@ -132,7 +132,7 @@ func (w *World) segments(folder string) string {
 		if path.Ext(e.Name) != ".log" || e.Size == 0 {
 			continue
 		}
-		b, err := w.node.disk.ReadFile(path.Join(folder, e.Name), e.Size)
+		b, err := w.node.disks[0].ReadFile(path.Join(folder, e.Name), e.Size)
 		if err != nil {
 			w.fail(err)
 		}

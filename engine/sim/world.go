@@ -37,12 +37,15 @@ type World struct {
 	shards    int
 	disks     uint64 // made so far
 	node      *node
+	absent    int  // the disk that is missing in this life, -1: none
+	untold    bool // the catalogue does not know what has become of the directories
 	healing   bool // nothing fails any more
 	settings  *config.Broker
 
 	broken     bool       // the next write or sync of the disk fails
 	unreadable bool       // the next read of a segment does
-	limit      int64      // bytes the disk has, while it is full; else 0
+	full       int        // which disk is full
+	limit      int64      // bytes it has, while it is; else 0
 	reserved   bool       // of those, reserve is kept free
 	emptied    clock.Mono // when it is full no more
 	relieved   bool       // it was full, and nothing has been appended since
@@ -101,7 +104,11 @@ func Run(seed uint64, options Options) (Result, error) {
 	w := newWorld(seed, options)
 	w.shards = between(w.chance.faults, 1, 3)
 	w.settings = w.configuration()
-	w.node = w.boot(w.shards, w.newDisk())
+	disks := []*faulty.Dir{w.newDisk()}
+	if oneIn(w.chance.faults, 2) {
+		disks = append(disks, w.newDisk())
+	}
+	w.node = w.boot(w.shards, disks...)
 	for range 2 {
 		w.createTopic()
 	}
@@ -127,7 +134,7 @@ func Run(seed uint64, options Options) (Result, error) {
 
 // newWorld is a world before its first life.
 func newWorld(seed uint64, options Options) *World {
-	w := &World{options: options, seed: seed, chance: newStreams(seed), trace: newTrace(), marks: Marks{}, catalogue: catalog.New("sim"),
+	w := &World{options: options, seed: seed, chance: newStreams(seed), trace: newTrace(), marks: Marks{}, catalogue: catalog.New("sim"), absent: -1,
 		byName: map[model.Partition]*book{}}
 	w.clock.Advance(time.Hour)
 	w.clock.SetWall(began)
@@ -193,6 +200,9 @@ func (w *World) step() {
 	}
 	if oneIn(w.chance.changes, 300) {
 		n.checkpoint()
+	}
+	if w.untold && oneIn(w.chance.changes, 50) {
+		w.register()
 	}
 	if !w.healing && !w.options.Calm && oneIn(w.chance.faults, 400) {
 		w.harm()
