@@ -130,9 +130,9 @@ var Intended = []Difference{
 		Keys: []int16{wire.KeyCreateTopics}, Step: "validate a removed key*",
 	},
 	{
-		What: "Loggers, client metrics and groups have no configuration.",
-		Why:  "There are no such things here yet.",
-		Keys: []int16{wire.KeyDescribeConfigs, wire.KeyIncrementalAlterConfigs}, Step: "resource type 8*|resource type 16*|resource type 32*",
+		What: "Loggers have other names and levels.",
+		Why:  "They are those of this broker's parts.",
+		Keys: []int16{wire.KeyDescribeConfigs}, Step: "resource type 8*", Path: "*Configs|*[root].Value",
 	},
 	{
 		What: "A broker key without a value is null.",

@@ -9,8 +9,11 @@ import (
 
 // Resource types of configurations (org.apache.kafka.common.config.ConfigResource).
 const (
-	ofTopic  kmsg.ConfigResourceType = 2
-	ofBroker kmsg.ConfigResourceType = 4
+	ofTopic   kmsg.ConfigResourceType = 2
+	ofBroker  kmsg.ConfigResourceType = 4
+	ofLoggers kmsg.ConfigResourceType = 8
+	ofMetrics kmsg.ConfigResourceType = 16
+	ofGroup   kmsg.ConfigResourceType = 32
 )
 
 // oddResources are types that are not of a topic or a broker: unknown, any, group, cluster, loggers, client metrics, groups, and one too many.
@@ -141,11 +144,65 @@ func sceneIncrementalAlterConfigs(s *script, v int16) {
 	send("none", false)
 	s.describe(4, "what came of it", described(ofTopic, name))
 	alterBrokers(s, send)
+	alterOthers(s, v, send)
 	for _, kind := range oddResources {
-		if kind != 16 && kind != 32 {
-			send(fmt.Sprintf("resource type %d", kind), false, altered(kind, "1", alter{"retention.ms", set, "1"}))
-		}
+		send(fmt.Sprintf("resource type %d", kind), false, altered(kind, "1", alter{"retention.ms", set, "1"}))
 	}
+}
+
+// alterOthers changes the configurations of a group and of a subscription to client metrics, neither of which exists, and asks for loggers
+// that are not there: the names of those that are differ.
+func alterOthers(s *script, v int16, send func(step string, validateOnly bool, resources ...kmsg.IncrementalAlterConfigsRequestResource)) {
+	name := fmt.Sprintf("others-%d", v)
+	group := func(step string, changes ...alter) {
+		send("group: "+step, false, altered(ofGroup, name, changes...))
+	}
+	group("set", alter{"consumer.session.timeout.ms", set, "50000"}, alter{"share.auto.offset.reset", set, "by_duration:PT1H"})
+	s.describe(4, "group: what is set", described(ofGroup, name))
+	group("less than the broker allows", alter{"consumer.session.timeout.ms", set, "1000"})
+	group("more than the broker allows", alter{"consumer.heartbeat.interval.ms", set, "16000"})
+	group("more than a session", alter{"streams.session.timeout.ms", set, "45000"}, alter{"streams.heartbeat.interval.ms", set, "15001"})
+	group("an interval the broker does not allow", alter{"share.assignment.interval.ms", set, "15001"})
+	group("too many replicas", alter{"streams.num.standby.replicas", set, "3"})
+	group("too many deliveries", alter{"share.delivery.count.limit", set, "11"})
+	group("nonsense", alter{"share.isolation.level", set, "none"})
+	group("no place to begin", alter{"share.auto.offset.reset", set, "by_duration:1h"})
+	group("no number", alter{"consumer.session.timeout.ms", set, "soon"})
+	group("an unknown key", alter{"retention.ms", set, "1"})
+	group("append", alter{"share.isolation.level", attach, "read_committed"})
+	group("null", alter{"share.isolation.level", set, null})
+	group("an empty value", alter{"share.isolation.level", set, ""})
+	group("delete", alter{"consumer.session.timeout.ms", remove, null}, alter{"no.such.key", remove, null})
+	s.describe(4, "group: what is left", described(ofGroup, name), described(ofGroup, ""), described(ofGroup, "nobody", "share.isolation.level"))
+	send("group: without a name", false, altered(ofGroup, "", alter{"share.isolation.level", set, "read_committed"}))
+	send("group: validate", true, altered(ofGroup, name+"-valid", alter{"share.isolation.level", set, "read_committed"}))
+	metrics := func(step string, changes ...alter) {
+		send("metrics: "+step, false, altered(ofMetrics, name, changes...))
+	}
+	metrics("set", alter{"interval.ms", set, "60000"}, alter{"metrics", set, "org.apache.kafka.producer."}, alter{"match", set, "client_id=a.*"})
+	metrics("append", alter{"metrics", attach, "org.apache.kafka.consumer."})
+	s.describe(4, "metrics: what is set", described(ofMetrics, name))
+	metrics("too often", alter{"interval.ms", set, "99"})
+	metrics("too seldom", alter{"interval.ms", set, "3600001"})
+	metrics("no number", alter{"interval.ms", set, "soon"})
+	metrics("no pattern", alter{"match", set, "client_id"})
+	metrics("no expression", alter{"match", set, "client_id=("})
+	metrics("nothing to match", alter{"match", set, "host=a"})
+	metrics("twice the same", alter{"metrics", set, "a,a"})
+	metrics("an empty item", alter{"metrics", set, "a,,b"})
+	metrics("nothing at all", alter{"metrics", set, ""})
+	metrics("an unknown key", alter{"retention.ms", set, "1"})
+	metrics("delete", alter{"match", remove, null})
+	s.describe(4, "metrics: what is left", described(ofMetrics, name), described(ofMetrics, ""), described(ofMetrics, "nobody"))
+	send("metrics: without a name", false, altered(ofMetrics, "", alter{"interval.ms", set, "1000"}))
+	for _, broker := range []string{"1", "2", "abc", "", "-1"} {
+		send(fmt.Sprintf("loggers: unknown, broker %q", broker), false, altered(ofLoggers, broker, alter{"no.such.logger", set, "INFO"}))
+		s.describe(4, fmt.Sprintf("loggers: broker %q", broker), described(ofLoggers, broker, "no.such.logger"))
+	}
+	send("loggers: append", false, altered(ofLoggers, "1", alter{"no.such.logger", attach, "INFO"}))
+	send("loggers: operation 7", false, altered(ofLoggers, "1", alter{"no.such.logger", 7, "INFO"}))
+	send("loggers: null", false, altered(ofLoggers, "1", alter{"no.such.logger", set, null}))
+	send("loggers: delete", true, altered(ofLoggers, "1", alter{"no.such.logger", remove, null}))
 }
 
 // alterBrokers changes what this broker, and what every broker is configured to, and takes it back.
@@ -224,8 +281,13 @@ func sceneAlterConfigs(s *script, v int16) {
 	}
 	send("brokers that are not there", false, of(ofBroker, "2", "log.retention.ms", "1"), of(ofBroker, "abc", "log.retention.ms", "1"))
 	for _, kind := range oddResources {
-		if kind != 16 && kind != 32 {
-			send(fmt.Sprintf("resource type %d", kind), false, of(kind, "1", "retention.ms", "1"))
-		}
+		send(fmt.Sprintf("resource type %d", kind), false, of(kind, "1", "retention.ms", "1"))
 	}
+	group := fmt.Sprintf("replaced-%d", v)
+	send("a group", false, of(ofGroup, group, "share.isolation.level", "read_committed", "share.delivery.count.limit", "4"))
+	send("a group again", false, of(ofGroup, group, "share.delivery.count.limit", "3"))
+	send("a group, nonsense", false, of(ofGroup, group, "share.delivery.count.limit", "many"))
+	send("client metrics", false, of(ofMetrics, group, "interval.ms", "1000"))
+	send("client metrics, nonsense", false, of(ofMetrics, group, "interval.ms", "1"))
+	s.describe(4, "a group that was replaced", described(ofGroup, group), described(ofMetrics, group))
 }

@@ -3,12 +3,18 @@ package main_test
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pinion/bench/harness"
+	"pinion/engine/loggers"
 )
 
 // workElectLeaders is told that no election is needed, and of what does not exist.
@@ -91,6 +97,96 @@ func workUnregisterBroker(t *testing.T, ctx context.Context, r *versionRow) {
 			t.Errorf("broker %d: %+v %v", id, resp, err)
 		}
 	}
+}
+
+// Groups are configured before they exist, and the levels of loggers at once.
+func TestGroupsAndLoggersAreConfigured(t *testing.T) {
+	dir := t.TempDir()
+	b := harness.Run(t, harness.Config{Dir: dir})
+	ctx, cl := testContext(t), newClient(t, b)
+	alter := func(kind kmsg.ConfigResourceType, name, key, value string, want *kerr.Error) {
+		t.Helper()
+		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		c.Name, c.Value = key, &value
+		r := kmsg.NewIncrementalAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName, r.Configs = kind, name, append(r.Configs, c)
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		req.Resources = append(req.Resources, r)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil || len(resp.Resources) != 1 || resp.Resources[0].ErrorCode != codeOf(want) {
+			t.Fatalf("%s %s=%s: %+v %v", name, key, value, resp, err)
+		}
+	}
+	described := func(kind kmsg.ConfigResourceType, name, key string) string {
+		t.Helper()
+		r := kmsg.NewDescribeConfigsRequestResource()
+		r.ResourceType, r.ResourceName, r.ConfigNames = kind, name, []string{key}
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		req.Resources = append(req.Resources, r)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil || len(resp.Resources) != 1 || len(resp.Resources[0].Configs) != 1 || resp.Resources[0].Configs[0].Value == nil {
+			t.Fatalf("%s of %s: %+v %v", key, name, resp, err)
+		}
+		return *resp.Resources[0].Configs[0].Value
+	}
+	alter(kmsg.ConfigResourceTypeGroupConfig, "soon", "consumer.session.timeout.ms", "50000", nil)
+	alter(kmsg.ConfigResourceTypeGroupConfig, "soon", "consumer.session.timeout.ms", "1", kerr.InvalidConfig)
+	if got := described(kmsg.ConfigResourceTypeGroupConfig, "soon", "consumer.session.timeout.ms"); got != "50000" {
+		t.Errorf("the group's session is %s", got)
+	}
+	// A produce without an answer that fails is worth a line of the log, at DEBUG.
+	const line = "an acks=0 produce failed"
+	fail := func() {
+		t.Helper()
+		conn, err := net.Dial("tcp", b.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		partition := kmsg.NewProduceRequestTopicPartition()
+		topic := kmsg.NewProduceRequestTopic()
+		topic.Topic, topic.Partitions = "missing", append(topic.Partitions, partition)
+		req := kmsg.NewPtrProduceRequest()
+		req.Version, req.Topics = 9, append(req.Topics, topic)
+		if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Fatalf("%d bytes of an answer", n)
+		}
+	}
+	fail()
+	if said := b.Log(); strings.Contains(said, line) {
+		t.Errorf("said at INFO:\n%s", said)
+	}
+	alter(kmsg.ConfigResourceTypeBrokerLogger, "1", loggers.API, "DEBUG", nil)
+	alter(kmsg.ConfigResourceTypeBrokerLogger, "1", loggers.API, "LOUD", kerr.InvalidConfig)
+	alter(kmsg.ConfigResourceTypeBrokerLogger, "1", "no.such.logger", "DEBUG", kerr.InvalidConfig)
+	if got := described(kmsg.ConfigResourceTypeBrokerLogger, "1", loggers.API); got != "DEBUG" {
+		t.Errorf("the level is %s", got)
+	}
+	fail()
+	for limit := time.Now().Add(10 * time.Second); !strings.Contains(b.Log(), line); time.Sleep(10 * time.Millisecond) { // its output comes through a pipe
+		if time.Now().After(limit) {
+			t.Fatalf("nothing is said at DEBUG:\n%s", b.Log())
+		}
+	}
+	b.MustStop(t)
+	b = harness.Run(t, harness.Config{Dir: dir})
+	cl = newClient(t, b)
+	if got := described(kmsg.ConfigResourceTypeGroupConfig, "soon", "consumer.session.timeout.ms"); got != "50000" {
+		t.Errorf("after a restart the group's session is %s", got)
+	}
+	if got := described(kmsg.ConfigResourceTypeBrokerLogger, "1", loggers.API); got != "INFO" {
+		t.Errorf("after a restart the level is %s", got)
+	}
+}
+
+func codeOf(err *kerr.Error) int16 {
+	if err == nil {
+		return 0
+	}
+	return err.Code
 }
 
 // workListConfigResources finds a topic and the broker.

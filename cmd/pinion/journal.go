@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"pinion/engine/loggers"
 )
 
 // isJournal reports whether the file is the stream journald gave the service: JOURNAL_STREAM holds its device and inode
@@ -32,7 +34,7 @@ type journalHandler struct {
 
 func newJournalHandler(out io.Writer) *journalHandler {
 	line := &bytes.Buffer{}
-	text := slog.NewTextHandler(line, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+	text := slog.NewTextHandler(line, &slog.HandlerOptions{Level: loggers.Trace, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
 			return slog.Attr{}
 		}

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"pinion/engine/loggers"
 )
 
 func TestParseOffsets(t *testing.T) {
@@ -94,7 +95,7 @@ func TestJSONRecordSurvivesTheRoundTrip(t *testing.T) {
 
 func TestJournalLines(t *testing.T) {
 	var out bytes.Buffer
-	logger := slog.New(newJournalHandler(&out)).With("shard", 3)
+	logger := loggers.New(newJournalHandler(&out)).With("shard", 3)
 	logger.Info("ready", "port", 9092)
 	logger.WithGroup("g").Warn("slow", "level", "x")
 	logger.Error("gone")

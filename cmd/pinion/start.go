@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pinion/engine/config"
+	"pinion/engine/loggers"
 )
 
 // configBytesMax bounds the file read by --config; a real one has a few kilobytes.
@@ -129,18 +130,20 @@ func showCheck(cmd *cobra.Command, cfg *config.Broker, notices []config.Notice, 
 	return nil
 }
 
-// newLogger makes the broker's logger on stderr: text for people, without time and with a priority under journald, or JSON.
+// newLogger makes the broker's logger on stderr: text for people, without time and with a priority under journald, or JSON. It says what its
+// levels let through, which clients can change.
 func newLogger(con *console, format string) (*slog.Logger, error) {
+	all := &slog.HandlerOptions{Level: loggers.Trace}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(con.err, nil)), nil
+		return loggers.New(slog.NewJSONHandler(con.err, all)), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(con.err, nil)), nil
+		return loggers.New(slog.NewTextHandler(con.err, all)), nil
 	case "auto":
 		if f, ok := con.err.(*os.File); ok && isJournal(f, environment(con, "JOURNAL_STREAM", "")) {
-			return slog.New(newJournalHandler(con.err)), nil
+			return loggers.New(newJournalHandler(con.err)), nil
 		}
-		return slog.New(slog.NewTextHandler(con.err, nil)), nil
+		return loggers.New(slog.NewTextHandler(con.err, all)), nil
 	}
 	return nil, usagef("--log-format %s: want auto, text or json", format)
 }

@@ -19,6 +19,7 @@ import (
 	"pinion/engine/control"
 	"pinion/engine/coordinator"
 	"pinion/engine/logdir"
+	"pinion/engine/loggers"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
@@ -50,7 +51,7 @@ type Broker struct {
 // Open takes the log directories and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot
 // help.
 func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
-	b := &Broker{Config: cfg, Live: config.NewLive(cfg), folders: &partition.Folders{}, log: logger}
+	b := &Broker{Config: cfg, Live: config.NewLive(cfg), folders: &partition.Folders{}, log: loggers.Part(logger, loggers.Broker)}
 	want := logdir.Want{
 		Node: cfg.NodeID, Paths: cfg.LogDirs, Metadata: cfg.MetadataDir, Folder: control.Folder, Reserve: cfg.Pinion.DiskReserve, Random: rand.Reader,
 	}
@@ -67,7 +68,7 @@ func Open(cfg *config.Broker, logger *slog.Logger) (*Broker, error) {
 func (b *Broker) open() error {
 	var err error
 	b.Control, err = control.Open(control.Options{
-		Node: b.Config.NodeID, Dir: b.Directories.Metadata.Dir, Clock: clock.Real{}, Cluster: b.Cluster(), OnImage: b.published, Log: b.log,
+		Node: b.Config.NodeID, Dir: b.Directories.Metadata.Dir, Clock: clock.Real{}, Cluster: b.Cluster(), OnImage: b.published, Log: loggers.Part(b.log, loggers.Control),
 	})
 	if err != nil {
 		return err
@@ -128,10 +129,10 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 	}
 	seen := b.seen()
 	options := partition.Options{
-		Node: b.Config.NodeID, Directories: b.Directories, Broker: b.Live, Image: b.Control.Image, Log: b.log,
+		Node: b.Config.NodeID, Directories: b.Directories, Broker: b.Live, Image: b.Control.Image, Log: loggers.Part(b.log, loggers.Partitions),
 		Files: b.filesPerShard(), Folders: b.folders, Dirty: device.Dirty, Cleaners: &partition.Cleaners{}, Seen: seen,
 	}
-	keep := coordinator.Options{Node: b.Config.NodeID, Image: b.Control.Image, Broker: b.Live, Log: b.log, Random: random, Seen: seen}
+	keep := coordinator.Options{Node: b.Config.NodeID, Image: b.Control.Image, Broker: b.Live, Log: loggers.Part(b.log, loggers.Groups), Random: random, Seen: seen}
 	sets, groups := make([]*partition.Set, b.Shards.Len()), make([]*coordinator.Set, b.Shards.Len())
 	b.Shards.Start(b.CPUs)
 	for i := range sets {

@@ -39,7 +39,7 @@ const (
 	pathBytesMax       = 4096
 	labelBytesMax      = 249 // rack, listener name, cluster id
 	resourcesMax       = 10_000
-	resourceNameMax    = 1 << 10 // of a group or subscription; of a user or client id with a quota
+	ResourceNameMax    = 1 << 10 // of a group or subscription; of a user or client id with a quota
 	quotasMax          = 10_000
 	quotaKeysMax       = 16
 )

@@ -112,7 +112,7 @@ func (r *reader) who() placement.Who {
 		r.fail()
 	}
 	if v.Kind == placement.Named {
-		v.Name = r.string(resourceNameMax)
+		v.Name = r.string(ResourceNameMax)
 	}
 	return v
 }

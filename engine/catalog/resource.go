@@ -18,7 +18,7 @@ func AlterResourceConfigs(resource placement.Resource, before map[string]string,
 }
 
 func (m *Machine) alterResourceConfigs(r *reader) Result {
-	resource := placement.Resource{Kind: int8(r.byte()), Name: r.string(resourceNameMax)}
+	resource := placement.Resource{Kind: int8(r.byte()), Name: r.string(ResourceNameMax)}
 	before := r.id()
 	changes, replace := r.changes()
 	if !r.done() || replace || resource.Name == "" {
@@ -53,7 +53,7 @@ func (w *writer) resources(im *placement.Image) {
 func (m *Machine) restoreResources(r *reader) {
 	above := placement.Resource{Kind: math.MinInt8}
 	for range r.count(resourcesMax) {
-		resource := placement.Resource{Kind: int8(r.byte()), Name: r.string(resourceNameMax)}
+		resource := placement.Resource{Kind: int8(r.byte()), Name: r.string(ResourceNameMax)}
 		values := r.configs()
 		if values == nil || resource.Name == "" || resource.Compare(above) <= 0 {
 			r.fail()

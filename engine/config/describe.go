@@ -12,6 +12,9 @@ const (
 	SourceDynamicCluster Source = 3
 	SourceStaticBroker   Source = 4
 	SourceDefault        Source = 5
+	SourceLogger         Source = 6
+	SourceClientMetrics  Source = 7
+	SourceGroup          Source = 8
 )
 
 // Entry is one described setting.

@@ -7,7 +7,7 @@ import (
 
 func TestEveryKeyIsDocumented(t *testing.T) {
 	b := Default()
-	for _, list := range [][]Entry{b.Describe(nil), b.DescribeBroker()} {
+	for _, list := range [][]Entry{b.Describe(nil), b.DescribeBroker(), b.DescribeGroup(nil), DescribeClientMetrics(nil)} {
 		for _, e := range list {
 			if text := e.Documentation(); text == "" || !strings.HasSuffix(text, ".") {
 				t.Errorf("%s: %q", e.Name, text)
@@ -21,7 +21,9 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 	for name := range docs() {
 		_, topic := LookupTopic(name)
-		if _, broker := LookupBroker(name); !topic && !broker {
+		_, group := LookupGroup(name)
+		_, metrics := LookupClientMetrics(name)
+		if _, broker := LookupBroker(name); !topic && !broker && !group && !metrics {
 			t.Errorf("%s is documented and no key", name)
 		}
 	}

@@ -164,6 +164,21 @@ func loadBrokerKeys() *table {
 			key.read = true
 		}
 	}
+	// A group's settings come from the broker's, and are held to what it allows.
+	for _, row := range groupKeys().rows {
+		for _, s := range row.broker {
+			if t.byName[s.name] == nil {
+				must.Failf("group.table: %s falls back to %s, which keys.table lacks", row.Name, s.name)
+			}
+		}
+	}
+	for _, row := range t.rows {
+		for _, kind := range kinds {
+			if strings.HasPrefix(row.Name, "group."+kind+".") && row.Kind == KindInt {
+				row.read = true
+			}
+		}
+	}
 	return t
 }
 

@@ -21,6 +21,15 @@ const (
 	Named   WhoKind = 2
 )
 
+// What a quota limits. The names are Kafka's.
+const (
+	ProducerByteRate       = "producer_byte_rate"       // bytes of Produce requests a second
+	ConsumerByteRate       = "consumer_byte_rate"       // bytes of records fetched a second
+	RequestPercentage      = "request_percentage"       // of one shard's time
+	ControllerMutationRate = "controller_mutation_rate" // partitions created and deleted a second
+	ConnectionCreationRate = "connection_creation_rate" // connections from an address a second
+)
+
 // Entity is whom a quota concerns: a user, a client id, both, or an address.
 type Entity struct{ User, Client, IP Who }
 

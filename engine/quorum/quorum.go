@@ -19,6 +19,7 @@ import (
 	"pinion/disk/device"
 	"pinion/disk/entries"
 	"pinion/engine/catalog"
+	"pinion/engine/loggers"
 	"pinion/engine/model"
 	"pinion/engine/mutant"
 	"pinion/engine/placement"
@@ -123,7 +124,7 @@ func (m *Member) open() error {
 	}
 	// A member that joins founds its log as the others did and is named by a later entry.
 	joining := !slices.Contains(m.config.Voters, m.config.Node)
-	if m.node, err = raft.Open(store, raft.Config{ID: raftID(m.config.Node), Joining: joining, Log: m.config.Log}); err != nil {
+	if m.node, err = raft.Open(store, raft.Config{ID: raftID(m.config.Node), Joining: joining, Log: loggers.Part(m.config.Log, loggers.Raft)}); err != nil {
 		return err
 	}
 	return m.elect()

@@ -15,6 +15,7 @@ import (
 
 	"pinion/engine/broker"
 	"pinion/engine/config"
+	"pinion/engine/loggers"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -96,7 +97,7 @@ func advertise(l config.Listener, opened *listen.Listener) placement.Listener {
 // Open starts accepting on every shard of a started broker.
 func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) error {
 	f.broker = b
-	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Directories: b.Directories, Coordinators: b.Groups, Log: logger}
+	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Directories: b.Directories, Coordinators: b.Groups, Log: loggers.Part(logger, loggers.API)}
 	b.Watch(func(cfg *config.Broker) {
 		f.Limits.Set(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg), func(err error) {
 			logger.Error("limits of connections stay as they are", "err", err)
@@ -111,7 +112,7 @@ func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) err
 		Limits:          f.Limits,
 		ConnectionsRoom: b.ConnectionsRoom(),
 		AdminURL:        adminURL,
-		Log:             logger,
+		Log:             loggers.Part(logger, loggers.Connections),
 	}
 	f.hubs = make([]*conn.Hub, b.Shards.Len())
 	f.desks = make([]*api.Desk, b.Shards.Len())

@@ -10,13 +10,14 @@ import (
 	"pinion/engine/catalog"
 	"pinion/engine/config"
 	"pinion/engine/model"
+	"pinion/engine/placement"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
 )
 
 // DescribeConfigs (key 32) shows the settings of topics, of this broker (by its id), and of all brokers (an empty name: what was set for
-// the whole cluster). With synonyms it tells where each value could come from, the place in force first; tools compare the sources.
+// the whole cluster); of groups, of subscriptions to client metrics, and the levels of this broker's loggers. With synonyms it tells where each value could come from, the place in force first; tools compare the sources.
 // Cores that are brokers share the settings of their node: each id shows the same.
 // Version 3 adds types and documentation (KIP-569), 4 is flexible. Values of passwords, and of keys nobody knows, are never shown.
 
@@ -95,8 +96,40 @@ func (d *Desk) configEntries(r *conn.Request, in *kmsg.DescribeConfigsRequestRes
 				fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", d.self(), in.ResourceName)}
 		}
 		return broker.DescribeBroker(), nil
+	case configLogger, configClientMetrics, configGroup:
+		return d.otherEntries(r, in)
 	}
 	return nil, &configRefusal{wire.CodeInvalidRequest, fmt.Sprintf("Unsupported resource type: %d", in.ResourceType)}
+}
+
+// otherEntries are all settings of what is neither a topic nor a broker.
+func (d *Desk) otherEntries(r *conn.Request, in *kmsg.DescribeConfigsRequestResource) ([]config.Entry, *configRefusal) {
+	values := d.image().ResourceConfigs(placement.Resource{Kind: int8(in.ResourceType), Name: in.ResourceName})
+	if in.ResourceType == configGroup {
+		switch {
+		case !d.allowed(r, opDescribeConfigs, onGroup, in.ResourceName):
+			return nil, &configRefusal{wire.CodeGroupAuthorizationFailed, "Group authorization failed."}
+		case in.ResourceName == "":
+			return nil, &configRefusal{wire.CodeInvalidRequest, "Group name must not be empty"}
+		}
+		return d.node.Broker.Now().DescribeGroup(values), nil
+	}
+	if !d.allowed(r, opDescribeConfigs, onCluster, "") {
+		return nil, &configRefusal{wire.CodeClusterAuthorizationFailed, "Cluster authorization failed."}
+	}
+	if in.ResourceType == configClientMetrics {
+		if in.ResourceName == "" {
+			return nil, &configRefusal{wire.CodeInvalidRequest, "Client metrics subscription name must not be empty"}
+		}
+		return config.DescribeClientMetrics(values), nil
+	}
+	if in.ResourceName == "" {
+		return nil, &configRefusal{wire.CodeInvalidRequest, "Broker id must not be empty"}
+	}
+	if refusal := d.loggerOf(in.ResourceName); refusal != nil {
+		return nil, refusal
+	}
+	return d.loggerEntries(), nil
 }
 
 func describedConfig(e *config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
@@ -116,7 +149,7 @@ func describedConfig(e *config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.Des
 			c.ConfigSynonyms = append(c.ConfigSynonyms, s)
 		}
 	}
-	if req.IncludeDocumentation {
+	if req.IncludeDocumentation || e.Source == config.SourceLogger { // of which Kafka has an empty one, whether it is wanted or not
 		text := e.Documentation()
 		c.Documentation = &text
 	}

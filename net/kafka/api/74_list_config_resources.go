@@ -64,5 +64,11 @@ func (d *Desk) configResources(r *conn.Request, kind kmsg.ConfigResourceType, yi
 		for b := range d.brokers(r) {
 			yield(strconv.Itoa(int(b.ID)))
 		}
+	case configClientMetrics, configGroup:
+		for resource := range d.image().EachResource {
+			if resource.Kind == int8(kind) {
+				yield(resource.Name)
+			}
+		}
 	}
 }

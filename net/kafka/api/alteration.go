@@ -75,6 +75,12 @@ func (d *Desk) judge(r *conn.Request, a *alteration) (*catalog.Command, *configR
 		return d.judgeTopic(r, a)
 	case configBroker:
 		return d.judgeBroker(r, a)
+	case configGroup, configClientMetrics:
+		return d.judgeResource(r, a)
+	case configLogger:
+		if !a.replace { // key 33 does not know loggers
+			return nil, d.alterLoggers(r, a)
+		}
 	}
 	return nil, &configRefusal{wire.CodeInvalidRequest, fmt.Sprintf("Unknown resource type %d", a.kind)}
 }
