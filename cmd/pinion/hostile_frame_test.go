@@ -84,6 +84,9 @@ func aRequest(key, version int16, topic string, id [16]byte) kmsg.Request {
 			req = groupRequest(key, topic)
 		}
 		if req == nil {
+			req = clusterRequest(key, topic)
+		}
+		if req == nil {
 			panic(fmt.Sprintf("no request for key %d", key))
 		}
 	}
