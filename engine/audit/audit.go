@@ -127,6 +127,9 @@ func (c *check) open(path string) error {
 			d.report.find(identity.File, false, "belongs to node %d of cluster %s, and %s does not", claim.Node, claim.Cluster, c.directories[0].path)
 		}
 	}
+	if said := logdir.Testament(dir); said != "" {
+		d.report.find(".", true, "the directory was fenced, %s", said)
+	}
 	c.directories = append(c.directories, d)
 	return nil
 }

@@ -144,6 +144,7 @@ func (l *List) claim(d *Directory, cluster string) (err error) {
 	if err != nil && (len(l.absolute) > 1 || l.want.Metadata != "") {
 		return errors.Join(&identity.Refusal{Path: d.Dir.Path(), Text: fmt.Sprintf("%s: %v", identity.File, err)}, d.Close())
 	}
+	l.execute(d)
 	return nil
 }
 

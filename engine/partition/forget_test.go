@@ -1,9 +1,11 @@
 package partition
 
 import (
+	"strings"
 	"testing"
 
 	"pinion/disk/faulty"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -116,4 +118,5 @@ func TestFailedSyncOfAFolderFencesTheDirectory(t *testing.T) {
 	})
 	r.on(owner, func(t *shard.Turn) { p.snapshotProducers(t) })
 	r.until("the directory is fenced", func(*shard.Turn) bool { return p.state == failed && r.directory.Fenced() != nil })
+	r.until("the directory says so", func(*shard.Turn) bool { return strings.Contains(logdir.Testament(disk), errBroken.Error()) })
 }
