@@ -3,8 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 func newCluster(con *console) *cobra.Command {
-	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards"}
-	cluster.AddCommand(newClusterPartitions(con))
+	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards; log directories"}
+	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs())
 	asGroup(cluster)
 	return cluster
 }

@@ -155,6 +155,12 @@ func TestDirectoriesOverRestarts(t *testing.T) {
 	if len(where) != 4 || where[0] == dirs[0] || where[1] == dirs[0] || where[0] == where[1] || where[2] == where[3] {
 		t.Errorf("four more lie in %v", where)
 	}
+	if code, out, complaints := pinion(t, "topic", "describe", "new", "--brokers", b.Addr); code != 0 || !strings.Contains(out, "LOG-DIR") || !strings.Contains(out, dirs[1]) || !strings.Contains(out, dirs[2]) {
+		t.Errorf("topic describe gives %d\n%s%s", code, out, complaints)
+	}
+	if code, out, complaints := pinion(t, "cluster", "logdirs", "--brokers", b.Addr); code != 0 || strings.Count(out, "iB") < 6 {
+		t.Errorf("cluster logdirs gives %d\n%s%s", code, out, complaints)
+	}
 	for p, dir := range where {
 		if _, err := os.Stat(filepath.Join(dir, fmt.Sprint("new-", p))); err != nil {
 			t.Error(err)
@@ -215,6 +221,9 @@ func TestDirectoriesOverRestarts(t *testing.T) {
 	b = runDirs(t, dirs)
 	if err := produceOnce(t, b, "new", gone); !errors.Is(err, kerr.KafkaStorageError) {
 		t.Errorf("a produce to what is not mounted: %v", err)
+	}
+	if code, out, complaints := pinion(t, "cluster", "logdirs", "--brokers", b.Addr); code != 0 || strings.Count(out, "KAFKA_STORAGE_ERROR") != 1 {
+		t.Errorf("cluster logdirs gives %d\n%s%s", code, out, complaints)
 	}
 	if d := logDirs(t, b)[dirs[2]]; !errors.Is(d.Err, kerr.KafkaStorageError) {
 		t.Errorf("DescribeLogDirs of what is not mounted: %+v", d)

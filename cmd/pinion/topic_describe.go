@@ -38,7 +38,8 @@ type describedPartition struct {
 	ISR         []int32 `json:"isr"`
 	Start       int64   `json:"log_start_offset"`
 	End         int64   `json:"high_watermark"`
-	Size        int64   `json:"size_bytes"` // of the leader's segments
+	Size        int64   `json:"size_bytes"`        // of the leader's segments
+	LogDir      string  `json:"log_dir,omitempty"` // of the leader
 	Error       string  `json:"error,omitempty"`
 }
 
@@ -120,7 +121,7 @@ func describe(ctx context.Context, cmd *cobra.Command, client *kadm.Client, deta
 			for _, p := range d.Partitions.Sorted() {
 				described := describePartition(p, starts, ends)
 				if size, ok := sizes[p.Leader].LookupPartition(p.Topic, p.Partition); ok {
-					described.Size = size.Size
+					described.Size, described.LogDir = size.Size, size.Dir
 				}
 				list[i].Partitions = append(list[i].Partitions, described)
 			}
@@ -225,15 +226,19 @@ func writeTopic(out io.Writer, t describedTopic, flags describeFlags) error {
 	return nil
 }
 
-// writePartitions has the columns SIZE and ERROR only where there is one to show.
+// writePartitions has the columns SIZE and ERROR only where there is one to show, and LOG-DIR where they differ.
 func writePartitions(out io.Writer, list []describedPartition) error {
 	header := []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "LOG-START-OFFSET", "HIGH-WATERMARK"}
-	failed, sized := false, false
+	failed, sized, spread := false, false, false
 	for _, p := range list {
+		spread = spread || p.LogDir != list[0].LogDir
 		failed, sized = failed || p.Error != "", sized || p.Size >= 0
 	}
 	if sized {
 		header = append(header, "SIZE")
+	}
+	if spread {
+		header = append(header, "LOG-DIR")
 	}
 	if failed {
 		header = append(header, "ERROR")
@@ -244,6 +249,9 @@ func writePartitions(out io.Writer, list []describedPartition) error {
 			count(p.Start), count(p.End)}
 		if sized {
 			rows[i] = append(rows[i], humanBytes(p.Size))
+		}
+		if spread {
+			rows[i] = append(rows[i], p.LogDir)
 		}
 		if failed {
 			rows[i] = append(rows[i], p.Error)

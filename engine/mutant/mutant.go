@@ -32,6 +32,8 @@ const (
 	CutInPlace     = "cut-in-place"
 	LeasesIgnored  = "leases-ignored"
 	ShortSendfile  = "short-sendfile"
+	FenceSpreads   = "fence-spreads"
+	MadeAnew       = "made-anew"
 
 	GroupCommitUnfenced = "group-commit-unfenced"
 	GroupCommitEarly    = "group-commit-early"
@@ -53,6 +55,9 @@ var All = []Mutant{
 	{CutInPlace, "a truncation cuts the file that readers have on loan", "disk/log", "TestTruncateUnderALease"},
 	{LeasesIgnored, "a segment is closed and unmapped while readers have it on loan", "disk/log", "TestTruncateUnderALease"},
 	{ShortSendfile, "what a short sendfile did not send counts as sent", "net/conn", "TestRepliesLeaveWholeThroughAShortSocket"},
+
+	{FenceSpreads, "an error of one log directory takes what lies in the others offline too", "engine/sim", "TestSeeds"},
+	{MadeAnew, "a partition whose log directory is missing is made anew in another", "engine/sim", "TestSeeds"},
 
 	{GroupCommitUnfenced, "a group takes a commit of an old generation", "engine/group", "TestSimulation"},
 	{GroupCommitEarly, "a commit is seen and answered before it is durable", "engine/group", "TestCommitIsSeenWhenItIsDurable"},

@@ -4,6 +4,7 @@ import (
 	"pinion/engine/commit"
 	"pinion/engine/logdir"
 	"pinion/engine/model"
+	"pinion/engine/mutant"
 	"pinion/engine/shard"
 )
 
@@ -32,7 +33,7 @@ func newSite(t *shard.Turn, s *Set, d *logdir.Directory) *site {
 
 // siteOf is where the partitions lie that the catalogue has in a directory.
 func (s *Set) siteOf(id model.DirectoryID) *site {
-	if d := s.options.Directories.Of(id); d != nil {
+	if d := s.options.Directories.Of(id); d != nil && !(d.Missing() && mutant.On(mutant.MadeAnew)) {
 		return s.sites[d.At]
 	}
 	return s.sites[s.options.Directories.Home.At]
@@ -44,7 +45,7 @@ func (at *site) fence(t *shard.Turn, err error) { at.Fence(t, err, at.set.option
 // Evict takes the partitions in it offline.
 func (at *site) Evict(t *shard.Turn, _ *logdir.Directory, err error) {
 	for _, p := range at.set.all {
-		if p.site == at && p.state == open {
+		if (p.site == at || mutant.On(mutant.FenceSpreads)) && p.state == open {
 			p.fail(t, err)
 		}
 	}

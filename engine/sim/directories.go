@@ -46,7 +46,7 @@ func (w *World) nextDisks(left func(d *faulty.Dir, seed uint64) *faulty.Dir) []*
 // unmount has a disk be missing in the next life, now and then.
 func (w *World) unmount() {
 	w.absent = -1
-	if n := len(w.node.disks); !w.options.Calm && !w.healing && n > 1 && oneIn(w.chance.faults, 6) {
+	if n := len(w.node.disks); !w.options.Calm && !w.healing && n > 1 && oneIn(w.chance.faults, 3) {
 		w.absent = w.chance.faults.IntN(n)
 	}
 }

@@ -105,7 +105,7 @@ func Run(seed uint64, options Options) (Result, error) {
 	w.shards = between(w.chance.faults, 1, 3)
 	w.settings = w.configuration()
 	disks := []*faulty.Dir{w.newDisk()}
-	if oneIn(w.chance.faults, 2) {
+	if !oneIn(w.chance.faults, 3) {
 		disks = append(disks, w.newDisk())
 	}
 	w.node = w.boot(w.shards, disks...)

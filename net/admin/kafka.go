@@ -72,6 +72,12 @@ func writeCluster(p *page, c ClusterStats) {
 	if c.Controller {
 		active = 1
 	}
+	offline := uint64(0)
+	for _, d := range c.Directories {
+		if d.Offline {
+			offline++
+		}
+	}
 	families := []struct {
 		name, help string
 		kind       kind
@@ -86,7 +92,7 @@ func writeCluster(p *page, c ClusterStats) {
 		{"kafka_server_replicamanager_underminisrpartitioncount", "Partitions led here with too few in sync to write.", gauge, c.UnderMinISR},
 		{"kafka_server_replicamanager_isrshrinks_total", "Replicas that fell out of sync.", counter, c.ISRShrinks},
 		{"kafka_server_replicamanager_isrexpands_total", "Replicas that came back into sync.", counter, c.ISRExpands},
-		{"kafka_log_logmanager_offlinelogdirectorycount", "Log directories taken out of service.", gauge, c.OfflineDirs},
+		{"kafka_log_logmanager_offlinelogdirectorycount", "Log directories taken out of service.", gauge, offline},
 		{"kafka_server_raftmetrics_current_epoch", "Term of the metadata log.", gauge, c.LeaderEpoch},
 		{"kafka_server_raftmetrics_high_watermark", "Committed end of the metadata log.", gauge, c.HighWatermark},
 		{"pinion_journal_writes_total", "Durable writes of the journal.", counter, c.Journal.Writes},
@@ -100,6 +106,14 @@ func writeCluster(p *page, c ClusterStats) {
 	for _, f := range families {
 		p.open(f.name, f.kind, f.help)
 		p.count(f.value)
+	}
+	p.open("kafka_log_logmanager_logdirectoryoffline", gauge, "1 for a log directory out of service.")
+	for _, d := range c.Directories {
+		offline := 0.0
+		if d.Offline {
+			offline = 1
+		}
+		p.sample(offline, "logdirectory", d.Path)
 	}
 	p.open("kafka_broker_info", gauge, "Brokers by id; always 1.")
 	for _, b := range c.Brokers {

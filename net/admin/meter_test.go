@@ -22,7 +22,8 @@ func busyMeter(c clock.Clock) *Meter {
 		Version: "1.2.3-test", Shards: 2, Listener: "PLAINTEXT", Dealing: "ebpf-even", Clock: c,
 		Stats: busyShard,
 		Cluster: func() ClusterStats {
-			return ClusterStats{Controller: true, Brokers: []BrokerStats{{1, "a:9092"}, {2, "b:9092"}}, Topics: 1, Partitions: 2, Offline: 1}
+			return ClusterStats{Controller: true, Brokers: []BrokerStats{{1, "a:9092"}, {2, "b:9092"}}, Topics: 1, Partitions: 2, Offline: 1,
+				Directories: []DirectoryStats{{"/a", false}, {"/b", true}}}
 		},
 		Topics: func() TopicSeq {
 			return func(yield func(TopicStats) bool) {

@@ -124,6 +124,12 @@ type BrokerStats struct {
 	Address string // host:port
 }
 
+// DirectoryStats is a log directory of this node.
+type DirectoryStats struct {
+	Path    string
+	Offline bool // missing, or out of service after an error of its disk
+}
+
 // ClusterStats is what the catalogue's image and the node as a whole say.
 type ClusterStats struct {
 	Controller      bool // this node is the active controller
@@ -135,7 +141,7 @@ type ClusterStats struct {
 	UnderMinISR     uint64 // of those led here
 	ISRShrinks      uint64 // since start
 	ISRExpands      uint64 // since start
-	OfflineDirs     uint64 // log directories fenced
+	Directories     []DirectoryStats
 	LeaderEpoch     uint64 // raft term of the metadata log
 	HighWatermark   uint64 // committed index of the metadata log
 	ImageRevision   uint64
