@@ -82,6 +82,16 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Path + ": " + r.Text }
 
+// Ours reports whether a directory has the identity of a Pinion node, and not that of a Kafka broker alone. It locks nothing.
+func Ours(dir device.Dir) bool {
+	data, err := dir.ReadFile(metaFile, metaBytesMax)
+	if err != nil {
+		return false
+	}
+	meta, refused := parseMeta(data)
+	return refused == "" && meta.Format > 0
+}
+
 // Open locks the directory, checks that it is ours, and gives an empty one its identity. Errors are *Refusal, wrap
 // device.ErrLocked when another process works in it, or come from the disk.
 func Open(dir device.Dir, want Want) (*Claim, error) {

@@ -11,6 +11,7 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/identity"
+	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 )
@@ -40,8 +41,8 @@ type List struct {
 func Single(d *Directory) *List { return Assemble(0, slog.New(slog.DiscardHandler), d) }
 
 // Assemble is the list of directories that somebody else has opened: a simulator. The metadata log is elsewhere, or in the first.
-func Assemble(node model.NodeID, log *slog.Logger, directories ...*Directory) *List {
-	l := &List{want: Want{Node: node}, log: log, Home: directories[0], Metadata: directories[0]}
+func Assemble(node model.NodeID, logger *slog.Logger, directories ...*Directory) *List {
+	l := &List{want: Want{Node: node}, log: logger, Home: directories[0], Metadata: directories[0]}
 	for _, d := range directories {
 		l.add(d)
 	}
@@ -63,8 +64,8 @@ func (l *List) Of(id model.DirectoryID) *Directory {
 
 // Open takes the directory of the metadata log, without which no node starts. It refuses what would make a new node of one whose directory is
 // elsewhere, or missing.
-func Open(want Want, log *slog.Logger) (*List, error) {
-	l := &List{want: want, log: log}
+func Open(want Want, logger *slog.Logger) (*List, error) {
+	l := &List{want: want, log: logger}
 	for _, p := range want.Paths {
 		abs, err := filepath.Abs(p)
 		if err != nil {
@@ -102,11 +103,17 @@ func Open(want Want, log *slog.Logger) (*List, error) {
 
 // lookAround refuses to begin a metadata log where another directory has it, or is of a node that has begun before.
 func (l *List) lookAround(metadata string) error {
-	fresh := true
-	if has, err := holds(metadata, identity.File); err == nil {
+	fresh, without := true, false
+	if dir, err := device.OpenExisting(metadata); err == nil {
+		has, _ := holds(metadata, identity.File)
 		fresh = !has
+		has, _ = holds(metadata, l.want.Folder)
+		without = !fresh && !has && len(l.absolute) > 1 && identity.Ours(dir)
 	}
 	for _, path := range l.absolute {
+		if without && hasPartitions(path) {
+			return &identity.Refusal{Path: metadata, Text: fmt.Sprintf("holds no metadata log (%s), but %s has partitions: name the directory that has it first in log.dirs, or set metadata.log.dir", l.want.Folder, path)}
+		}
 		if path == metadata {
 			continue
 		}
@@ -129,6 +136,19 @@ func holds(path, name string) (bool, error) {
 	}
 	entries, err := dir.List(".")
 	return slices.ContainsFunc(entries, func(e device.Entry) bool { return e.Name == name }), err
+}
+
+// hasPartitions reports whether a partition's folder is in a directory.
+func hasPartitions(path string) bool {
+	dir, err := device.OpenExisting(path)
+	if err != nil {
+		return false
+	}
+	entries, _ := dir.List(".")
+	return slices.ContainsFunc(entries, func(e device.Entry) bool {
+		_, _, ok := log.ParseFolder(e.Name)
+		return ok && e.IsDir
+	})
 }
 
 // claim takes the lock of a directory and its identity.

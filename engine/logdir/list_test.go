@@ -316,3 +316,26 @@ func TestJournalOfOneDirectory(t *testing.T) {
 	spoil("a")
 	r.refused(r.want("a", "b"), "0000.journal")
 }
+
+// TestMetadataLogApart: the metadata log may have a directory of its own; a start that does not know of it begins no other.
+func TestMetadataLogApart(t *testing.T) {
+	r := newRig(t)
+	w := r.want("a", "b")
+	w.Metadata = filepath.Join(r.root, "m")
+	l := r.started(w)
+	if l.Metadata == l.Home || l.Home != l.All[0] || len(l.All) != 2 {
+		t.Errorf("%+v", l)
+	}
+	r.closed(l)
+	r.apply(catalog.CreateTopic(catalog.TopicSpec{Name: "orders", ID: orders, Partitions: 2, ReplicationFactor: 1}))
+	r.folder("b", "orders-1", orders)
+	r.refused(r.want("a", "b"), "holds no metadata log", filepath.Join(r.root, "b"), "metadata.log.dir")
+	one := r.want("b") // of which the catalogue knows that there are others
+	one.Metadata = w.Metadata
+	l = r.started(one)
+	if len(l.All) != 2 || !l.All[1].Missing() || !l.Several(r.machine.Image()) {
+		t.Errorf("%+v", l.All)
+	}
+	r.closed(l)
+	r.closed(r.started(w))
+}
