@@ -111,9 +111,6 @@ func (l *List) lookAround(metadata string) error {
 		without = !fresh && !has && len(l.absolute) > 1 && identity.Ours(dir)
 	}
 	for _, path := range l.absolute {
-		if without && hasPartitions(path) {
-			return &identity.Refusal{Path: metadata, Text: fmt.Sprintf("holds no metadata log (%s), but %s has partitions: name the directory that has it first in log.dirs, or set metadata.log.dir", l.want.Folder, path)}
-		}
 		if path == metadata {
 			continue
 		}
@@ -123,6 +120,11 @@ func (l *List) lookAround(metadata string) error {
 		}
 		if has, _ := holds(path, identity.File); has && fresh {
 			return &identity.Refusal{Path: metadata, Text: fmt.Sprintf("is empty and would get a new metadata log, but %s is of a node that has started before: is the disk mounted? A new directory goes behind the others in log.dirs", path)}
+		}
+	}
+	for _, path := range l.absolute {
+		if without && hasPartitions(path) {
+			return &identity.Refusal{Path: metadata, Text: fmt.Sprintf("holds no metadata log (%s), but %s has partitions: name the directory that has it first in log.dirs, or set metadata.log.dir", l.want.Folder, path)}
 		}
 	}
 	return nil
