@@ -81,6 +81,12 @@ func newRigOn(t *testing.T, dir device.Dir, files int, configs map[string]string
 	r.shards.Start(cpus)
 	t.Cleanup(func() {
 		r.dir.open()
+		for end := time.Now().Add(patience); r.directory.Fenced() != nil && !r.dir.said.Load(); time.Sleep(time.Millisecond) { // between two looks
+			if time.Now().After(end) {
+				t.Error("a fenced directory leaves no word")
+				break
+			}
+		}
 		r.shards.Stop()
 		if err := r.shards.Close(); err != nil {
 			t.Error(err)
@@ -361,6 +367,7 @@ type faultDir struct {
 	freed chan struct{}
 	held  atomic.Int32 // calls that wait now
 	fault func(op, path string) error
+	said  atomic.Bool // the word that a fenced directory leaves is written, or could not be
 }
 
 // hold makes calls wait until open.
@@ -440,6 +447,15 @@ func (d *faultDir) List(path string) ([]device.Entry, error) {
 		return nil, err
 	}
 	return d.Dir.List(path)
+}
+
+// Replace notes the word of a fenced directory, which nobody waits for but the end of a test, whose folder goes.
+func (d *faultDir) Replace(path string, data []byte) error {
+	err := d.Dir.Replace(path, data)
+	if path == "pinion-fenced" {
+		d.said.Store(true)
+	}
+	return err
 }
 
 func (d *faultDir) SyncAll() error {
