@@ -20,7 +20,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients frameworks many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients frameworks group-kills many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
@@ -81,6 +81,11 @@ frameworks: ## Kafka's own tools, Connect, MirrorMaker and Streams against Pinio
 	sed -nE 's/^ +[a-z]+_test.go:[0-9]+: ((tools|connect|mirror|streams|registry|flink): )/\1/p' bin/frameworks.log; \
 	echo "$$(grep -cE '^ *--- PASS' bin/frameworks.log) passed, $$(grep -cE '^ *--- FAIL' bin/frameworks.log) failed, $$(grep -cE '^ *--- SKIP' bin/frameworks.log) skipped (bin/frameworks.log)"; \
 	exit $$code
+
+group-kills: ## GROUP_KILLS=100 times kill -9 in the middle of a rebalance with commits running: none is lost, every partition is owned again in 10 s
+	@mkdir -p bin
+	@GROUP_KILLS=$${GROUP_KILLS:-100} $(GO) test -count=1 -timeout 60m -v -run '^TestClientsGroupsSurviveKills$$' ./cmd/pinion >bin/group-kills.log 2>&1; code=$$?; \
+	grep -E 'kill_test.go|^(ok|FAIL|---)' bin/group-kills.log; exit $$code
 
 many: ## 20,000 partitions, 10,000 connections, 10 GB of cold reads: figures of a broker with much of everything; writes 10 GB below TMPDIR
 	@mkdir -p bin
