@@ -74,6 +74,8 @@ var roster = []*family{
 	{name: "confluent-kafka", kit: Python, client: "confluent", codecs: allCodecs, ways: allWays, reads: true},
 	{name: "aiokafka", kit: Python, client: "aiokafka", codecs: allCodecs, ways: allWays, reads: true, noEmptiness: true,
 		onlyReplaces: true, describeCreates: true},
+	{name: "kafka-python", kit: Python, client: "kafka-python", codecs: allCodecs, ways: allWays, reads: true, noEmptiness: true, noNullHeader: true,
+		onlySets: true},
 	{name: "kafkajs", kit: Node, codecs: []string{"none", "gzip", "snappy"}, ways: allWays, headersGrouped: true, noNullHeader: true,
 		lateEnd: true, onlyReplaces: true, ownAssignor: true},
 	{name: "sarama", kit: Golang, client: "sarama", codecs: allCodecs, ways: allWays, reads: true},

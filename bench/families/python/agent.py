@@ -1,6 +1,6 @@
 """Runs one Python client for the tests in bench/families: a command a line on standard input, an answer a line on standard output.
 
-doc.go describes the commands. Started as: agent.py confluent|aiokafka HOST:PORT
+doc.go describes the commands. Started as: agent.py confluent|aiokafka|kafka-python HOST:PORT
 """
 
 import json
@@ -30,6 +30,8 @@ def main():
     name, address = sys.argv[1:3]
     if name == "confluent":
         from confluent import Client
+    elif name == "kafka-python":
+        from kafkapython import Client
     else:
         from asyncio_client import Client
     client = Client(address)
