@@ -38,6 +38,7 @@ var Claims = []Claim{
 			{wire.KeyHeartbeat, 0, 4}, {wire.KeyLeaveGroup, 0, 5}, {wire.KeySyncGroup, 0, 5}, {wire.KeyDescribeGroups, 0, 6}, {wire.KeyListGroups, 0, 5},
 			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0}, {wire.KeyElectLeaders, 0, 2}, {wire.KeyDescribeQuorum, 0, 2},
 			{wire.KeyUpdateFeatures, 0, 2}, {wire.KeyUnregisterBroker, 0, 0}, {wire.KeyListConfigResources, 0, 1},
+			{wire.KeyDescribeClientQuotas, 0, 1}, {wire.KeyAlterClientQuotas, 0, 1},
 		},
 	},
 	{
@@ -53,6 +54,7 @@ var Claims = []Claim{
 			{wire.KeyHeartbeat, 0, 4}, {wire.KeyLeaveGroup, 0, 5}, {wire.KeySyncGroup, 0, 5}, {wire.KeyDescribeGroups, 0, 6}, {wire.KeyListGroups, 0, 5},
 			{wire.KeyDeleteGroups, 0, 2}, {wire.KeyOffsetDelete, 0, 0}, {wire.KeyElectLeaders, 0, 2}, {wire.KeyDescribeQuorum, 0, 2},
 			{wire.KeyUpdateFeatures, 0, 2}, {wire.KeyUnregisterBroker, 0, 0}, {wire.KeyListConfigResources, 0, 1},
+			{wire.KeyDescribeClientQuotas, 0, 1}, {wire.KeyAlterClientQuotas, 0, 1},
 		},
 	},
 }

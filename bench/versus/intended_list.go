@@ -175,4 +175,9 @@ var Intended = []Difference{
 		Why:  "Kafka's controllers have listeners of their own; the quorum here lives inside the brokers.",
 		Keys: []int16{wire.KeyDescribeQuorum}, Path: "Nodes[*].Listeners",
 	},
+	{
+		What: "Addresses have no quotas.",
+		Why:  "connection_creation_rate is not enforced, and a quota that is taken must hold; max.connections.per.ip limits connections.",
+		Keys: []int16{wire.KeyAlterClientQuotas}, Step: "an address|an address no more",
+	},
 }

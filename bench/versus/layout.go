@@ -221,6 +221,20 @@ func (l *layouter) structures(path string, v reflect.Value) {
 var identities = []string{"Topic", "ResourceName", "Name", "Group", "Key", "MemberID", "Partition", "NodeID", "ReplicaID", "Feature", "ApiKey", "ProducerID", "Dir", "TopicID", "FirstOffset"}
 
 func (l *layouter) identity(v reflect.Value) string {
+	if parts := v.FieldByName("Entity"); parts.IsValid() && parts.Kind() == reflect.Slice {
+		var names []string
+		for i := range parts.Len() {
+			names = append(names, l.identity(parts.Index(i)))
+		}
+		slices.Sort(names)
+		return strings.Join(names, "+")
+	}
+	if kind, name := v.FieldByName("Type"), v.FieldByName("Name"); kind.IsValid() && name.IsValid() {
+		if name.Kind() == reflect.Pointer && name.IsNil() {
+			return fmt.Sprint(kind, " by default")
+		}
+		return fmt.Sprint(kind, " ", reflect.Indirect(name))
+	}
 	for _, name := range identities {
 		f := v.FieldByName(name)
 		if !f.IsValid() || f.Kind() == reflect.Pointer && f.IsNil() {

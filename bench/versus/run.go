@@ -48,6 +48,8 @@ var scenes = map[int16]func(s *script, version int16){
 	wire.KeyUpdateFeatures:              sceneUpdateFeatures,
 	wire.KeyUnregisterBroker:            sceneUnregisterBroker,
 	wire.KeyListConfigResources:         sceneListConfigResources,
+	wire.KeyDescribeClientQuotas:        sceneDescribeQuotas,
+	wire.KeyAlterClientQuotas:           sceneAlterQuotas,
 }
 
 // Settings are what both sides are started with: one node, and groups whose first members do not wait for others.

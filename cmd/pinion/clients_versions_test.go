@@ -62,6 +62,8 @@ var versionWork = map[int16]func(t *testing.T, ctx context.Context, r *versionRo
 	45: workAlterReassignments,
 	46: workListReassignments,
 	47: workOffsetDelete,
+	48: workClientQuotas,
+	49: workClientQuotas,
 	55: workDescribeQuorum,
 	57: workUpdateFeatures,
 	60: workDescribeCluster,

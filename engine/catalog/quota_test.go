@@ -59,7 +59,7 @@ func TestQuotasAndResourcesAreBounded(t *testing.T) {
 		t.Fatalf("%+v", result)
 	}
 	r.must(AlterQuotas([]QuotaChange{{byClient("0"), []QuotaOp{{Key: "x", Remove: true}}}, one[0]}))
-	for i := range resourcesMax {
+	for i := range resourcesMax { // one edit of the draft: nothing looks at its image meanwhile
 		r.must(AlterResourceConfigs(placement.Resource{Kind: 32, Name: fmt.Sprint(i)}, nil, []ConfigChange{{Key: "k", Value: "v"}}))
 	}
 	more := placement.Resource{Kind: 32, Name: "one more"}

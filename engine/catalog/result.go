@@ -40,6 +40,7 @@ const (
 	Unsupported                              // the node must stop: a newer build wrote this command
 	NotLeader                                // NOT_CONTROLLER: proposed, but this node could not get it agreed; nothing changed
 	Changed                                  // none: the configuration is not the one the proposer looked at; look again
+	Throttled                                // THROTTLING_QUOTA_EXCEEDED: not proposed, because a quota is used up
 	Stopped                                  // the control loop has ended; whether the command was agreed is unknown
 )
 

@@ -10,6 +10,7 @@ import (
 
 	"pinion/engine/model"
 	"pinion/engine/must"
+	"pinion/engine/quota"
 )
 
 // build reads every key with an effect. What does not fit together becomes a problem; what was wrong by itself was reported
@@ -46,6 +47,7 @@ func build(g *gatherer) *Broker {
 
 		Cleaner: g.cleaner(),
 		Groups:  g.groups(),
+		Quotas:  quota.Pace{Windows: int(g.number("quota.window.num")), Window: time.Duration(g.number("quota.window.size.seconds")) * time.Second},
 
 		settings: g.settings,
 	}

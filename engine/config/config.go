@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pinion/engine/model"
+	"pinion/engine/quota"
 )
 
 // Broker is the configuration of one node, complete and checked. It is immutable after Load; Live has the one in force.
@@ -54,6 +55,7 @@ type Broker struct {
 
 	Cleaner Cleaner
 	Groups  Groups
+	Quotas  quota.Pace
 
 	settings map[string]Setting // what was set, by key
 	static   *Broker            // the configuration without dynamic settings; nil when there are none

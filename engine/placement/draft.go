@@ -13,6 +13,9 @@ type Draft struct {
 	image Image // working copy; shares everything not yet edited
 	edit  *edit
 	dirty bool
+
+	// Which edit copied these lists; while it is under way they are changed in place.
+	quotas, resources *edit
 }
 
 // Edit starts a draft that holds what im holds.

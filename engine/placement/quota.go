@@ -27,7 +27,6 @@ const (
 	ConsumerByteRate       = "consumer_byte_rate"       // bytes of records fetched a second
 	RequestPercentage      = "request_percentage"       // of one shard's time
 	ControllerMutationRate = "controller_mutation_rate" // partitions created and deleted a second
-	ConnectionCreationRate = "connection_creation_rate" // connections from an address a second
 )
 
 // Entity is whom a quota concerns: a user, a client id, both, or an address.
@@ -91,10 +90,14 @@ func (im *Image) Quotas() *Quotas { return im.quotas }
 
 // SetQuota replaces the quota of an entity; an empty map removes it. The map is given away.
 func (d *Draft) SetQuota(e Entity, values map[string]float64) {
-	next := &Quotas{}
-	if d.image.quotas != nil {
-		next.list = slices.Clone(d.image.quotas.list)
+	next := d.image.quotas
+	switch {
+	case next == nil:
+		next = &Quotas{}
+	case d.quotas != d.edit:
+		next = &Quotas{slices.Clone(next.list)}
 	}
+	d.quotas = d.edit
 	at, found := next.search(e)
 	switch {
 	case found && len(values) == 0:

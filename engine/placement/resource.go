@@ -50,7 +50,10 @@ func (im *Image) ResourceCount() int { return len(im.resources) }
 // SetResourceConfigs replaces the configuration of a resource; an empty map removes it.
 func (d *Draft) SetResourceConfigs(r Resource, values map[string]string) {
 	at, found := searchResource(d.image.resources, r)
-	next := slices.Clone(d.image.resources)
+	next := d.image.resources
+	if d.resources != d.edit {
+		next, d.resources = slices.Clone(next), d.edit
+	}
 	switch {
 	case found && len(values) == 0:
 		next = slices.Delete(next, at, at+1)

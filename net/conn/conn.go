@@ -39,6 +39,7 @@ type Conn struct {
 	inFlight int
 	others   int // of those, requests that are not produces: at most one, alone
 	stalls   int // reasons not to begin another request
+	mute     *mute
 	// generation is the handler's when the requests in flight were begun.
 	generation uint64
 	attachment Attachment
@@ -225,6 +226,7 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	h := c.hub
 	c.closed = true
+	c.unmute(t)
 	t.Unwatch(c.fd, c.handle)
 	unix.Close(c.fd)
 	c.fd = -1

@@ -22,8 +22,10 @@ type Request struct {
 	done  bool
 	ends  bool // it is not answered, and nothing behind it
 	began clock.Mono
-	owed  int64    // charged to the response budget for a reply on the heap
-	next  *Request // begun after it on its connection; or in the hub's free list
+	size  int           // bytes of the frame, without its length
+	held  time.Duration // for how long its client was told to wait
+	owed  int64         // charged to the response budget for a reply on the heap
+	next  *Request      // begun after it on its connection; or in the hub's free list
 }
 
 // Reply is a response that is ready. Exactly one of Emit and Drop is called, in request order; after Emit, Sent or Drop follows
@@ -44,7 +46,7 @@ type Spoiled interface {
 func (c *Conn) start(t *shard.Turn, frame []byte, block *slab.Block) {
 	h := c.hub
 	r := h.takeRequest()
-	r.conn, r.block, r.began = c, block, t.Now().Mono
+	r.conn, r.block, r.began, r.size = c, block, t.Now().Mono, len(frame)
 	if c.last == nil {
 		c.first = r
 	} else {
@@ -80,6 +82,9 @@ var placeOf = func() (places [256]uint8) {
 
 // Conn is the connection the request came by.
 func (r *Request) Conn() *Conn { return r.conn }
+
+// Size is how many bytes the request came in, without its length.
+func (r *Request) Size() int { return r.size }
 
 // Listener is the endpoint the client connected to.
 func (r *Request) Listener() Endpoint { return *r.conn.endpoint }

@@ -133,8 +133,10 @@ func TestDescribeConfigsRefuses(t *testing.T) {
 		{topicResource, "not/legal", wire.CodeInvalidTopicException},
 		{brokerResource, "77", wire.CodeInvalidRequest},
 		{brokerResource, "one", wire.CodeInvalidRequest},
-		{kmsg.ConfigResourceTypeBrokerLogger, "1", wire.CodeInvalidRequest},
-		{kmsg.ConfigResourceTypeGroupConfig, "g", wire.CodeInvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "77", wire.CodeInvalidRequest},
+		{kmsg.ConfigResourceTypeBrokerLogger, "", wire.CodeInvalidRequest},
+		{kmsg.ConfigResourceTypeGroupConfig, "", wire.CodeInvalidRequest},
+		{kmsg.ConfigResourceTypeClientMetrics, "", wire.CodeInvalidRequest},
 		{99, "x", wire.CodeInvalidRequest},
 	} {
 		req := kmsg.NewPtrDescribeConfigsRequest()
@@ -210,7 +212,9 @@ func TestAlterConfigsRefuses(t *testing.T) {
 		{brokerResource, id, []string{"node.id=5"}, wire.CodeInvalidRequest, "Cannot update these configs dynamically: [node.id]"},
 		{brokerResource, "", []string{"log.dirs=/x", "listeners=y"}, wire.CodeInvalidRequest, "Cannot update these configs dynamically: [listeners, log.dirs]"},
 		{brokerResource, "", []string{"message.max.bytes=x"}, wire.CodeInvalidRequest, "Invalid value x for configuration message.max.bytes: Not a number of type INT"},
-		{kmsg.ConfigResourceTypeBrokerLogger, id, []string{"root=INFO"}, wire.CodeInvalidRequest, "Unknown resource type 8"},
+		{kmsg.ConfigResourceTypeBrokerLogger, "77", []string{"root=INFO"}, wire.CodeInvalidRequest, "Unexpected node id. Expected " + id + ", but received 77"},
+		{kmsg.ConfigResourceTypeBrokerLogger, id, []string{"org.apache.kafka=INFO"}, wire.CodeInvalidConfig, "Logger org.apache.kafka does not exist!"},
+		{kmsg.ConfigResourceTypeGroupConfig, "g", []string{"bogus=1"}, wire.CodeInvalidConfig, "Unknown group config name: bogus"},
 	} {
 		if code, message := c.altered(1, false, row.kind, row.name, row.change...); code != row.want || row.message != "*" && message != row.message {
 			t.Errorf("%q %.60q: %s %q", row.name, row.change, code, message)

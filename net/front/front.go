@@ -18,6 +18,7 @@ import (
 	"pinion/engine/loggers"
 	"pinion/engine/model"
 	"pinion/engine/placement"
+	"pinion/engine/quota"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/api"
@@ -98,6 +99,7 @@ func advertise(l config.Listener, opened *listen.Listener) placement.Listener {
 func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) error {
 	f.broker = b
 	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Directories: b.Directories, Coordinators: b.Groups, Log: loggers.Part(logger, loggers.API)}
+	node.Book = quota.NewBook(b.Config.Quotas)
 	b.Watch(func(cfg *config.Broker) {
 		f.Limits.Set(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg), func(err error) {
 			logger.Error("limits of connections stay as they are", "err", err)

@@ -11,6 +11,7 @@ import (
 	"pinion/engine/must"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
+	"pinion/engine/quota"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -34,8 +35,10 @@ type produceCall struct {
 	left    int // parts not yet answered
 	loans   int // batches that lie in the request's body and are still needed
 	failed  bool
-	slow    slowJob
-	next    *produceCall
+	// throttle is how long the client is to wait, in milliseconds.
+	throttle int32
+	slow     slowJob
+	next     *produceCall
 }
 
 // produceTopic is one topic of the request; parts[from:to] are its partitions.
@@ -371,6 +374,7 @@ func (c *produceCall) answered(t *shard.Turn) {
 		}
 	}
 	r := c.request
+	c.throttle = milliseconds(d.spend(t, r, quota.Produce, int64(r.Size())))
 	if c.acks != partition.AcksNone {
 		r.Done(t, c)
 		return
@@ -450,7 +454,7 @@ func (c *produceCall) Emit(t *shard.Turn, w *conn.Writer) {
 	if len(hinted) > 0 {
 		nodes = c.desk.endpoints(c.request, hinted)
 	}
-	buffer.Bytes = out.Finish(0, nodes)
+	buffer.Bytes = out.Finish(c.throttle, nodes)
 	w.Commit(buffer)
 	if cap(c.parts) > keepParts {
 		// Everything is written. The answer may take long to leave if its reader is slow, and this much must not wait for that.

@@ -7,6 +7,7 @@ import (
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
+	"pinion/engine/quota"
 	"pinion/engine/shard"
 	"pinion/net/conn"
 	"pinion/net/kafka/wire"
@@ -83,6 +84,9 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	c := d.takeFetch()
 	c.request, c.version, c.corr = r, r.Version, r.Correlation
 	c.bytesMax = int64(min(v.MaxBytes, d.node.Broker.Now().FetchBytesMax))
+	if q := d.quotaOf(r); q != nil {
+		c.bytesMax = q.Most(d.node.Book, quota.Fetch, c.bytesMax)
+	}
 	c.bytesMin = int64(max(v.MinBytes, 0))
 	c.isolated = v.Isolation == 1
 	wait := min(time.Duration(max(v.MaxWaitMs, 0))*time.Millisecond, pollMax)
@@ -310,6 +314,7 @@ func (c *fetchCall) respond(t *shard.Turn) {
 	t.Disarm(&c.timer)
 	c.detach(t)
 	c.cut()
+	c.spend(t)
 	if c.session != nil {
 		c.session.answer(c)
 	}

@@ -50,6 +50,9 @@ func (d *Desk) createTopics(t *shard.Turn, r *conn.Request, req *kmsg.CreateTopi
 				d.describeCreated(out, &spec)
 			}
 		}
+		if refusal == nil && !req.ValidateOnly {
+			refusal = d.mutate(t, r, max(int64(spec.Partitions), int64(len(spec.Assignment)), 1), 6)
+		}
 		if refusal != nil || req.ValidateOnly {
 			d.refuseTopic(out, refusal)
 			continue

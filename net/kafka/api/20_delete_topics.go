@@ -57,6 +57,10 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 			d.count(wire.CodeInvalidRequest)
 			continue
 		}
+		if refusal := d.mutate(t, r, partitionsLost(d.image(), name, id), 5); refusal != nil {
+			out.ErrorCode, out.ErrorMessage = d.refusedConfig(refusalOf(refusal))
+			continue
+		}
 		left++
 		asked := d.propose(catalog.DeleteTopic(name, id), func(t *shard.Turn, res catalog.Result) {
 			code, message := catalogError(res.Err)
@@ -75,6 +79,18 @@ func (d *Desk) deleteTopics(t *shard.Turn, r *conn.Request, req *kmsg.DeleteTopi
 		}
 	}
 	home(t)
+}
+
+// partitionsLost is how many partitions go with a topic, 0 if it is not there.
+func partitionsLost(image *placement.Image, name string, id model.TopicID) int64 {
+	topic := image.TopicByID(id)
+	if name != "" {
+		topic = image.TopicCalled(name)
+	}
+	if topic == nil {
+		return 0
+	}
+	return int64(topic.Partitions())
 }
 
 // deletedTwice tells which topics of a request are named more than once, be it by name, by id or by both.

@@ -40,6 +40,9 @@ func (d *Desk) createPartitions(t *shard.Turn, r *conn.Request, req *kmsg.Create
 		if seen[in.Topic] > 1 {
 			refusal = &catalog.Error{Code: catalog.InvalidRequest, Message: "Duplicate topic name."}
 		}
+		if refusal == nil && !req.ValidateOnly {
+			refusal = d.mutate(t, r, int64(in.Count-d.image().TopicCalled(in.Topic).Partitions()), 3)
+		}
 		if refusal != nil || req.ValidateOnly {
 			d.refuseGrowth(out, refusal)
 			continue

@@ -4,6 +4,7 @@ import (
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
+	"pinion/engine/quota"
 	"pinion/engine/shard"
 )
 
@@ -21,6 +22,7 @@ type client struct {
 	out   int
 	moved []*producePart
 	route *placement.Image // by which everything under way was sent; nil while nothing is
+	quota *quota.Client    // nil until a quota is set
 	poll  *fetchCall       // the fetch under way; a connection has one at most
 }
 
@@ -29,6 +31,9 @@ func (c *client) Closed(t *shard.Turn) {
 	if poll := c.poll; poll != nil {
 		poll.session = nil // nobody is told anything
 		poll.respond(t)
+	}
+	if c.quota != nil {
+		c.quota.Close()
 	}
 }
 

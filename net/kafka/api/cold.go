@@ -116,6 +116,10 @@ func (d *Desk) cluster(t *shard.Turn, r *conn.Request, req kmsg.Request) {
 		d.electLeaders(t, r, req)
 	case *kmsg.DescribeQuorumRequest:
 		d.describeQuorum(t, r, req)
+	case *kmsg.DescribeClientQuotasRequest:
+		d.describeClientQuotas(t, r, req)
+	case *kmsg.AlterClientQuotasRequest:
+		d.alterClientQuotas(t, r, req)
 	case *kmsg.UpdateFeaturesRequest:
 		d.updateFeatures(t, r, req)
 	case *kmsg.UnregisterBrokerRequest:
@@ -145,6 +149,7 @@ type coldReply struct{ buffer *bytebufferpool.ByteBuffer }
 // answer encodes a response and hands it over.
 func (d *Desk) answer(t *shard.Turn, r *conn.Request, resp kmsg.Response) {
 	resp.SetVersion(r.Version)
+	throttle(resp, max(d.spendTime(t, r), r.Held()))
 	buffer := bytebufferpool.Get()
 	b := wire.AppendResponseHeader(buffer.B, wire.Lookup(r.Key), r.Version, r.Correlation)
 	b = resp.AppendTo(b)

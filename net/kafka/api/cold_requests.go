@@ -50,6 +50,10 @@ func newRequest(key int16) kmsg.Request {
 		return kmsg.NewPtrElectLeadersRequest()
 	case wire.KeyDescribeQuorum:
 		return kmsg.NewPtrDescribeQuorumRequest()
+	case wire.KeyDescribeClientQuotas:
+		return kmsg.NewPtrDescribeClientQuotasRequest()
+	case wire.KeyAlterClientQuotas:
+		return kmsg.NewPtrAlterClientQuotasRequest()
 	case wire.KeyUpdateFeatures:
 		return kmsg.NewPtrUpdateFeaturesRequest()
 	case wire.KeyUnregisterBroker:

@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/disk/batch"
+	"pinion/engine/clock"
 	"pinion/engine/config"
 	"pinion/engine/control"
 	"pinion/engine/coordinator"
@@ -13,6 +14,7 @@ import (
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/placement"
+	"pinion/engine/quota"
 	"pinion/engine/shard"
 	"pinion/engine/slab"
 	"pinion/net/conn"
@@ -30,6 +32,7 @@ type Node struct {
 	Directories *logdir.List
 	// Coordinators are the groups, by shard.
 	Coordinators []*coordinator.Set
+	Book         *quota.Book
 	Log          *slog.Logger
 
 	press *press // made with the first desk
@@ -59,6 +62,7 @@ type Desk struct {
 	defaults     []kmsg.CreateTopicsResponseTopicConfig // of a topic without configuration of its own; made when first asked for
 	defaultsOf   *config.Broker                         // whose they are
 	sessions     sessions
+	began        clock.Mono // of the request being served, where its time counts; 0 once that is counted
 	stats        Stats
 }
 
@@ -111,13 +115,21 @@ func (d *Desk) Handle(t *shard.Turn, r *conn.Request) {
 		r.Close(t)
 		return
 	}
+	if q := d.image().Quotas(); q != nil {
+		d.metered(t, r, q, (*Desk).serve)
+		return
+	}
+	d.serve(t, r)
+}
+
+func (d *Desk) serve(t *shard.Turn, r *conn.Request) {
 	switch r.Key {
 	case wire.KeyProduce:
 		d.produce(t, r)
 	case wire.KeyFetch:
 		d.fetchRequest(t, r)
 	default:
-		d.cold(t, r, api)
+		d.cold(t, r, wire.Lookup(r.Key))
 	}
 }
 

@@ -71,6 +71,7 @@ var catalogErrors = map[catalog.Code]wire.ErrorCode{
 	catalog.LimitReached:             wire.CodePolicyViolation,
 	catalog.NotLeader:                wire.CodeNotController,
 	catalog.Changed:                  wire.CodeRequestTimedOut, // after many tries; worth another
+	catalog.Throttled:                wire.CodeThrottlingQuotaExceeded,
 	catalog.Stopped:                  wire.CodeRequestTimedOut,
 }
 

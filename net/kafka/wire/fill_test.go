@@ -52,6 +52,8 @@ func drawValue(t *rapid.T, v reflect.Value, version int16) {
 		v.SetString(rapid.StringN(0, 20, 60).Draw(t, "text"))
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "flag"))
+	case reflect.Float64:
+		v.SetFloat(rapid.Float64().Draw(t, "float64"))
 	case reflect.Int8:
 		v.SetInt(int64(rapid.Int8().Draw(t, "int8")))
 	case reflect.Int16:

@@ -34,8 +34,12 @@ const (
 
 	KeyOffsetDelete int16 = 47
 
-	KeyElectLeaders        int16 = 43
-	KeyDescribeQuorum      int16 = 55
+	KeyElectLeaders   int16 = 43
+	KeyDescribeQuorum int16 = 55
+
+	KeyDescribeClientQuotas int16 = 48
+	KeyAlterClientQuotas    int16 = 49
+
 	KeyUpdateFeatures      int16 = 57
 	KeyUnregisterBroker    int16 = 64
 	KeyListConfigResources int16 = 74
@@ -101,6 +105,8 @@ var Keys = [...]API{
 	{Key: KeyAlterPartitionReassignments, Name: "AlterPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyListPartitionReassignments, Name: "ListPartitionReassignments", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: 0, frameBytesMax: frameBytesWide},
 	{Key: KeyOffsetDelete, Name: "OffsetDelete", AdvertiseMin: 0, Min: 0, Max: 0, Flexible: never, frameBytesMax: frameBytesWide},
+	{Key: KeyDescribeClientQuotas, Name: "DescribeClientQuotas", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 1, frameBytesMax: frameBytesSmall},
+	{Key: KeyAlterClientQuotas, Name: "AlterClientQuotas", AdvertiseMin: 0, Min: 0, Max: 1, Flexible: 1, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeQuorum, Name: "DescribeQuorum", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyUpdateFeatures, Name: "UpdateFeatures", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},
 	{Key: KeyDescribeCluster, Name: "DescribeCluster", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 0, frameBytesMax: frameBytesSmall},

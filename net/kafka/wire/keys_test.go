@@ -45,7 +45,7 @@ func TestKeysAreKafkas(t *testing.T) {
 		KeyOffsetCommit: {2, 2, 10}, KeyOffsetFetch: {1, 1, 10}, KeyFindCoordinator: {0, 0, 6}, KeyJoinGroup: {0, 0, 9}, KeyHeartbeat: {0, 0, 4},
 		KeyLeaveGroup: {0, 0, 5}, KeySyncGroup: {0, 0, 5}, KeyDescribeGroups: {0, 0, 6}, KeyListGroups: {0, 0, 5}, KeyDeleteGroups: {0, 0, 2},
 		KeyOffsetDelete: {0, 0, 0}, KeyElectLeaders: {0, 0, 2}, KeyDescribeQuorum: {0, 0, 2}, KeyUpdateFeatures: {0, 0, 2}, KeyUnregisterBroker: {0, 0, 0},
-		KeyListConfigResources: {0, 0, 1},
+		KeyListConfigResources: {0, 0, 1}, KeyDescribeClientQuotas: {0, 0, 1}, KeyAlterClientQuotas: {0, 0, 1},
 	}
 	if len(want) != len(Keys) {
 		t.Fatalf("%d keys, want %d", len(Keys), len(want))

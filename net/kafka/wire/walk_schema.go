@@ -351,6 +351,28 @@ var schemas = [keyMax + 1][]field{
 		),
 		flag().since(1), // validate only
 	},
+	KeyDescribeClientQuotas: {
+		listOf[kmsg.DescribeClientQuotasRequestComponent](
+			text(),         // kind of name
+			integer8(),     // how it matches
+			text().null(0), // which
+		),
+		flag(), // nothing else
+	},
+	KeyAlterClientQuotas: {
+		listOf[kmsg.AlterClientQuotasRequestEntry](
+			listOf[kmsg.AlterClientQuotasRequestEntryEntity](
+				text(),
+				text().null(0),
+			),
+			listOf[kmsg.AlterClientQuotasRequestEntryOp](
+				text(),
+				integer64(), // the bits of a float
+				flag(),      // remove
+			),
+		),
+		flag(), // validate only
+	},
 	KeyUnregisterBroker: {
 		integer32(), // broker
 	},
