@@ -21,6 +21,22 @@ func clusterRequest(key int16, topic string) kmsg.Request {
 		entry.Topic, entry.Partitions = "__cluster_metadata", append(entry.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
 		r.Topics = append(r.Topics, entry)
 		return r
+	case wire.KeyDescribeClientQuotas:
+		r := kmsg.NewPtrDescribeClientQuotasRequest()
+		entry := kmsg.NewDescribeClientQuotasRequestComponent()
+		entry.EntityType, entry.Match = "client-id", new("nobody")
+		r.Components = append(r.Components, entry)
+		return r
+	case wire.KeyAlterClientQuotas:
+		r := kmsg.NewPtrAlterClientQuotasRequest()
+		entry := kmsg.NewAlterClientQuotasRequestEntry()
+		who := kmsg.NewAlterClientQuotasRequestEntryEntity()
+		who.Type, who.Name = "client-id", new("nobody")
+		op := kmsg.NewAlterClientQuotasRequestEntryOp()
+		op.Key, op.Value = "producer_byte_rate", 1e6
+		entry.Entity, entry.Ops = append(entry.Entity, who), append(entry.Ops, op)
+		r.Entries, r.ValidateOnly = append(r.Entries, entry), true
+		return r
 	case wire.KeyUpdateFeatures:
 		r := kmsg.NewPtrUpdateFeaturesRequest()
 		entry := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
