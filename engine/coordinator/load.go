@@ -26,6 +26,7 @@ type loader struct {
 	began   clock.Mono
 	read    int
 	unknown int
+	offline bool // its disk has failed or its log is damaged, when it was last tried
 
 	// While away with a helper.
 	span  log.Span
@@ -60,6 +61,7 @@ func (l *loader) fetch(t *shard.Turn) {
 // Fetched takes what the partition has on loan to a helper.
 func (l *loader) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	s, part := l.seat, &ask.Parts[0]
+	l.offline = part.Code == partition.StorageFailed
 	switch {
 	case s.state != reading:
 		if part.Leased {

@@ -49,7 +49,11 @@ func (s *seat) take(t *shard.Turn, ask *Ask) {
 	s.own.Check(t)
 	switch s.state {
 	case reading:
-		ask.reply(t, group.Loading)
+		code := group.Loading
+		if s.loader.offline { // nobody knows for how long; Kafka would not be its leader either
+			code = group.NotCoordinator
+		}
+		ask.reply(t, code)
 	case serving:
 		s.asks[ask.Request] = ask
 		s.machine.Do(t.Now(), ask.Request)
