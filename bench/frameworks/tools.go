@@ -77,6 +77,8 @@ var alike = []struct {
 	{regexp.MustCompile(`(TopicId: |Cluster ID: |ClusterId: +|DirectoryId: +)[A-Za-z0-9_-]+`), "${1}ID"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.:,]\d+)?`), "TIME"},
 	{regexp.MustCompile(`(?m)^(Cluster ID: )?[A-Za-z0-9_-]{22}$`), "ID"},
+	{regexp.MustCompile(`"directoryId": "[^"]+"`), `"directoryId": "ID"`},
+	{regexp.MustCompile(`^(\d+\s+)[A-Za-z0-9_-]{22}(\s)`), "${1}ID${2}"},
 	{regexp.MustCompile(`"timestamp":\d+`), `"timestamp":TIME`},
 	{regexp.MustCompile(`CreateTime:\d+`), "CreateTime:TIME"},
 }

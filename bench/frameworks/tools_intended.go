@@ -19,6 +19,10 @@ var intended = []difference{
 	{"Pinion", "kafka-configs --describe", regexp.MustCompile(`(, )?DEFAULT_CONFIG:log\.(retention\.hours=168|roll\.hours=168|roll\.jitter\.hours=0|flush\.scheduler\.interval\.ms=\d+)`),
 		"the keys of hours and of the scheduler, which a topic's times come from, are among their synonyms"},
 	{"Pinion", "kafka-configs --describe", regexp.MustCompile(`^pinion\.durability=.*`), "Pinion's own key"},
+	{"Kafka", "kafka-metadata-quorum describe --status", regexp.MustCompile(`, "endpoints": \[[^]]*\]`),
+		"the quorum of one node here has no listener of its own"},
+	{"Pinion", "kafka-metadata-quorum describe --status", regexp.MustCompile(`, "endpoints": \[[^]]*\]`), "the same"},
+	{"Kafka", "kafka-features describe", regexp.MustCompile(`^Feature: .*`), "no feature has levels here: what a broker knows is what it advertises"},
 	{"Pinion", "kafka-topics --describe", regexp.MustCompile(`,pinion\.durability=fsync`), "Pinion's own key"},
 	{"Pinion", "kafka-configs --describe", regexp.MustCompile(`^errors\.deadletterqueue\.group\.enable=.*`), "a key of Kafka 4.4"},
 }

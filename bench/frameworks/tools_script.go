@@ -50,7 +50,8 @@ var topicSteps = []step{
 	{says: "kafka-topics --list", settles: lookedAt},
 }
 
-// configSteps read and change configurations.
+// configSteps read and change configurations. Brokers that know quotas know loggers, groups and client metrics as resources; no version tells
+// of those.
 var configSteps = []step{
 	{says: "kafka-configs --describe --entity-type topics --entity-name made", settles: lookedAt},
 	{says: "kafka-configs --describe --entity-type topics", settles: lookedAt},
@@ -74,10 +75,10 @@ var configSteps = []step{
 	{says: "kafka-configs --alter --broker 1 --add-config node.id=7", fails: refused},
 	{says: "kafka-configs --alter --broker 1 --delete-config message.max.bytes"},
 	{says: "kafka-configs --alter --entity-type brokers --entity-default --delete-config log.retention.ms"},
-	{says: "kafka-configs --describe --entity-type broker-loggers --entity-name 1", settles: lookedAt, needs: []kmsg.Key{kmsg.ListClientMetricsResources}},
-	{says: "kafka-configs --alter --entity-type groups --entity-name readers --add-config consumer.session.timeout.ms=50000", needs: []kmsg.Key{kmsg.ListClientMetricsResources}},
-	{says: "kafka-configs --describe --entity-type groups --entity-name readers", settles: lookedAt, needs: []kmsg.Key{kmsg.ListClientMetricsResources}},
-	{says: "kafka-configs --describe --entity-type groups", settles: lookedAt, needs: []kmsg.Key{kmsg.ListClientMetricsResources}},
+	{says: "kafka-configs --describe --entity-type broker-loggers --entity-name 1", settles: lookedAt, needs: []kmsg.Key{kmsg.DescribeClientQuotas}},
+	{says: "kafka-configs --alter --entity-type groups --entity-name readers --add-config consumer.session.timeout.ms=50000", needs: []kmsg.Key{kmsg.DescribeClientQuotas}},
+	{says: "kafka-configs --describe --entity-type groups --entity-name readers", settles: lookedAt, needs: []kmsg.Key{kmsg.DescribeClientQuotas}},
+	{says: "kafka-configs --describe --entity-type groups", settles: lookedAt, needs: []kmsg.Key{kmsg.DescribeClientQuotas}},
 	{says: "kafka-configs --alter --entity-type users --entity-name alice --add-config producer_byte_rate=100000,consumer_byte_rate=200000", needs: []kmsg.Key{kmsg.AlterClientQuotas, kmsg.DescribeClientQuotas}},
 	{says: "kafka-configs --alter --entity-type clients --entity-default --add-config request_percentage=150", needs: []kmsg.Key{kmsg.AlterClientQuotas, kmsg.DescribeClientQuotas}},
 	{says: "kafka-configs --describe --entity-type clients --entity-default", settles: lookedAt, needs: []kmsg.Key{kmsg.DescribeClientQuotas}},
@@ -202,7 +203,6 @@ var clusterSteps = []step{
 	{says: "kafka-metadata-quorum describe --replication", needs: []kmsg.Key{kmsg.DescribeQuorum}, numbers: anyNumber},
 	{says: "kafka-metadata-quorum describe --replication --human-readable", needs: []kmsg.Key{kmsg.DescribeQuorum}, numbers: anyNumber},
 	{says: "kafka-features describe", needs: []kmsg.Key{kmsg.UpdateFeatures}, numbers: anyNumber},
-	{says: "kafka-features upgrade --feature group.version=1 --dry-run", needs: []kmsg.Key{kmsg.UpdateFeatures}, fails: refused},
 	{says: "kafka-features upgrade --feature no.such.version=1 --dry-run", needs: []kmsg.Key{kmsg.UpdateFeatures}, fails: refused},
 	{says: "kafka-features version-mapping --release-version 4.3-IV0"},
 }
