@@ -172,6 +172,8 @@ var jsonElsewhere = map[string]string{
 	"pinion bench limit":             "TestBenchLimit",
 	"pinion cluster partitions list": "TestClusterPartitions",
 	"pinion cluster partitions move": "TestClusterPartitions",
+	"pinion cluster quotas list":     "TestClusterQuotas",
+	"pinion cluster quotas set":      "TestClusterQuotas",
 	"pinion group list":              "TestGroupVerbs",
 	"pinion group describe":          "TestGroupVerbs",
 	"pinion group seek":              "TestGroupVerbs",

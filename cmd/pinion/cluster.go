@@ -3,8 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 func newCluster(con *console) *cobra.Command {
-	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards; log directories"}
-	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs())
+	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards; log directories; what clients may use"}
+	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs(), newClusterQuotas())
 	asGroup(cluster)
 	return cluster
 }

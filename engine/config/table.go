@@ -112,7 +112,7 @@ var idle = map[string]string{
 	"quorum":       "the metadata quorum lives inside the broker and has no such setting",
 	"replication":  "replication between nodes is not served yet",
 	"metrics":      "metrics are served at pinion.admin and need no reporter",
-	"quotas":       "quotas are not served yet",
+	"quotas":       "quotas are set for users and client ids, not by plugins or for all (kafka-configs)",
 	"plugins":      "JVM plugins cannot be loaded",
 	"durability":   "pinion.durability says when data is synced",
 	"reserved":     "space is always reserved ahead of the writer",
