@@ -135,6 +135,11 @@ var Intended = []Difference{
 		Keys: []int16{wire.KeyDescribeConfigs}, Step: "resource type 8*", Path: "*Configs|*[root].Value",
 	},
 	{
+		What: "The send buffer has room for a fetch.",
+		Why:  "Kafka's 100 KiB send a megabyte in four pieces.",
+		Keys: []int16{wire.KeyDescribeConfigs}, Path: "*[socket.send.buffer.bytes].Value", Kafka: "\"102400\"", Pinion: "\"1048576\"",
+	},
+	{
 		What: "A broker key without a value is null.",
 		Why:  "Kafka shows some as empty texts, which they are not.",
 		Keys: []int16{wire.KeyDescribeConfigs}, Path: "*Value", Kafka: "\"\"", Pinion: "null",

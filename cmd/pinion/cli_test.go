@@ -170,6 +170,7 @@ var jsonElsewhere = map[string]string{
 	"pinion bench compare":           "TestBenchVerbs",
 	"pinion bench report":            "TestBenchVerbs",
 	"pinion bench limit":             "TestBenchLimit",
+	"pinion cluster logdirs":         "TestDirectoriesOverRestarts",
 	"pinion cluster partitions list": "TestClusterPartitions",
 	"pinion cluster partitions move": "TestClusterPartitions",
 	"pinion cluster quotas list":     "TestClusterQuotas",

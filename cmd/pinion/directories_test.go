@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -160,6 +161,15 @@ func TestDirectoriesOverRestarts(t *testing.T) {
 	}
 	if code, out, complaints := pinion(t, "cluster", "logdirs", "--brokers", b.Addr); code != 0 || strings.Count(out, "iB") < 6 {
 		t.Errorf("cluster logdirs gives %d\n%s%s", code, out, complaints)
+	}
+	var listed []struct {
+		Dir        string `json:"log_dir"`
+		Partitions int
+		Total      int64 `json:"total_bytes"`
+	}
+	code, out, complaints := pinion(t, "cluster", "logdirs", "--brokers", b.Addr, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &listed); code != 0 || err != nil || len(listed) != 3 || listed[0].Dir != dirs[0] || listed[1].Partitions == 0 || listed[2].Total == 0 {
+		t.Errorf("cluster logdirs as JSON gives %d, %v\n%s%s", code, err, out, complaints)
 	}
 	for p, dir := range where {
 		if _, err := os.Stat(filepath.Join(dir, fmt.Sprint("new-", p))); err != nil {
