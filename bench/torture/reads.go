@@ -52,7 +52,7 @@ func (k *misreads) run(ctx context.Context) error {
 			}
 		}
 		err := errUnhurt
-		for try := 0; try < 8 && errors.Is(err, errUnhurt); try++ { // pages that somebody has mapped cannot be evicted, say
+		for try := 0; try < 24 && errors.Is(err, errUnhurt); try++ { // pages that somebody has mapped cannot be evicted, say
 			err = k.blind(ctx, blinds[n%len(blinds)], r)
 		}
 		if err != nil {
