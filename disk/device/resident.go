@@ -14,7 +14,8 @@ var pageBytes = int64(os.Getpagesize())
 // told otherwise), so a hole between two probes is rare; it costs the shard one wait, not correctness.
 const probeStep = 64 << 10
 
-// Resident asks the page cache how many pages of the range it holds (0.6 us for 64 KiB); without cachestat it probes bytes.
+// Resident asks the page cache how many pages of the range it holds (0.6 us for 64 KiB); without cachestat it probes bytes. A page that
+// read-ahead has asked the disk for is held as well: the last one, which comes last, is tried.
 func (f *file) Resident(pos, length int64) bool {
 	if length <= 0 {
 		return true
@@ -25,7 +26,7 @@ func (f *file) Resident(pos, length int64) bool {
 		to := (pos + length + pageBytes - 1) &^ (pageBytes - 1)
 		cached, errno := cachedPages(f.fd, from, to-from)
 		if errno == 0 {
-			return cached >= uint64((to-from)/pageBytes)
+			return cached >= uint64((to-from)/pageBytes) && f.probe(pos+length-1)
 		}
 		noCachestat.Store(true)
 	}

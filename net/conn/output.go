@@ -18,6 +18,7 @@ type piece struct {
 	left  int  // bytes of the span not yet sent
 	at    int  // bytes of the span already sent
 	warm  bool // the rest of the span was found in memory
+	cold  bool // it was not
 	reply Reply
 	heap  int64 // bytes on the heap, charged to the response budget as if they lay in a block
 }

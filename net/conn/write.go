@@ -55,10 +55,12 @@ func (c *Conn) write(t *shard.Turn) {
 	}
 }
 
-// isCold reports whether what is left of the span is not all in memory. Where it is, that stays so until the connection is written to again.
+// isCold reports whether a helper reads what is left of the span, because some of it is not in memory. Where all is, that stays so until the
+// connection is written to again; what was cold once stays with helpers to its end.
 func (p *piece) isCold() bool {
-	p.warm = p.warm || p.span.Resident(p.at)
-	return !p.warm
+	p.cold = p.cold || !p.warm && !p.span.Resident(p.at)
+	p.warm = !p.cold
+	return p.cold
 }
 
 // long reports that what is left of a span leaves by sendfile: because of its length, or because the kernel refused a mapping.
