@@ -161,7 +161,7 @@ func fetchRow(ctx context.Context, c *campaign, s *subject, _ row) (figures meas
 
 // fill writes so many bytes into a topic, whoever counts.
 func fill(ctx context.Context, s *subject, target load.Target, shape load.Shape, bytes int64) error {
-	p := &load.Produce{Target: target, Connections: partitions, InFlight: 4, Shape: shape, Acks: 1, Requests: bytes/int64(shape.Payload()) + 1}
+	p := &load.Produce{Target: target, Connections: partitions, InFlight: 4, Shape: shape, Acks: -1, Requests: bytes/int64(shape.Payload()) + 1}
 	_, err := load.Run(ctx, s.client, load.Plan{Produce: p}, load.Hooks{})
 	return err
 }

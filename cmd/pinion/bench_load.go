@@ -203,7 +203,8 @@ func benchConsume(cmd *cobra.Command, con *console, f *rawFlags) error {
 		if f.topic == "" {
 			requests := max(int64(len(target.Leaders)), f.fill/int64(f.shape.Payload()))
 			b.say("filling the topic with %d batches of %s", requests, f.shape)
-			p := &load.Produce{Target: target, Connections: len(target.Leaders), InFlight: 4, Shape: f.shape, Acks: 1, Requests: requests}
+			// All: what is read next has to be visible, which acks=1 does not promise.
+			p := &load.Produce{Target: target, Connections: len(target.Leaders), InFlight: 4, Shape: f.shape, Acks: -1, Requests: requests}
 			if _, err := load.Run(ctx, b.client, load.Plan{Produce: p}, load.Hooks{}); err != nil {
 				return fmt.Errorf("fill the topic: %w", err)
 			}
