@@ -279,19 +279,26 @@ func TestReadersLeaveRoomForAppends(t *testing.T) {
 	}
 }
 
+// untimedRig has a log whose newest record, of 1003, is in no time index yet: the next batch of 1,600 bytes seals its segment.
+func untimedRig(t *testing.T) *rig {
+	t.Helper()
+	cfg := testConfig()
+	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
+	r := newRig(t, cfg)
+	for i := range int64(4) {
+		r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
+		if err := r.l.Write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
 // TestSealedWhileClosed: the last time index entry of a segment that was closed when it was sealed reaches the file, whether or not a reader has
 // opened the segment again before the next flush. Without it retention takes the segment for older than it is after a restart.
 func TestSealedWhileClosed(t *testing.T) {
 	for _, again := range []bool{false, true} {
-		cfg := testConfig()
-		cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
-		r := newRig(t, cfg)
-		for i := range int64(4) {
-			r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
-			if err := r.l.Write(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r := untimedRig(t)
 		r.files.max = 0
 		r.sweep()
 		if r.l.open(r.l.last()) != nil {
@@ -320,15 +327,7 @@ func TestSealedWhileClosed(t *testing.T) {
 // TestSealedAtTheRecoveryPoint: a segment that was the active one when everything was made durable, and was sealed before a crash, has no last time
 // index entry in its file. A start does not take the file's word for how new its records are.
 func TestSealedAtTheRecoveryPoint(t *testing.T) {
-	cfg := testConfig()
-	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
-	r := newRig(t, cfg)
-	for i := range int64(4) {
-		r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
-		if err := r.l.Write(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r := untimedRig(t)
 	r.run(r.l.SyncWork())
 	point := r.l.RecoveryPoint()
 	if point != r.l.End() {
@@ -345,15 +344,7 @@ func TestSealedAtTheRecoveryPoint(t *testing.T) {
 
 // TestSealedWhileSynced: a flush that was under way when its segment was sealed does not make it clean.
 func TestSealedWhileSynced(t *testing.T) {
-	cfg := testConfig()
-	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2<<10, 400
-	r := newRig(t, cfg)
-	for i := range int64(4) {
-		r.stage(stamped(r.l.End(), 0, 1000+i, 1, 200))
-		if err := r.l.Write(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r := untimedRig(t)
 	r.files.max = 0
 	r.sweep()
 	flush := r.l.SyncWork()
