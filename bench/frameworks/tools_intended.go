@@ -22,6 +22,8 @@ var intended = []difference{
 	{"Kafka", "kafka-metadata-quorum describe --status", regexp.MustCompile(`, "endpoints": \[[^]]*\]`),
 		"the quorum of one node here has no listener of its own"},
 	{"Pinion", "kafka-metadata-quorum describe --status", regexp.MustCompile(`, "endpoints": \[[^]]*\]`), "the same"},
+	{"Kafka", "kafka-configs --describe --entity-type broker-loggers", regexp.MustCompile(`^(org\.apache\.kafka\.\S+|root)=[A-Z]+ .*`), "loggers have other names and levels"},
+	{"Pinion", "kafka-configs --describe --entity-type broker-loggers", regexp.MustCompile(`^(pinion\.[a-z]+|root)=[A-Z]+ .*`), "the same"},
 	{"Kafka", "kafka-features describe", regexp.MustCompile(`^Feature: .*`), "no feature has levels here: what a broker knows is what it advertises"},
 	{"Pinion", "kafka-topics --describe", regexp.MustCompile(`,pinion\.durability=fsync`), "Pinion's own key"},
 	{"Pinion", "kafka-configs --describe", regexp.MustCompile(`^errors\.deadletterqueue\.group\.enable=.*`), "a key of Kafka 4.4"},
