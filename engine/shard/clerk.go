@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"sync/atomic"
+
 	"pinion/engine/model"
 	"pinion/engine/must"
 )
@@ -17,9 +19,12 @@ type Paper interface {
 type Clerk struct {
 	set  *Set
 	lane lane
-	bell chan struct{} // holds one ring: whoever finds one there need not ring again
-	end  chan struct{}
-	done chan struct{}
+	// bell is quiet, rung, or asleep when the clerk sleeps until it rings. A channel would do the same by way of the runtime, whose
+	// scheduler has to find the clerk a thread and wakes others to look for work: this wakes one thread. Its exchanges order with lane
+	// and ended.
+	bell  atomic.Uint32
+	ended atomic.Bool
+	done  chan struct{}
 
 	// In a Manual set, in place of the goroutine.
 	manual   *Manual
@@ -32,7 +37,7 @@ type Clerk struct {
 // NewClerk starts a helper that calls together with what has gathered, at least once for every paper handed in or Ring. What together
 // does not return stays with it; what it returns goes home. last is called when the clerk is stopped.
 func (set *Set) NewClerk(together func(papers []Paper) (home []Paper), last func()) *Clerk {
-	c := &Clerk{set: set, bell: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{}), together: together}
+	c := &Clerk{set: set, done: make(chan struct{}), together: together}
 	if c.manual = set.shards[0].manual; c.manual == nil {
 		go c.run(last)
 	}
@@ -54,9 +59,23 @@ func (c *Clerk) Ring() {
 		}
 		return
 	}
-	select {
-	case c.bell <- struct{}{}:
-	default:
+	if c.bell.Swap(rung) == asleep {
+		futexWake(&c.bell)
+	}
+}
+
+const (
+	quiet uint32 = iota
+	rung
+	asleep
+)
+
+// listen sleeps until the bell has rung since it was last called.
+func (c *Clerk) listen() {
+	for c.bell.Swap(quiet) != rung {
+		if c.bell.CompareAndSwap(quiet, asleep) {
+			futexWait(&c.bell, asleep)
+		}
 	}
 }
 
@@ -65,21 +84,17 @@ func (c *Clerk) Stop() {
 	if c.manual != nil {
 		return
 	}
-	close(c.end)
+	c.ended.Store(true)
+	c.Ring()
 	<-c.done
 }
 
 func (c *Clerk) run(last func()) {
 	defer close(c.done)
-	for {
-		select {
-		case <-c.bell:
-			c.goHome(c.together(c.gather()))
-		case <-c.end:
-			last()
-			return
-		}
+	for c.listen(); !c.ended.Load(); c.listen() {
+		c.goHome(c.together(c.gather()))
 	}
+	last()
 }
 
 // gather empties the inbox.

@@ -167,16 +167,21 @@ func (s *Shard) epoll(d time.Duration) int {
 }
 
 // pollBudget pays for polling: a share of elapsed time accrues, up to a little, and spinning spends it. What may be saved and what
-// accrues in a second are together less than 5 % of it, so that no second sees more.
+// accrues in a second are together less than 5 % of it, so that no second sees more. Where nothing comes in time, because what is awaited
+// waits for a disk, there is less and less of it.
 type pollBudget struct {
-	left time.Duration
-	last clock.Mono
+	left   time.Duration
+	last   clock.Mono
+	misses uint // in a row, up to pollMissesMax
+	skip   uint // sleeps until the next try
 }
 
 const (
 	pollShare   = 22                    // one part of so many of elapsed time: 45.5 ms a second
 	pollSaveMax = 4 * time.Millisecond  // a hundred waits
 	pollSpan    = 40 * time.Microsecond // about what waking a sleeping peer costs, so a longer wait is better slept
+
+	pollMissesMax = 5 // then every 32nd sleep is tried
 )
 
 func (b *pollBudget) accrue(now clock.Mono) {
@@ -184,18 +189,38 @@ func (b *pollBudget) accrue(now clock.Mono) {
 	b.last = now
 }
 
+// worth reports whether to poll before this sleep.
+func (b *pollBudget) worth() bool {
+	if b.skip > 0 {
+		b.skip--
+		return false
+	}
+	return b.left >= pollSpan
+}
+
+// spent charges for a try.
+func (b *pollBudget) spent(d time.Duration, found bool) {
+	b.left -= d
+	if found {
+		b.misses = 0
+		return
+	}
+	b.misses = min(b.misses+1, pollMissesMax)
+	b.skip = 1<<b.misses - 1
+}
+
 // spin looks for mail and events for a short while, if there is budget. It reports whether something came.
 func (s *Shard) spin(now clock.Mono) (int, bool) {
 	s.poll.accrue(now)
-	if s.poll.left < pollSpan {
+	if !s.poll.worth() {
 		return 0, false
 	}
 	for end, at := now.Add(pollSpan), now; at < end; at = s.clock.Now().Mono {
 		if n := s.epoll(0); n > 0 || !s.idle() {
-			s.poll.left -= at.Sub(now)
+			s.poll.spent(at.Sub(now), true)
 			return n, true
 		}
 	}
-	s.poll.left -= pollSpan
+	s.poll.spent(pollSpan, false)
 	return 0, false
 }
