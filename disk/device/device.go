@@ -23,6 +23,10 @@ type Dir interface {
 	Create(path string) (File, error)
 	// Open opens an existing file for reading and writing.
 	Open(path string) (File, error)
+	// OpenDurable opens an existing file whose Pwritev waits until the bytes are durable, and is final when it fails, as Sync is. Buffers
+	// from Aligned that are written whole boundaries at a time (see Boundary) go past the page cache where the file system can do that.
+	// The file must not grow by it. Such a Pwritev is for a helper.
+	OpenDurable(path string) (File, error)
 	// Mkdir makes a folder, mode 0700, and its parents; one that exists is fine.
 	Mkdir(path string) error
 	// Rename moves a file or folder, replacing a file that has the new name.
@@ -70,6 +74,9 @@ type File interface {
 	Cut(size int64) error
 	// Sync makes the bytes and the length durable (fdatasync).
 	Sync() error
+	// Push has the kernel begin to store [pos, pos+length), so that the next Sync finds little left and does not crowd the disk. Nothing is
+	// durable by it, and what fails in it the next Sync reports. It may wait for room in the disk's queue.
+	Push(pos, length int64)
 	// Resident reports whether all of [pos, pos+length) is in memory. The shard may call it; it costs about 1 us.
 	Resident(pos, length int64) bool
 	// Map shares the first length bytes, read only. It may reach beyond the end of the file, but a touch there is a fault.

@@ -12,9 +12,10 @@ import (
 
 // file is a File on a real file system.
 type file struct {
-	fd   int
-	name string // for messages
-	root *root
+	fd      int
+	name    string // for messages
+	root    *root
+	durable []unix.Iovec // for writes that wait for the disk; else nil
 }
 
 func (f *file) Fd() int { return f.fd }
@@ -27,7 +28,13 @@ func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
 			bufs, skip = bufs[1:], 0
 			continue
 		}
-		n, errno := pwritev(f.fd, bufs, skip, pos+int64(done))
+		var n int
+		var errno unix.Errno
+		if f.durable != nil {
+			n, errno = pwritevWaits(f.fd, f.durable, bufs, skip, pos+int64(done))
+		} else {
+			n, errno = pwritev(f.fd, bufs, skip, pos+int64(done))
+		}
 		if errno == unix.EINTR {
 			continue
 		}
@@ -154,6 +161,10 @@ func (f *file) Sync() error {
 		return fmt.Errorf("sync %s: %w", f.name, err)
 	}
 	return nil
+}
+
+func (f *file) Push(pos, length int64) {
+	_ = unix.SyncFileRange(f.fd, pos, length, unix.SYNC_FILE_RANGE_WRITE) // without it Sync has more to do
 }
 
 func (f *file) Map(length int64) ([]byte, error) {

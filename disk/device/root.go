@@ -206,6 +206,27 @@ func (r *root) Open(name string) (File, error) {
 	return &file{fd: fd, name: name, root: r}, nil
 }
 
+func (r *root) OpenDurable(name string) (File, error) {
+	flags := unix.O_RDWR | unix.O_DSYNC
+	if r.direct(name) {
+		flags |= unix.O_DIRECT
+	}
+	fd, err := r.openAt(name, flags, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return &file{fd: fd, name: name, root: r, durable: make([]unix.Iovec, iovMax)}, nil
+}
+
+// direct reports whether writes of a file may go past the page cache with buffers and positions on a Boundary. Where the kernel does not say
+// (before 6.1, some file systems) they do not.
+func (r *root) direct(name string) bool {
+	var stat unix.Statx_t
+	err := againErr(func() error { return unix.Statx(r.fd, name, 0, unix.STATX_DIOALIGN, &stat) })
+	aligned := func(n uint32) bool { return n > 0 && Boundary%n == 0 }
+	return err == nil && stat.Mask&unix.STATX_DIOALIGN != 0 && aligned(stat.Dio_mem_align) && aligned(stat.Dio_offset_align)
+}
+
 func (r *root) Mkdir(name string) error {
 	clean := path.Clean(name)
 	if clean == "." {

@@ -11,14 +11,16 @@ import (
 	"pinion/engine/clock"
 )
 
-// iovPerCall is how many buffers one pwritev takes: the array lies on the stack, 1 KiB. The kernel would take 1024 (IOV_MAX).
-const iovPerCall = 64
+// iovPerCall is how many buffers one pwritev takes: the array lies on the stack, 1 KiB. A write that waits for the disk waits once for as many
+// as the kernel takes (IOV_MAX).
+const (
+	iovPerCall = 64
+	iovMax     = 1024
+)
 
-// pwritev writes bufs at pos, without the first skip bytes of bufs[0]; it may write less than all.
-func pwritev(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
-	var iov [iovPerCall]unix.Iovec
-	count := 0
-	for i := 0; i < len(bufs) && count < iovPerCall; i++ {
+// fill makes a vector of as many buffers as it has room for, without the first skip bytes of the first; count is how many.
+func fill(iov []unix.Iovec, bufs [][]byte, skip int) (count int) {
+	for i := 0; i < len(bufs) && count < len(iov); i++ {
 		b := bufs[i]
 		if i == 0 {
 			b = b[skip:]
@@ -30,6 +32,21 @@ func pwritev(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
 		iov[count].SetLen(len(b))
 		count++
 	}
+	return count
+}
+
+// pwritevWaits is pwritev by an ordinary call, with a vector of the caller's.
+func pwritevWaits(fd int, iov []unix.Iovec, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
+	count := fill(iov, bufs, skip)
+	n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(count), uintptr(pos), 0, 0)
+	clear(iov[:count])
+	return int(n), errno
+}
+
+// pwritev writes bufs at pos, without the first skip bytes of bufs[0]; it may write less than all.
+func pwritev(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
+	var iov [iovPerCall]unix.Iovec
+	count := fill(iov[:], bufs, skip)
 	now := clock.Real{}.Now().Mono
 	if now < clock.Mono(slowWrites.Load()) {
 		n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)

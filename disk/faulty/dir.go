@@ -334,6 +334,16 @@ func (d *Dir) Open(name string) (device.File, error) {
 	return d.open(name, n), nil
 }
 
+// OpenDurable implements device.Dir.
+func (d *Dir) OpenDurable(name string) (device.File, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	f.(*file).durable = true
+	return f, nil
+}
+
 func (d *Dir) open(name string, n *node) *file {
 	d.opened[n]++
 	return &file{dir: d, name: name, node: n}

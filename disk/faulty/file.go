@@ -17,6 +17,8 @@ type file struct {
 	name   string // it was opened under
 	node   *node
 	closed bool
+
+	durable bool // writes are stored when they return
 }
 
 // begin tells the hooks of a call, then takes the lock; on an error it holds none.
@@ -32,8 +34,17 @@ func (f *file) begin(op Op) error {
 	return nil
 }
 
-// Pwritev implements device.File. An error, of the hook, of the power or of the space, may leave a part written.
+// Pwritev implements device.File. An error, of the hook, of the power or of the space, may leave a part written. Of a file that was opened for
+// durable writes it is a write and a sync: what can happen between the two can happen to a device that is half done.
 func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
+	n, err := f.write(bufs, pos)
+	if f.durable && err == nil {
+		err = f.Sync()
+	}
+	return n, err
+}
+
+func (f *file) write(bufs [][]byte, pos int64) (int, error) {
 	b := slices.Concat(bufs...)
 	if err := f.begin(Write); err != nil {
 		f.dir.mu.Lock()
@@ -175,6 +186,9 @@ func (f *file) Sync() error {
 	f.node.store()
 	return nil
 }
+
+// Push implements device.File. What is stored before a sync is the power's choice in any case.
+func (f *file) Push(pos, length int64) {}
 
 // Resident implements device.File.
 func (f *file) Resident(pos, length int64) bool {

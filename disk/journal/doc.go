@@ -3,7 +3,8 @@
 // is not needed any more and its file is used again. After a crash Read says what the segments may lack.
 //
 // A journal is a folder of files of one size, filled with zeros when they are made, because a sync of bytes that only replace others
-// costs half of one that makes the file system commit too:
+// costs half of one that makes the file system commit too. They are written past the page cache where the file system can do that: nobody
+// reads them before the next start.
 //
 //	journal/
 //	  0000.journal    records from byte 0 on, each on a 512-byte boundary; what follows the last is zeros or an earlier use's
@@ -25,10 +26,15 @@
 // An entry:
 //
 //	 0      4           8       24     32    40        48    52      56       60     64
-//	+------+-----------+-------+------+-----+---------+-----+-------+--------+------+--------+------------------+
-//	| kind | partition | topic | base | end | segment | pos | epoch | length | zero | batch  | zeros to a       |
-//	|      |           | id    |      |     |         |     |       |        |      |        | multiple of 8    |
-//	+------+-----------+-------+------+-----+---------+-----+-------+--------+------+--------+------------------+
+//	+------+-----------+-------+------+-----+---------+-----+-------+--------+-------+--------+-----------------+
+//	| kind | partition | topic | base | end | segment | pos | epoch | length | skip, | batch  | zeros to a      |
+//	|      |           | id    |      |     |         |     |       |        | form  |        | multiple of 8   |
+//	+------+-----------+-------+------+-----+---------+-----+-------+--------+-------+--------+-----------------+
+//
+// Skip and form are 2 bytes each. Where form is 0 the batch follows and skip is 0. Where it is 1 the batch stands behind the record, skip bytes
+// from a boundary on, and whatever follows begins on the next: it goes to the device from where it lies in memory (Buffer.Lend), and
+// only its edges are copied. The record's CRC does not reach there. Such a batch counts if its own CRC is right and its base offset, length
+// and epoch are the entry's; a record is sound if all its batches are.
 //
 // An append holds offsets [base, end), which lie at pos of the segment that begins at offset segment. A truncation takes away what
 // earlier entries hold from base on; a synced entry says that the segments held everything below end, so that they may not end before.

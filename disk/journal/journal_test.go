@@ -2,11 +2,14 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"testing"
 
+	"pinion/disk/batch"
 	"pinion/disk/device"
 	"pinion/disk/faulty"
 	"pinion/engine/model"
@@ -18,14 +21,24 @@ var topic = model.TopicID{1, 2, 3}
 
 func part(i int32) model.Partition { return model.Partition{Topic: topic, Index: i} }
 
-// payload is recognisable by partition and offset.
+// payload is recognisable by partition and offset, and where it is long enough has what a batch has outside of its CRC, and that.
 func payload(p int32, base model.Offset, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
 		b[i] = byte(int(p)*31 + int(base)*7 + i)
 	}
+	if size >= batch.HeaderSize {
+		binary.BigEndian.PutUint64(b, uint64(base))
+		binary.BigEndian.PutUint32(b[8:], uint32(size-12))
+		binary.BigEndian.PutUint32(b[12:], 0)
+		b[16] = 2
+		binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
+	}
 	return b
 }
+
+// lie copies a payload to somewhere between two boundaries of memory.
+func lie(b []byte, at int) []byte { return append(device.Aligned(len(b) + boundary)[:at], b...)[at:] }
 
 // life writes what several partitions append, and knows what was acknowledged.
 type life struct {
@@ -61,7 +74,13 @@ func (l *life) turn() {
 			}
 			n := model.Offset(1 + l.rand.IntN(3))
 			b := payload(int32(p), l.next[p], 20+l.rand.IntN(1200))
-			buffers[i].Add(&Entry{Kind: Append, Partition: part(int32(p)), Base: l.next[p], End: l.next[p] + n, Bytes: b})
+			e := &Entry{Kind: Append, Partition: part(int32(p)), Base: l.next[p], End: l.next[p] + n, Bytes: b}
+			if len(b) >= batch.HeaderSize && l.rand.IntN(2) == 0 {
+				e.Bytes = lie(b, l.rand.IntN(boundary)*l.rand.IntN(2))
+				buffers[i].Lend(e)
+			} else {
+				buffers[i].Add(e)
+			}
 			l.next[p] += n
 		}
 	}
@@ -191,7 +210,7 @@ func TestSecondReadChangesNothing(t *testing.T) {
 
 // TestDamageIsNotTheEnd: a record that was durable, because later writes follow it, must not be taken for a torn one.
 func TestDamageIsNotTheEnd(t *testing.T) {
-	build := func() *faulty.Dir {
+	build := func(lent bool) *faulty.Dir {
 		dir := faulty.New(1)
 		w, err := Open(dir, small, &Contents{})
 		if err != nil {
@@ -199,7 +218,12 @@ func TestDamageIsNotTheEnd(t *testing.T) {
 		}
 		for i := range model.Offset(6) {
 			b := NewBuffer()
-			b.Add(&Entry{Kind: Append, Partition: part(0), Base: i, End: i + 1, Bytes: payload(0, i, 100)})
+			e := &Entry{Kind: Append, Partition: part(0), Base: i, End: i + 1, Bytes: payload(0, i, 100)}
+			if b.Add(e); lent && i > 0 {
+				b.Reset()
+				e.Bytes = lie(payload(0, i, 2*boundary), 10)
+				b.Lend(e)
+			}
 			if _, err := w.Write([]*Buffer{b}, 1); err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +231,7 @@ func TestDamageIsNotTheEnd(t *testing.T) {
 		return dir
 	}
 	for at := range 7 {
-		dir := build()
+		dir := build(false)
 		dir.Damage("journal/0000.journal", func(b []byte) []byte { b[at*boundary+70] ^= 1; b[at*boundary+20] ^= 1; return b })
 		found, err := Read(dir, small)
 		var damage *Damage
@@ -215,10 +239,23 @@ func TestDamageIsNotTheEnd(t *testing.T) {
 			t.Errorf("record %d damaged: %v", at, err)
 		}
 	}
-	dir := build()
+	dir := build(false)
 	dir.Damage("journal/0000.journal", func(b []byte) []byte { clear(b[boundary : 3*boundary]); return b })
 	if _, err := Read(dir, small); err == nil {
 		t.Error("two records zeroed in the middle are taken for the end")
+	}
+	// Of a batch that stands behind its record any byte counts: after the first two records come five of a block and three behind it, with
+	// the batch from byte 10 of the first to byte 9 of the last.
+	for at := range 5 {
+		for _, inside := range []int{10, 17, 21, 26, 27, boundary, 2*boundary + 9} {
+			dir := build(true)
+			dir.Damage("journal/0000.journal", func(b []byte) []byte { b[(2+4*at+1)*boundary+inside] ^= 1; return b })
+			found, err := Read(dir, small)
+			var damage *Damage
+			if last := at == 4; last && (err != nil || len(found.Tail(part(0)).Appends) != 5) || !last && !errors.As(err, &damage) {
+				t.Errorf("batch %d damaged at %d: %v", at, inside, err)
+			}
+		}
 	}
 }
 

@@ -53,11 +53,11 @@ func (c *Contents) readKept(dir device.Dir, name string, bytesMax int64) error {
 	if err != nil {
 		return err
 	}
-	_, count, entries, ok := readRecord(data)
+	r, ok := readRecord(data)
 	if !ok {
 		return &Damage{File: name, Reason: "it was replaced as a whole and is no record"}
 	}
-	err = readEntries(entries, count, func(e *Entry) {
+	err = r.each(func(e *Entry) {
 		c.kept[e.Partition] = true
 		c.tail(e.Partition).add(e)
 	})

@@ -76,11 +76,9 @@ func (c *Contents) Forget() { c.tails = nil }
 
 // found is one sound record and where it was.
 type found struct {
-	stamp
-	file    string
-	pos     int64
-	count   int
-	entries []byte
+	record
+	file string
+	pos  int64
 }
 
 // Read reads a journal; where there is none, or an empty one, nothing is in it. A *Damage is not to be passed over. It blocks.
@@ -174,7 +172,7 @@ func headGeneration(dir device.Dir, name string) (uint64, error) {
 		return 0, errors.Join(err, f.Close())
 	}
 	generation := uint64(0)
-	for _, r := range records(name, head[:n]) {
+	for _, r := range records(name, head[:n], readHead) {
 		generation = max(generation, r.generation)
 	}
 	return generation, f.Close()
@@ -186,7 +184,7 @@ func readFile(dir device.Dir, name string, bytesMax int64) (all []found, generat
 	if err != nil {
 		return nil, 0, err
 	}
-	all = records(name, data)
+	all = records(name, data, readRecord)
 	for i := range all {
 		generation = max(generation, all[i].generation)
 	}
@@ -194,12 +192,12 @@ func readFile(dir device.Dir, name string, bytesMax int64) (all []found, generat
 }
 
 // records are all that are sound in a file's bytes, of whatever use.
-func records(name string, data []byte) (all []found) {
+func records(name string, data []byte, read func(b []byte) (record, bool)) (all []found) {
 	for pos := 0; pos+recordHeader <= len(data); {
 		if binary.LittleEndian.Uint32(data[pos:]) == magic {
-			if s, count, entries, ok := readRecord(data[pos:]); ok {
-				all = append(all, found{stamp: s, file: name, pos: int64(pos), count: count, entries: entries})
-				pos += int(padded(recordHeader + len(entries)))
+			if r, ok := read(data[pos:]); ok {
+				all = append(all, found{record: r, file: name, pos: int64(pos)})
+				pos += int(r.span())
 				continue
 			}
 		}
@@ -252,8 +250,8 @@ func (c *Contents) checkBehind(rest []found) error {
 func (c *Contents) apply(r *found) error {
 	c.Sequence = r.sequence
 	c.Records++
-	c.Bytes += int64(recordHeader + len(r.entries))
-	err := readEntries(r.entries, r.count, func(e *Entry) {
+	c.Bytes += r.span()
+	err := r.each(func(e *Entry) {
 		c.tail(e.Partition).add(e)
 	})
 	if err != nil {

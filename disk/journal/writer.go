@@ -17,14 +17,15 @@ type Options struct {
 
 	// BufferBytes is how much a shard gathers before appends wait; a buffer and one batch more fit into a file.
 	BufferBytes int64
-	// BatchMax is the largest batch that goes by the journal. What goes there is written twice; from here on a sync of its segment costs
-	// less than the second copy.
+	// BatchMax is the largest batch that goes by the journal. What goes there is stored twice; beyond, a sync of its segment costs less.
 	BatchMax int
+	// LendMin is from what size on a batch is not copied while it goes there. It takes up to a kilobyte more of the journal.
+	LendMin int
 }
 
 // DefaultOptions bound a replay to 128 MiB: a quarter of a second of reading on a slow disk.
 func DefaultOptions() Options {
-	return Options{FileBytes: 8 << 20, FilesMax: 16, BufferBytes: 1 << 20, BatchMax: 64 << 10}
+	return Options{FileBytes: 8 << 20, FilesMax: 16, BufferBytes: 1 << 20, BatchMax: 128 << 10, LendMin: 8 << 10}
 }
 
 // ErrFull says that every file holds something that is needed. It is not a failure: release some, then write again.
@@ -33,9 +34,9 @@ var ErrFull = errors.New("journal is full")
 // slot is one file.
 type slot struct {
 	name       string
-	file       device.File
-	generation uint64 // of its last use; 0: never used
-	zeroed     int64  // below FileBytes while it is being made
+	file       device.File // writes to it are durable from its last zero on
+	generation uint64      // of its last use; 0: never used
+	zeroed     int64       // below FileBytes while it is being made
 }
 
 // Writer appends records. One owner at a time; every method blocks but the accessors.
@@ -92,7 +93,13 @@ func (w *Writer) open(found *Contents) error {
 			return errors.Join(err, f.Close())
 		}
 		s := slot{name: old.name, file: f, generation: old.generation, zeroed: size}
+		if size >= w.options.FileBytes {
+			err = w.harden(&s)
+		}
 		w.slots = append(w.slots, s)
+		if err != nil {
+			return err
+		}
 	}
 	// A file that was made right before a kill has its length, but maybe no durable name.
 	if err := w.syncNames(Folder); err != nil {
@@ -167,9 +174,23 @@ func (w *Writer) zero(i int) error {
 		if err := w.syncNames(Folder); err != nil {
 			return err
 		}
+		if err := w.harden(s); err != nil {
+			return err
+		}
 	}
 	s.zeroed += n
 	return nil
+}
+
+// harden opens a file again, for durable writes.
+func (w *Writer) harden(s *slot) error {
+	f, err := w.dir.OpenDurable(s.name)
+	if err != nil {
+		return err
+	}
+	err = s.file.Close()
+	s.file = f
+	return err
 }
 
 // syncNames makes the names in a folder durable.
@@ -239,17 +260,13 @@ func (w *Writer) write(buffers []*Buffer, oldest uint64, limit int64) (int, erro
 	w.iov = w.iov[:0]
 	for _, b := range buffers[:n] {
 		w.sequence++
-		b.raw = seal(b.raw, b.count, stamp{generation: w.generation, sequence: w.sequence, oldest: oldest, first: first, last: last})
-		w.iov = append(w.iov, b.raw)
+		w.iov = b.seal(stamp{generation: w.generation, sequence: w.sequence, oldest: oldest, first: first, last: last}, w.iov)
 	}
 	f := w.slots[w.current].file
 	_, err := f.Pwritev(w.iov, w.pos)
 	clear(w.iov)
-	if err == nil {
+	if mutant.On(mutant.SyncRetried) && err != nil {
 		err = f.Sync()
-		if mutant.On(mutant.SyncRetried) && err != nil {
-			err = f.Sync()
-		}
 	}
 	if err != nil {
 		return 0, w.fail(err)
@@ -342,7 +359,11 @@ func (w *Writer) fail(err error) error {
 func (w *Writer) Finish() error {
 	if w.err == nil {
 		// In a file of its own: it must not take part in what it makes unneeded.
-		if next := w.free(w.told); next >= 0 {
+		next := w.free(w.told)
+		if next < 0 && w.tell(w.generation) == nil { // all others are free from now on
+			next = w.free(w.told)
+		}
+		if next >= 0 {
 			w.begin(next)
 			_ = w.tell(w.generation) // kept in err
 		}

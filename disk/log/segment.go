@@ -23,6 +23,7 @@ type Segment struct {
 	log      *Log // nil once the segment belongs to no log: it closes with the last lease
 	leases   int  // spans and Works that hold it
 	reserved int64
+	pushed   int64 // up to where the kernel was told to store it
 	marks    marks
 	recent   ring
 	hints    hints

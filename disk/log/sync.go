@@ -125,6 +125,7 @@ func (l *Log) dataPart(i int) flushPart {
 	p.write = indexWrite{folder: l.name, base: e.base}
 	if p.s = l.open(e); p.s != nil {
 		p.s.hold()
+		p.s.pushed = e.size
 	}
 	return p
 }
@@ -144,6 +145,7 @@ func (l *Log) flushPart(i int, sealed bool) flushPart {
 		l.noteTime(e, s)
 	}
 	s.hold()
+	s.pushed = e.size
 	p.s = s
 	p.write.index, p.write.times = s.index, append(s.times, l.takeUnsealed(e)...) // it may have been opened again since it was sealed
 	s.index, s.times = nil, nil

@@ -20,6 +20,7 @@ const (
 	busyStart   // the log start is being stored
 	busyCompact // new forms of segments are being written, which nobody knows yet
 	busySwap    // one takes the place of what it replaces
+	busyPush    // the kernel is told to store what it would store anyway
 )
 
 // busyFiles are the kinds that write or delete files.

@@ -187,8 +187,10 @@ func (p *Partition) park(t *shard.Turn, ask *AppendAsk) {
 		p.parking = true
 		p.set.parked = append(p.set.parked, p)
 	}
-	ask.stored.ask = ask
-	t.Reply(ask.Home, &ask.stored)
+	if !ask.lent {
+		ask.stored.ask = ask
+		t.Reply(ask.Home, &ask.stored)
+	}
 	if !p.set.ackTimer.Armed() {
 		t.Arm(&p.set.ackTimer, ackCheckInterval, p.set)
 	}

@@ -46,11 +46,13 @@ type AppendAsk struct {
 	target   model.Offset
 	deadline clock.Mono
 	next     *AppendAsk
+	lent     bool // the journal reads Batch: the answer waits for that
+	due      bool // Code is the answer
 }
 
 // AppendCaller is told, on the home shard, how its ask fared.
 type AppendCaller interface {
-	// Stored says that Batch is no longer needed; the answer follows.
+	// Stored says that Batch is no longer needed; the answer follows. Where it is needed until then, only that comes.
 	Stored(t *shard.Turn, ask *AppendAsk)
 	// Appended says that the ask is home: Code and the rest are set, Batch is no longer needed.
 	Appended(t *shard.Turn, ask *AppendAsk)
@@ -78,8 +80,20 @@ type Stored struct {
 func (s *Stored) Deliver(t *shard.Turn) { s.ask.Caller.Stored(t, s.ask) }
 
 func (a *AppendAsk) reply(t *shard.Turn, code Code) {
-	a.Code = code
+	if a.Code = code; a.lent {
+		a.due = true
+		return
+	}
 	t.Reply(a.Home, (*AppendReply)(a))
+}
+
+// takeBack ends the loan of the batch to the journal.
+func (a *AppendAsk) takeBack(t *shard.Turn) {
+	a.lent = false
+	if a.due {
+		a.due = false
+		a.reply(t, a.Code)
+	}
 }
 
 // asks is a first-in first-out list of asks, linked through them.

@@ -74,7 +74,7 @@ func (p *Partition) secure(ask *AppendAsk) {
 		return
 	}
 	segment, pos := p.log.Place()
-	s.add(p, &journal.Entry{
+	s.append(p, ask, &journal.Entry{
 		Kind: journal.Append, Partition: p.name, Base: ask.Base, End: ask.target, Segment: segment, Pos: pos, Epoch: ask.Epoch, Bytes: ask.Batch,
 	})
 	d.prefix.Journaled(ask.target, d.ticket)
@@ -89,6 +89,22 @@ func (p *Partition) wrote(t *shard.Turn, grown int64) {
 	p.durable.unseen += grown
 	p.durable.loose += grown
 	p.persist(t)
+	p.push(t)
+}
+
+// pushBytes is how much of a log is stored at a time while it grows: a millisecond of an ordinary disk, which the journal's next write may have
+// to wait for.
+const pushBytes = 1 << 20
+
+// push has stored what the journal made durable already, before a checkpoint has to: that would be all that has gathered, of many logs at once.
+func (p *Partition) push(t *shard.Turn) {
+	if p.durable.syncing {
+		return // all of it is being stored
+	}
+	if work := p.log.Push(pushBytes); work != nil {
+		p.caring++
+		t.HelpBulk(&logWork{work: work, p: p, kind: workPush})
+	}
 }
 
 // committed is told that the journal has everything of a ticket.

@@ -1,9 +1,11 @@
 package partition
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pinion/engine/model"
 	"pinion/engine/shard"
@@ -165,6 +167,62 @@ func TestManyPartitionsAreOneWrite(t *testing.T) {
 	// The plug, and what gathered behind it: in as many hand-ins as the shard had turns, at most two before it waits.
 	if after := r.journal.Stats(); after.Writes-before.Writes > 3 || segments.Load() != 0 {
 		t.Fatalf("%d appends took %d writes of the journal and %d syncs of segments", partitions, after.Writes-before.Writes, segments.Load())
+	}
+}
+
+// The journal reads a large batch where it lies, so its sender must not have it back before: not with an answer either, when the time for that
+// has passed, or the partition has failed meanwhile.
+func TestLentBatchesComeHomeWithTheCommit(t *testing.T) {
+	for what, harm := range map[string]func(r *rig, c *appendCall){
+		"timeout": func(r *rig, c *appendCall) {},
+		"failure": func(r *rig, c *appendCall) {
+			r.on(owner, func(t *shard.Turn) { r.set.byName[durableAt(0)].fail(t, errBroken) })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newFsyncRig(t, 1)
+			r.dir.hold(only("sync", "journal/"))
+			c := r.safeAppend(&trace{}, "lent", 0, 1000)
+			if n := len(c.ask.Batch); n < r.journal.Options().LendMin || n > r.journal.Options().BatchMax {
+				t.Fatalf("a batch of %d bytes is not lent", n)
+			}
+			c.ask.Timeout = time.Millisecond
+			r.post(c)
+			r.awaitHeld(1)
+			harm(r, c)
+			r.until("the answer is due", func(*shard.Turn) bool { return c.ask.due })
+			if c.answered() {
+				t.Fatal("the batch is home, and the journal is not through with it")
+			}
+			r.dir.open()
+			r.await(c.done, "append")
+			if c.ask.Code != TimedOut && c.ask.Code != StorageFailed {
+				t.Fatalf("code %d", c.ask.Code)
+			}
+			r.until("the journal is idle", func(*shard.Turn) bool { return r.set.sites[0].scribe.away == 0 })
+		})
+	}
+}
+
+// What no journal takes any more, because the directory is fenced, goes home.
+func TestLentBatchesComeHomeFromAFencedDirectory(t *testing.T) {
+	r := newFsyncRig(t, 1)
+	r.dir.fail(failing("sync", errBroken)) // once it has waited
+	r.dir.hold(only("sync", "journal/"))
+	tr := &trace{}
+	var calls []*appendCall
+	for i := range 4 { // two are handed in, one gathers
+		c := r.safeAppend(tr, fmt.Sprint("lent ", i), 0, 1000)
+		calls = append(calls, c)
+		r.post(c)
+		r.on(owner, func(*shard.Turn) {})
+	}
+	r.awaitHeld(1)
+	r.dir.open()
+	for _, c := range calls {
+		if r.await(c.done, c.name); c.ask.Code != StorageFailed {
+			t.Errorf("%s: code %d", c.name, c.ask.Code)
+		}
 	}
 }
 

@@ -442,6 +442,17 @@ func (d *faultDir) Open(path string) (device.File, error) {
 	return d.wrap(path, f), err
 }
 
+func (d *faultDir) OpenDurable(path string) (device.File, error) {
+	if err := d.step("open", path); err != nil {
+		return nil, err
+	}
+	f, err := d.Dir.OpenDurable(path)
+	if err != nil {
+		return nil, err
+	}
+	return &faultFile{File: f, dir: d, path: path, durable: true}, nil
+}
+
 func (d *faultDir) List(path string) ([]device.Entry, error) {
 	if err := d.step("list", path); err != nil {
 		return nil, err
@@ -474,8 +485,9 @@ func (d *faultDir) wrap(path string, f device.File) device.File {
 
 type faultFile struct {
 	device.File
-	dir  *faultDir
-	path string
+	dir     *faultDir
+	path    string
+	durable bool // a write is a sync as well
 }
 
 func (f *faultFile) Reserve(from, length int64) error {
@@ -488,6 +500,11 @@ func (f *faultFile) Reserve(from, length int64) error {
 func (f *faultFile) Pwritev(bufs [][]byte, pos int64) (int, error) {
 	if err := f.dir.step("write", f.path); err != nil {
 		return 0, err
+	}
+	if f.durable {
+		if err := f.dir.step("sync", f.path); err != nil {
+			return 0, err
+		}
 	}
 	return f.File.Pwritev(bufs, pos)
 }

@@ -31,6 +31,7 @@ type quire struct {
 	commit *commit.Commit
 	scribe *scribe
 	parts  []*Partition
+	lent   []*AppendAsk // their batches are not copied
 	after  []func(t *shard.Turn)
 }
 
@@ -68,8 +69,26 @@ func (s *scribe) begin(t *shard.Turn) {
 
 // add puts an entry of a partition into what goes next; it requires room. The partition is told when it is durable.
 func (s *scribe) add(p *Partition, e *journal.Entry) {
+	s.filling.commit.Buffer.Add(e)
+	s.await(p)
+}
+
+// append is add of a batch. A large one whose sender waits for it to be durable anyway is not copied.
+func (s *scribe) append(p *Partition, ask *AppendAsk, e *journal.Entry) {
+	if ask.Acks != AcksAll || len(e.Bytes) < s.journal.Options().LendMin {
+		s.add(p, e)
+		return
+	}
 	q := s.filling
-	q.commit.Buffer.Add(e)
+	q.commit.Buffer.Lend(e)
+	ask.lent, ask.due = true, false
+	q.lent = append(q.lent, ask)
+	s.await(p)
+}
+
+// await has a partition told when what is filled now is durable.
+func (s *scribe) await(p *Partition) {
+	q := s.filling
 	s.urgent = true
 	s.needed.Touch(&p.durable.item, s.journal.Generation())
 	if p.durable.ticket != q.commit.Ticket {
@@ -87,7 +106,11 @@ func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
 
 // send hands in what the turn has gathered. While two are away the third goes on gathering.
 func (s *scribe) send(t *shard.Turn) {
-	if !s.urgent || s.away == quiresMax-1 || s.site.Fenced() != nil {
+	if !s.urgent || s.away == quiresMax-1 && s.site.Fenced() == nil {
+		return
+	}
+	if s.site.Fenced() != nil {
+		s.filling.takeBack(t) // nobody writes it any more
 		return
 	}
 	s.tell(t)
@@ -110,6 +133,7 @@ func (s *scribe) tell(t *shard.Turn) {
 func (q *quire) Committed(t *shard.Turn, c *commit.Commit) {
 	s := q.scribe
 	s.away--
+	q.takeBack(t)
 	if c.Err != nil {
 		s.site.fence(t, c.Err)
 		return
@@ -134,6 +158,15 @@ func (q *quire) Committed(t *shard.Turn, c *commit.Commit) {
 	s.begin(t)
 	s.checkpoint(t)
 	s.site.set.resume(t)
+}
+
+// takeBack ends the loans of batches. Answers that waited for it go.
+func (q *quire) takeBack(t *shard.Turn) {
+	for i, ask := range q.lent {
+		q.lent[i] = nil
+		ask.takeBack(t)
+	}
+	q.lent = q.lent[:0]
 }
 
 // checkpointsMax is how many logs a shard syncs at a time for the journal's sake; producers' own syncs have the other helper.

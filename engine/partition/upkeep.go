@@ -21,6 +21,7 @@ const (
 	workCare                    // retention, truncation, sync
 	workSync                    // acknowledgements
 	workClean                   // a step of compaction, which judges its errors itself
+	workPush                    // nobody, and nothing comes of it
 )
 
 // logWork carries a log's blocking work to a helper and its result home.

@@ -27,7 +27,7 @@ func (w *World) harm() {
 	case draw < 9:
 		w.stepClock()
 	case draw < 10:
-		w.broken = true
+		w.broken, w.brokenSync = true, r.IntN(2) == 0
 	case draw < 12:
 		w.unreadable = true
 	default:

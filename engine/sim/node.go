@@ -343,7 +343,7 @@ func (n *node) fault(disk int, op faulty.Op, path string) error {
 	} else if op == faulty.SyncAll {
 		w.marks.hit("start.together")
 	}
-	if w.broken && (op == faulty.Write || op == faulty.Sync || op == faulty.SyncAll) {
+	if w.broken && (op == faulty.Write && !w.brokenSync || op == faulty.Sync || op == faulty.SyncAll) {
 		w.broken, n.harmed[disk] = false, true
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)

@@ -43,6 +43,7 @@ type World struct {
 	settings  *config.Broker
 
 	broken     bool       // the next write or sync of the disk fails
+	brokenSync bool       // not a write
 	unreadable bool       // the next read of a segment does
 	full       int        // which disk is full
 	limit      int64      // bytes it has, while it is; else 0
@@ -69,7 +70,7 @@ type World struct {
 }
 
 // journalOptions make a journal so small that its files are used again and again.
-var journalOptions = journal.Options{FileBytes: 24 << 10, FilesMax: 3, BufferBytes: 8 << 10, BatchMax: 8 << 10}
+var journalOptions = journal.Options{FileBytes: 24 << 10, FilesMax: 3, BufferBytes: 8 << 10, BatchMax: 8 << 10, LendMin: 200}
 
 const (
 	retentionCheck = 4 * time.Second
