@@ -73,7 +73,7 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
 	exit $$code
 
-frameworks: ## Kafka's own tools, Connect, MirrorMaker and Streams against Pinion, held to what they do on Apache Kafka; needs Java 17 and Maven
+frameworks: ## Kafka's own tools, Connect, MirrorMaker, Streams, Flink and a schema registry against Pinion; make frameworks FRAMEWORKS=Flink; needs Java 17 and Maven
 	@mkdir -p bin
 	@CLIENTS_INSTALL=1 FRAMEWORKS_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '$(or $(FRAMEWORKS),.)' ./bench/frameworks >bin/frameworks.log 2>&1; code=$$?; \
 	if [ $$code -ne 0 ]; then grep -vE '^(=== |--- PASS|PASS| +--- PASS)' bin/frameworks.log; fi; \

@@ -2,11 +2,9 @@ package frameworks
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -269,31 +267,11 @@ type placedTask struct {
 	Worker string `json:"worker_id"`
 }
 
-// ask asks a worker over HTTP.
+// ask asks a worker over HTTP; what it refuses is an error.
 func (c *connect) ask(w *worker, method, path string, body any) ([]byte, error) {
-	var in io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		in = bytes.NewReader(text)
-	}
-	ctx, cancel := context.WithTimeout(c.t.Context(), workerMax)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+w.name+path, in)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, text)
+	status, text, err := ask(c.t.Context(), method, "http://"+w.name+path, body)
+	if err == nil && status >= http.StatusMultipleChoices {
+		err = fmt.Errorf("%s %s: %d: %s", method, path, status, text)
 	}
 	return text, err
 }

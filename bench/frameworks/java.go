@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	_ "embed" // of pom.xml
+	_ "embed" // of the lists of packages
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,9 +23,25 @@ import (
 //go:embed java/pom.xml
 var pom []byte
 
+//go:embed java/flink.xml
+var flinkPom []byte
+
+//go:embed java/registry.xml
+var registryPom []byte
+
 // Jars is the folder of the jars of Apache Kafka, its tools and its frameworks. The error is a *shelf.Missing where they cannot be had.
 func Jars(ctx context.Context) (string, error) {
 	return shelf.Jars("frameworks", pom).Get(ctx, shelf.Allowed())
+}
+
+// FlinkJars is the folder of Flink's jars, of which some are other versions of the same. The error is as that of Jars.
+func FlinkJars(ctx context.Context) (string, error) {
+	return shelf.Jars("flink", flinkPom).Get(ctx, shelf.Allowed())
+}
+
+// Registry is the folder of a schema registry. The error is as that of Jars.
+func Registry(ctx context.Context) (string, error) {
+	return shelf.Archives("registry", registryPom).Get(ctx, shelf.Allowed())
 }
 
 // Compile compiles sources of the folder java into a new folder below scratch and returns the class path of what came of it, jars included.
@@ -118,6 +134,23 @@ func (p *Process) Stop(signal os.Signal) error {
 		case <-limit:
 			late = true
 			_ = p.cmd.Process.Kill()
+		}
+	}
+}
+
+// Await waits for a line of the process's standard output that begins with these words, and passes over those before it.
+func (p *Process) Await(ctx context.Context, words string) (string, error) {
+	for {
+		select {
+		case said, open := <-p.lines:
+			if !open {
+				return "", fmt.Errorf("%s ended before it said %q\n%s", p.cmd.Path, words, p.Said())
+			}
+			if strings.HasPrefix(said, words) {
+				return said, nil
+			}
+		case <-ctx.Done():
+			return "", fmt.Errorf("%s has not said %q: %w\n%s", p.cmd.Path, words, ctx.Err(), p.Said())
 		}
 	}
 }

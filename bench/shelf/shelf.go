@@ -44,6 +44,13 @@ func Jars(name string, pom []byte) Set {
 	}}
 }
 
+// Archives are what a POM tells Maven's dependency plugin to unpack.
+func Archives(name string, pom []byte) Set {
+	return Set{Name: name, List: pom, Tools: []string{"java", "mvn"}, Fetch: func(dir, list string) [][]string {
+		return [][]string{{"mvn", "-q", "-B", "-f", list, "dependency:unpack", "-DoutputDirectory=" + dir}}
+	}}
+}
+
 // Wheels are what a requirements file names, in a virtual environment.
 func Wheels(name string, requirements []byte) Set {
 	return Set{Name: name, List: requirements, Tools: []string{"python3"}, Fetch: func(dir, list string) [][]string {
