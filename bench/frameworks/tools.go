@@ -44,6 +44,7 @@ type step struct {
 	numbers bool              // any number may differ: rates, latencies, sizes
 	settles bool              // asks only; a broker whose metadata follows its controller may say it a little later
 	fails   bool              // the tool has to end with an error, on both
+	here    bool              // it has to end with an error on Pinion alone
 	alone   bool              // it ends with System.exit and waits for that: it gets a virtual machine of its own
 	byKey   bool              // lines that name a request by its key are compared where Pinion advertises it
 }

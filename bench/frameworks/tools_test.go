@@ -56,6 +56,7 @@ func TestToolsSayWhatTheySayOfKafka(t *testing.T) {
 	}
 	script.play(t, offsetSteps)
 	script.play(t, clusterSteps)
+	script.play(t, featureSteps)
 	for i, n := range script.met {
 		if n == 0 && !t.Failed() {
 			t.Errorf("intended, and never met: %s: %s: %s", intended[i].of, intended[i].text, intended[i].why)
@@ -184,7 +185,7 @@ func (s *script) one(t *testing.T, step step) {
 			t.Fatalf("on Kafka the exit code is %d:\n%s%s", kafka.Exit, kafka.Out, kafka.Err)
 		}
 		rest, meant := s.compare(step, kafka, pinion)
-		if len(rest) == 0 && kafka.Exit == pinion.Exit {
+		if len(rest) == 0 && (kafka.Exit == pinion.Exit) != step.here {
 			if meant > 0 {
 				s.intended++
 			} else {

@@ -56,7 +56,7 @@ var Intended = []Difference{
 	},
 	{
 		What: "No feature is finalised.",
-		Why:  "Clients act on features: a broker must not name what it does not do.",
+		Why:  "Clients act on features: a broker must not name what it does not do. Each is at level 0, which UpdateFeatures takes; any other it refuses.",
 		Keys: []int16{wire.KeyAPIVersions}, Path: "*Features*",
 	},
 	{

@@ -63,7 +63,7 @@ func sceneDescribeQuorum(s *script, v int16) {
 	ask("nothing")
 }
 
-// sceneUpdateFeatures asks for what no broker can do.
+// sceneUpdateFeatures asks for what no broker can do, and for nothing, without doing it: Kafka's features stay.
 func sceneUpdateFeatures(s *script, v int16) {
 	type update struct {
 		name  string
@@ -94,6 +94,11 @@ func sceneUpdateFeatures(s *script, v int16) {
 		do("a negative level", update{"transaction.version", -1, 1})
 		do("several, one of them unknown", update{"no.such.feature", 1, 1}, update{"another", 2, 1})
 		do("metadata from the future", update{"metadata.version", 999, 1})
+		if validate {
+			do("a feature to nothing", update{"streams.version", 0, 2})
+			do("features to nothing", update{"streams.version", 0, 3}, update{"group.version", 0, 2})
+			do("a feature that has no way down", update{"kraft.version", 0, 2})
+		}
 		if v >= 1 {
 			do("an unknown kind of change", update{"group.version", 1, 9})
 		}

@@ -77,14 +77,36 @@ func workDescribeQuorum(t *testing.T, ctx context.Context, r *versionRow) {
 	}
 }
 
-// workUpdateFeatures is refused: there is no feature.
+// workUpdateFeatures finds that the features Kafka has can be taken to where they are, which is nowhere, and not beyond. Before version 2 what goes
+// well is answered feature by feature.
 func workUpdateFeatures(t *testing.T, ctx context.Context, r *versionRow) {
-	f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
-	f.Feature, f.MaxVersionLevel = "group.version", 1
-	req := kmsg.NewPtrUpdateFeaturesRequest()
-	req.TimeoutMillis, req.FeatureUpdates = 1000, append(req.FeatureUpdates, f)
-	if resp, err := req.RequestWith(ctx, r.pinned()); err != nil || resp.ErrorCode != kerr.InvalidUpdateVersion.Code || resp.ErrorMessage == nil {
-		t.Fatalf("%+v %v", resp, err)
+	for _, ask := range []struct {
+		feature string
+		level   int16
+		want    error
+	}{
+		{"group.version", 1, kerr.InvalidUpdateVersion},
+		{"group.version", 0, nil},
+		{"kraft.version", 0, kerr.InvalidUpdateVersion}, // has no way down, on Kafka either
+		{"metadata.version", 0, kerr.InvalidUpdateVersion},
+		{"no.such.version", 0, kerr.InvalidUpdateVersion},
+	} {
+		f, first := kmsg.NewUpdateFeaturesRequestFeatureUpdate(), kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+		f.Feature, f.MaxVersionLevel, f.UpgradeType = ask.feature, ask.level, 2
+		first.Feature, first.UpgradeType = "streams.version", 2 // refused with the other one
+		req := kmsg.NewPtrUpdateFeaturesRequest()
+		req.TimeoutMillis, req.FeatureUpdates = 1000, append(req.FeatureUpdates, first, f)
+		resp, err := req.RequestWith(ctx, r.pinned())
+		if err != nil || kerr.ErrorForCode(resp.ErrorCode) != ask.want || (resp.ErrorMessage == nil) != (ask.want == nil) {
+			t.Fatalf("%s to %d: %+v %v", ask.feature, ask.level, resp, err)
+		}
+		results := 0
+		if ask.want == nil && r.version < 2 {
+			results = 2
+		}
+		if len(resp.Results) != results {
+			t.Fatalf("%s to %d: %d results, want %d", ask.feature, ask.level, len(resp.Results), results)
+		}
 	}
 }
 
