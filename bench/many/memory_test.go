@@ -2,7 +2,6 @@ package many
 
 import (
 	"net"
-	"syscall"
 	"testing"
 	"time"
 
@@ -54,21 +53,7 @@ const (
 
 // TestMemoryOfAConnection opens idle connections, each of which has asked once for the versions, with the limits a broker has by default.
 func TestMemoryOfAConnection(t *testing.T) {
-	count := sized(10_000, 500)
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	const aside = 200 // what this process has open besides
-	if limit.Cur < uint64(count+aside) {
-		raised := syscall.Rlimit{Cur: uint64(count + aside), Max: max(limit.Max, uint64(count+aside))}
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err != nil {
-			count = int(limit.Cur) - aside
-			t.Logf("only %d descriptors to be had: %v", limit.Cur, err)
-		} else {
-			defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
-		}
-	}
+	count := raiseFiles(t, sized(10_000, 500))
 	b := harness.Run(t, harness.Config{Shards: 2})
 	p := process(b.Pid)
 	c := dial(t, b.Addr)

@@ -142,9 +142,12 @@ func (b *Builder) Append(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// Bytes is Append into new memory. It panics where Append would fail: for tests and constant levels.
-func (b *Builder) Bytes() []byte {
-	out, err := b.Append(nil)
+// Bytes is AppendTo new memory.
+func (b *Builder) Bytes() []byte { return b.AppendTo(make([]byte, 0, b.RawSize())) }
+
+// AppendTo is Append that panics where that would fail: for tests and constant levels.
+func (b *Builder) AppendTo(dst []byte) []byte {
+	out, err := b.Append(dst)
 	if err != nil {
 		must.Failf("build a batch: %v", err)
 	}

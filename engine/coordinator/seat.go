@@ -35,6 +35,8 @@ type seat struct {
 	held    *placement.Image       // which the offsets were last held against: of no topic it has and the newest has not are any kept
 	wake    shard.Timer            // the machine's next deadline
 	loader  loader
+	stores  *store // that are home, to be used again
+	kept    int    // of them
 }
 
 func newSeat(t *shard.Turn, s *Set, name model.Partition) *seat {
@@ -126,6 +128,37 @@ type store struct {
 	ask  partition.AppendAsk
 	seat *seat
 	what *group.Append
+	raw  []byte // memory of batches
+	next *store // of those that are home
+}
+
+const (
+	// storesMax is how many stores a seat keeps: as many as are under way in one turn of a busy one.
+	storesMax = 64
+	// storeBytesMax is how much memory of batches each may keep: that of an ordinary commit.
+	storeBytesMax = 1 << 10
+)
+
+// newStore takes a store that is home, or makes one.
+func (s *seat) newStore(what *group.Append) *store {
+	st := s.stores
+	if st == nil {
+		return &store{seat: s, what: what}
+	}
+	s.stores, s.kept = st.next, s.kept-1
+	st.what, st.next = what, nil
+	return st
+}
+
+// keep puts a store away that is home.
+func (s *seat) keep(st *store) {
+	if cap(st.raw) > storeBytesMax {
+		st.raw = nil
+	}
+	if s.kept < storesMax && s.state == serving {
+		st.ask, st.what = partition.AppendAsk{}, nil
+		st.next, s.stores, s.kept = s.stores, st, s.kept+1
+	}
 }
 
 // append sends records to the partition, as one batch. It is on this shard, so what is appended in this order is stored in this order.
@@ -135,12 +168,12 @@ func (s *seat) append(t *shard.Turn, what *group.Append) {
 	for i := range what.Records {
 		b.Add(int64(t.Now().Wall), what.Records[i].Key, what.Records[i].Value)
 	}
-	st := &store{seat: s, what: what}
-	raw := b.Bytes()
-	header, _ := batch.ReadHeader(raw)
+	st := s.newStore(what)
+	st.raw = b.AppendTo(st.raw[:0])
+	header, _ := batch.ReadHeader(st.raw)
 	st.ask = partition.AppendAsk{
 		Home: s.set.id, To: s.set.partitions, Caller: st, Partition: s.name, Moves: s.set.options.Image().Moves(),
-		Batch: raw, Header: header, Acks: partition.AcksAll, Timeout: storePatience, AppendTime: -1,
+		Batch: st.raw, Header: header, Acks: partition.AcksAll, Timeout: storePatience, AppendTime: -1,
 	}
 	t.Ask(s.set.id, &st.ask)
 }
@@ -152,8 +185,10 @@ func (st *store) Stored(_ *shard.Turn, ask *partition.AppendAsk) { ask.Batch = n
 func (st *store) Appended(t *shard.Turn, ask *partition.AppendAsk) {
 	s := st.seat
 	s.own.Check(t)
+	what, code := st.what, appendErrors[ask.Code]
+	s.keep(st)
 	if s.state == serving {
-		s.machine.Stored(t.Now(), st.what, appendErrors[ask.Code])
+		s.machine.Stored(t.Now(), what, code)
 		s.carry(t)
 	}
 }

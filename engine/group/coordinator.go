@@ -33,8 +33,8 @@ type Coordinator struct {
 	now       clock.Now // of the call under way
 	groups    map[string]*group
 	deadlines deadlines
-	answers   []Request
-	appends   []*Append
+	answers   handed[Request]
+	appends   handed[*Append]
 	appended  uint64 // appends so far
 	scale     scale
 	stats     Stats
@@ -125,18 +125,19 @@ func (c *Coordinator) moment() clock.Mono {
 	return c.now.Mono
 }
 
-// Answers takes the requests that are answered.
-func (c *Coordinator) Answers() []Request {
-	answers := c.answers
-	c.answers = nil
-	return answers
-}
+// Answers takes the requests that are answered. The list is the caller's until the next call.
+func (c *Coordinator) Answers() []Request { return c.answers.take() }
 
-// Appends takes what is to be stored, in this order.
-func (c *Coordinator) Appends() []*Append {
-	appends := c.appends
-	c.appends = nil
-	return appends
+// Appends takes what is to be stored, in this order. The list is the caller's until the next call.
+func (c *Coordinator) Appends() []*Append { return c.appends.take() }
+
+// handed is a list that is taken again and again: two pieces of memory, one of which the caller looks at while the other fills.
+type handed[T any] struct{ filling, taken []T }
+
+func (h *handed[T]) take() []T {
+	clear(h.taken)
+	h.filling, h.taken = h.taken[:0], h.filling
+	return h.taken
 }
 
 // Stored tells that the records are durable, or why they will never be. Those that are come in the order in which they were appended.
@@ -172,7 +173,7 @@ func (c *Coordinator) Abandon(code Code) {
 		}
 		g.storing, g.fetches = nil, nil
 	}
-	c.appends = nil
+	c.appends.take()
 }
 
 // Stats copies the counters.
@@ -195,7 +196,7 @@ func (c *Coordinator) answer(r Request, code Code) {
 		return
 	}
 	common.answered, common.Code = true, code
-	c.answers = append(c.answers, r)
+	c.answers.filling = append(c.answers.filling, r)
 }
 
 // append has records of a group stored; done is called with what became of them.
@@ -203,7 +204,7 @@ func (c *Coordinator) append(g *group, records []Record, keys []offsetKey, done 
 	c.appended++
 	a := &Append{Records: records, group: g, number: c.appended, keys: keys, done: done}
 	g.storing = append(g.storing, a)
-	c.appends = append(c.appends, a)
+	c.appends.filling = append(c.appends.filling, a)
 }
 
 // create makes a group that nobody has heard of yet.

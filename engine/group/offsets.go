@@ -26,9 +26,8 @@ func (c *Coordinator) commit(r *Commit) {
 		c.answer(r, code)
 		return
 	}
-	var keys []offsetKey
-	var values []committed
-	var records []Record
+	n := r.partitions()
+	keys, values, records := make([]offsetKey, 0, n), make([]committed, 0, n), make([]Record, 0, n)
 	for i := range r.Topics {
 		topic := &r.Topics[i]
 		for j := range topic.Partitions {
@@ -43,7 +42,7 @@ func (c *Coordinator) commit(r *Commit) {
 			}
 			key := offsetKey{topic.Topic, p.Partition}
 			keys, values = append(keys, key), append(values, v)
-			records = append(records, Record{Key: appendOffsetKey(nil, g.id, key), Value: appendOffsetValue(nil, &v)})
+			records = append(records, offsetRecord(g.id, key, &v))
 		}
 	}
 	if len(records) == 0 {
@@ -65,6 +64,14 @@ func (c *Coordinator) commit(r *Commit) {
 		}
 		c.answer(r, code)
 	})
+}
+
+// partitions is how many offsets a commit names.
+func (r *Commit) partitions() (n int) {
+	for i := range r.Topics {
+		n += len(r.Topics[i].Partitions)
+	}
+	return n
 }
 
 // mayCommit says whether the group takes a commit, which is as good as a heartbeat.

@@ -77,6 +77,21 @@ func appendOffsetKey(b []byte, group string, key offsetKey) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(key.partition))
 }
 
+// offsetKeyBytes is what a key takes beside its texts, offsetValueBytes what a value takes beside its metadata, at most.
+const (
+	offsetKeyBytes   = 2 + 2 + 2 + 4
+	offsetValueBytes = 2 + 8 + 4 + 3 + 8 + 3 + len(model.TopicID{})
+)
+
+// offsetRecord is a committed offset as it is stored. Key and value share their memory.
+func offsetRecord(group string, key offsetKey, c *committed) Record {
+	b := make([]byte, 0, offsetKeyBytes+len(group)+len(key.topic)+offsetValueBytes+len(c.metadata))
+	b = appendOffsetKey(b, group, key)
+	n := len(b)
+	b = appendOffsetValue(b, c)
+	return Record{Key: b[:n:n], Value: b[n:]}
+}
+
 func appendOffsetValue(b []byte, c *committed) []byte {
 	if c.expires >= 0 {
 		b = binary.BigEndian.AppendUint16(b, offsetExpiring)

@@ -556,7 +556,7 @@ func (w *world) arrive(r Request, call *call) {
 func (w *world) arriveCommit(r *Commit, call *call, repeated bool) {
 	w.waiting[r] = call
 	w.c.Do(w.now, r)
-	for _, a := range w.c.appends {
+	for _, a := range w.c.appends.filling {
 		if w.authors[a] == nil && len(a.keys) > 0 {
 			w.authors[a] = r
 			if repeated {

@@ -33,7 +33,12 @@ func (d *Desk) offsetCommit(t *shard.Turn, r *conn.Request, req *kmsg.OffsetComm
 		ask.Retention = time.Duration(min(req.RetentionTimeMillis, int64(longest/time.Millisecond))) * time.Millisecond
 	}
 	r.FreeBody(t)
-	var slots []*kmsg.OffsetCommitResponseTopicPartition // of what is asked, in order
+	asks := 0
+	for i := range req.Topics {
+		asks += len(req.Topics[i].Partitions)
+	}
+	slots := make([]*kmsg.OffsetCommitResponseTopicPartition, 0, asks) // of what is asked, in order
+	ask.Topics = make([]group.CommitTopic, 0, len(req.Topics))
 	image := d.image()
 	for i := range req.Topics {
 		in, out := &req.Topics[i], &resp.Topics[i]
@@ -41,7 +46,7 @@ func (d *Desk) offsetCommit(t *shard.Turn, r *conn.Request, req *kmsg.OffsetComm
 		out.Topic, out.TopicID = in.Topic, in.TopicID
 		out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(in.Partitions))
 		topic, refusal := d.commitTopic(r, image, in)
-		asked := group.CommitTopic{}
+		asked := group.CommitTopic{Partitions: make([]group.CommitPartition, 0, len(in.Partitions))}
 		if topic != nil {
 			asked.Topic, asked.ID = topic.Name, topic.ID
 		}
