@@ -33,46 +33,16 @@ func (d *Desk) offsetCommit(t *shard.Turn, r *conn.Request, req *kmsg.OffsetComm
 		ask.Retention = time.Duration(min(req.RetentionTimeMillis, int64(longest/time.Millisecond))) * time.Millisecond
 	}
 	r.FreeBody(t)
-	asks := 0
+	count := 0
 	for i := range req.Topics {
-		asks += len(req.Topics[i].Partitions)
+		count += len(req.Topics[i].Partitions)
 	}
-	slots := make([]*kmsg.OffsetCommitResponseTopicPartition, 0, asks) // of what is asked, in order
+	slots := make([]*kmsg.OffsetCommitResponseTopicPartition, 0, count) // of what is asked, in order
 	ask.Topics = make([]group.CommitTopic, 0, len(req.Topics))
 	image := d.image()
 	for i := range req.Topics {
-		in, out := &req.Topics[i], &resp.Topics[i]
-		*out = kmsg.NewOffsetCommitResponseTopic()
-		out.Topic, out.TopicID = in.Topic, in.TopicID
-		out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(in.Partitions))
-		topic, refusal := d.commitTopic(r, image, in)
-		asked := group.CommitTopic{Partitions: make([]group.CommitPartition, 0, len(in.Partitions))}
-		if topic != nil {
-			asked.Topic, asked.ID = topic.Name, topic.ID
-		}
-		for j := range in.Partitions {
-			p, o := &in.Partitions[j], &out.Partitions[j]
-			o.Partition = p.Partition
-			code := refusal
-			if code == wire.CodeNone && topic.Partition(p.Partition) == nil {
-				code = wire.CodeUnknownTopicOrPartition
-			}
-			if code != wire.CodeNone {
-				o.ErrorCode = int16(code)
-				d.count(code)
-				continue
-			}
-			c := group.CommitPartition{Partition: p.Partition, Offset: p.Offset, Epoch: model.NoEpoch}
-			if r.Version >= commitEpochFrom && p.LeaderEpoch >= 0 {
-				c.Epoch = model.Epoch(p.LeaderEpoch)
-			}
-			if p.Metadata != nil {
-				c.Metadata = *p.Metadata
-			}
-			asked.Partitions = append(asked.Partitions, c)
-			slots = append(slots, o)
-		}
-		if len(asked.Partitions) > 0 {
+		var asked group.CommitTopic
+		if asked, slots = d.commitParts(r, image, &req.Topics[i], &resp.Topics[i], slots); len(asked.Partitions) > 0 {
 			ask.Topics = append(ask.Topics, asked)
 		}
 	}
@@ -97,6 +67,42 @@ func (d *Desk) offsetCommit(t *shard.Turn, r *conn.Request, req *kmsg.OffsetComm
 		}
 		d.answer(t, r, resp)
 	})
+}
+
+// commitParts is what a commit asks for one topic; the partitions that there are get a slot each, and the others their refusal.
+func (d *Desk) commitParts(r *conn.Request, image *placement.Image, in *kmsg.OffsetCommitRequestTopic, out *kmsg.OffsetCommitResponseTopic,
+	slots []*kmsg.OffsetCommitResponseTopicPartition) (group.CommitTopic, []*kmsg.OffsetCommitResponseTopicPartition) {
+	*out = kmsg.NewOffsetCommitResponseTopic()
+	out.Topic, out.TopicID = in.Topic, in.TopicID
+	out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(in.Partitions))
+	topic, refusal := d.commitTopic(r, image, in)
+	asked := group.CommitTopic{Partitions: make([]group.CommitPartition, 0, len(in.Partitions))}
+	if topic != nil {
+		asked.Topic, asked.ID = topic.Name, topic.ID
+	}
+	for j := range in.Partitions {
+		p, o := &in.Partitions[j], &out.Partitions[j]
+		o.Partition = p.Partition
+		code := refusal
+		if code == wire.CodeNone && topic.Partition(p.Partition) == nil {
+			code = wire.CodeUnknownTopicOrPartition
+		}
+		if code != wire.CodeNone {
+			o.ErrorCode = int16(code)
+			d.count(code)
+			continue
+		}
+		c := group.CommitPartition{Partition: p.Partition, Offset: p.Offset, Epoch: model.NoEpoch}
+		if r.Version >= commitEpochFrom && p.LeaderEpoch >= 0 {
+			c.Epoch = model.Epoch(p.LeaderEpoch)
+		}
+		if p.Metadata != nil {
+			c.Metadata = *p.Metadata
+		}
+		asked.Partitions = append(asked.Partitions, c)
+		slots = append(slots, o)
+	}
+	return asked, slots
 }
 
 // longest is the longest time there is.
