@@ -1,8 +1,10 @@
 package coordinator
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pinion/disk/batch"
@@ -21,7 +23,8 @@ type loader struct {
 	next    model.Offset
 	high    model.Offset // as far as is durable
 	records batch.Iterator
-	held    map[int64][]held // records of transactions that have not ended, by producer
+	held    map[int64][]*held  // records of transactions that have not ended, by producer
+	waiting map[string][]*held // the same by key, one of each producer
 	again   shard.Timer
 	began   clock.Mono
 	read    int
@@ -34,8 +37,14 @@ type loader struct {
 	err   error
 }
 
-// held is a record of a transaction.
-type held struct{ key, value []byte }
+// held is a record of a transaction. It is void when a record behind it has counted that says something else of its key: which of two is later is
+// told by where they lie, not by which transaction ended first, because compaction knows nothing of that and keeps the last.
+type held struct {
+	producer   int64
+	offset     model.Offset
+	key, value []byte
+	void       bool
+}
 
 const (
 	// loadBytes is read and taken in at once: about two milliseconds.
@@ -47,7 +56,8 @@ const (
 )
 
 func (l *loader) begin(t *shard.Turn, s *seat) {
-	l.seat, l.began, l.held = s, t.Now().Mono, map[int64][]held{}
+	l.seat, l.began, l.held = s, t.Now().Mono, map[int64][]*held{}
+	l.waiting = map[string][]*held{}
 	l.ask = partition.FetchAsk{Home: s.set.id, Owner: s.set.id, To: s.set.partitions, Caller: l, BytesMax: loadBytes}
 	l.fetch(t)
 }
@@ -172,12 +182,12 @@ func (l *loader) takeBatch(h *batch.Header, one []byte) error {
 		switch {
 		case h.IsControl():
 			if err := l.end(h.ProducerID, r.Key); err != nil {
-				return err
+				return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 			}
 		case h.IsTransactional():
-			l.held[h.ProducerID] = append(l.held[h.ProducerID], held{clone(r.Key), clone(r.Value)})
+			l.hold(&held{producer: h.ProducerID, offset: r.Offset, key: clone(r.Key), value: clone(r.Value)})
 		default:
-			if err := l.replay(r.Key, r.Value); err != nil {
+			if err := l.replay(r.Offset, r.Key, r.Value); err != nil {
 				return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 			}
 		}
@@ -185,22 +195,46 @@ func (l *loader) takeBatch(h *batch.Header, one []byte) error {
 	return l.records.Err()
 }
 
-// What a control record's key says: a version, then how the transaction ended. Fixed by the protocol.
+// What a control record's key says: a version, then how the transaction ended, or something else. Fixed by the protocol.
 const (
 	controlKeyBytes = 4
+	controlAbort    = 0
 	controlCommit   = 1
 )
 
-// end ends the transaction of a producer.
+// hold keeps a record until its transaction ends. Of several that say something of one key in a transaction only the last can count.
+func (l *loader) hold(r *held) {
+	l.held[r.producer] = append(l.held[r.producer], r)
+	others := l.waiting[string(r.key)]
+	for i, other := range others {
+		if other.producer == r.producer {
+			other.void, others[i] = true, r
+			return
+		}
+	}
+	l.waiting[string(r.key)] = append(others, r)
+}
+
+// end ends the transaction of a producer, if that is what a control record says.
 func (l *loader) end(producer int64, key []byte) error {
-	records := l.held[producer]
-	delete(l.held, producer)
-	if len(key) < controlKeyBytes || key[2] != 0 || key[3] != controlCommit {
+	if len(key) < controlKeyBytes {
+		return fmt.Errorf("marker with a key of %d bytes", len(key))
+	}
+	kind := binary.BigEndian.Uint16(key[2:])
+	if kind != controlAbort && kind != controlCommit {
 		return nil
 	}
+	records := l.held[producer]
+	delete(l.held, producer)
 	for _, r := range records {
-		if err := l.replay(r.key, r.value); err != nil {
-			return err
+		if kind == controlCommit && !r.void {
+			if err := l.replay(r.offset, r.key, r.value); err != nil {
+				return fmt.Errorf("of a transaction, at offset %d: %w", r.offset, err)
+			}
+		}
+		others := slices.DeleteFunc(l.waiting[string(r.key)], func(other *held) bool { return other == r })
+		if l.waiting[string(r.key)] = others; len(others) == 0 {
+			delete(l.waiting, string(r.key))
 		}
 	}
 	return nil
@@ -214,7 +248,11 @@ func clone(b []byte) []byte {
 	return append([]byte{}, b...)
 }
 
-func (l *loader) replay(key, value []byte) error {
+// replay takes in a record that counts.
+func (l *loader) replay(offset model.Offset, key, value []byte) error {
+	for _, r := range l.waiting[string(key)] {
+		r.void = r.void || r.offset < offset
+	}
 	known, err := l.seat.machine.Replay(key, value)
 	l.read++
 	if !known {
@@ -232,6 +270,6 @@ func (l *loader) done(t *shard.Turn) {
 	if l.unknown > 0 {
 		s.set.options.Log.Warn("records of other kinds of groups are left as they are", "partition", s.name.Index, "records", l.unknown)
 	}
-	l.bytes, l.held = nil, nil
+	l.bytes, l.held, l.waiting = nil, nil, nil
 	s.serve(t)
 }

@@ -1,0 +1,258 @@
+package coordinator
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pinion/disk/batch"
+	"pinion/disk/codec"
+	"pinion/disk/faulty"
+	"pinion/engine/group"
+)
+
+// transactional builds the batches of transactional producers, each with its next sequence.
+type transactional map[int64]int32
+
+func (p transactional) batch(producer int64, records ...record) []byte {
+	b := batch.NewBuilder()
+	b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.Transactional = producer, 0, p[producer], true
+	p[producer] += int32(len(records))
+	return built(b, records...)
+}
+
+// end is the marker that ends a transaction. Fixed by the protocol: a version and a type, then a version and the coordinator's epoch.
+func (p transactional) end(producer int64, kind uint16) []byte {
+	return p.marker(producer, []byte{0, 0, byte(kind >> 8), byte(kind)})
+}
+
+// marker is one with any key. It has a sequence, which markers have not, so that the partition takes it from us.
+func (p transactional) marker(producer int64, key []byte) []byte {
+	b := batch.NewBuilder()
+	b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.Transactional, b.Control = producer, 0, p[producer], true, true
+	p[producer]++
+	return built(b, record{key, make([]byte, 6)})
+}
+
+const (
+	abort  = 0
+	commit = 1
+)
+
+// What a coordinator knows after it has read a log.
+func TestLoad(t *testing.T) {
+	of := func(offset int64) record { return offsetOf("g", "topic", offset) }
+	p := transactional{}
+	for _, c := range []struct {
+		name    string
+		batches [][]byte
+		want    int64 // offset of g; -1: none
+		says    string
+	}{
+		{"nothing", nil, -1, ""},
+		{"one", [][]byte{plain(of(5))}, 5, "records=1"},
+		{"the last one counts", [][]byte{plain(of(5), of(7)), plain(of(6))}, 6, "records=3"},
+		{"a tombstone", [][]byte{plain(of(5)), plain(tombstone("g", "topic"))}, -1, ""},
+		{"a tombstone of nothing", [][]byte{plain(tombstone("g", "topic")), plain(of(5))}, 5, ""},
+		{"a tombstone of another topic", [][]byte{plain(of(5), tombstone("g", "other"))}, 5, ""},
+		{"committed", [][]byte{p.batch(1, of(5)), p.end(1, commit)}, 5, ""},
+		{"aborted", [][]byte{plain(of(4)), p.batch(2, of(5)), p.end(2, abort)}, 4, ""},
+		{"not ended", [][]byte{plain(of(4)), p.batch(3, of(5))}, 4, ""},
+		{"another producer's end", [][]byte{plain(of(4)), p.batch(4, of(5)), p.end(40, commit)}, 4, ""},
+		{"one transaction after another", [][]byte{p.batch(5, of(5)), p.end(5, abort), p.batch(5, of(6)), p.end(5, commit)}, 6, ""},
+		{"two at once", [][]byte{p.batch(6, of(5)), p.batch(7, of(6)), p.end(6, commit), p.end(7, abort)}, 5, ""},
+		// The record that lies behind the other is the later one, whichever transaction ended first; compaction keeps it and not the other.
+		{"two at once that end the other way round", [][]byte{p.batch(8, of(5)), p.batch(9, of(6)), p.end(9, commit), p.end(8, commit)}, 6, ""},
+		{"a plain one within a transaction", [][]byte{p.batch(10, of(5)), plain(of(6)), p.end(10, commit)}, 6, ""},
+		{"a tombstone within a transaction", [][]byte{p.batch(11, of(5)), plain(tombstone("g", "topic")), p.end(11, commit)}, -1, ""},
+		{"twice within a transaction", [][]byte{p.batch(12, of(5), of(6)), p.batch(12, of(7)), p.end(12, commit)}, 7, ""},
+		{"another marker does not end a transaction", [][]byte{p.batch(13, of(5)), p.end(13, 2), p.end(13, commit)}, 5, ""},
+		{"records of other kinds of groups", [][]byte{plain(of(5), record{[]byte{0, 3, 0, 1, 'g'}, []byte{0, 0}}, record{[]byte{0, 15}, nil}), plain(of(6))}, 6,
+			"records of other kinds of groups are left as they are"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			for _, b := range c.batches {
+				r.write(b)
+			}
+			r.load()
+			if got := r.offset("g", "topic"); got != c.want {
+				t.Errorf("offset %d, want %d; it said:\n%s", got, c.want, r.said.String())
+			}
+			if !strings.Contains(r.said.String(), c.says) {
+				t.Errorf("it did not say %q:\n%s", c.says, r.said.String())
+			}
+			if code := r.commit("g", "topic", 100); code != group.OK {
+				t.Fatalf("commit: code %d", code)
+			}
+			r.load()
+			if got := r.offset("g", "topic"); got != 100 {
+				t.Errorf("offset %d after a commit of 100", got)
+			}
+		})
+	}
+}
+
+// Batches may be compressed with any codec, and be larger than what is read at once.
+func TestLoadCompressed(t *testing.T) {
+	for _, c := range []codec.Codec{codec.None, codec.Gzip, codec.Snappy, codec.LZ4, codec.Zstd} {
+		t.Run(c.String(), func(t *testing.T) {
+			r := newRig(t)
+			const groups = 6000 // of some 60 bytes: more than loadBytes as they are
+			b := batch.NewBuilder()
+			b.Codec = c
+			var records []record
+			for i := range groups {
+				records = append(records, offsetOf(fmt.Sprintf("group-%d", i), "topic", int64(i)))
+			}
+			raw := built(b, records...)
+			if c == codec.None && len(raw) <= loadBytes {
+				t.Fatalf("a batch of %d bytes is read at once", len(raw))
+			}
+			r.write(raw)
+			r.write(plain(offsetOf("group-1", "topic", 1001)))
+			r.load()
+			for i, want := range map[int]int64{0: 0, 1: 1001, groups - 1: groups - 1} {
+				if got := r.offset(fmt.Sprintf("group-%d", i), "topic"); got != want {
+					t.Errorf("offset of group %d: %d, want %d", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// What cannot be read is refused, with the place in the log: offsets that are there are never taken for none.
+func TestLoadRefuses(t *testing.T) {
+	good := offsetOf("g", "topic", 5)
+	future := append([]byte{}, good.value...)
+	binary.BigEndian.PutUint16(future, 99)
+	p := transactional{}
+	for _, c := range []struct {
+		name string
+		raw  []byte
+		says string
+	}{
+		{"no key", plain(record{nil, good.value}), "batch at offset 1: record at offset 1: key of 0 bytes"},
+		{"half a key", plain(record{good.key[:5], good.value}), "record at offset 1: key of an offset"},
+		{"half a key of a group", plain(record{[]byte{0, 2, 0, 5, 'g'}, []byte{}}), "record at offset 1: key of a group"},
+		{"half a value", plain(good, record{good.key, good.value[:7]}), "record at offset 2: group g: offset"},
+		{"an empty value", plain(record{good.key, []byte{}}), "record at offset 1: group g: offset"},
+		{"a value of a later version", plain(record{good.key, future}), "record at offset 1: group g: offset of version 99"},
+		{"half a group", plain(record{[]byte{0, 2, 0, 1, 'g'}, []byte{0, 3, 0}}), "record at offset 1: group g: group"},
+		{"a marker that says nothing", p.marker(1, []byte{0, 0}), "record at offset 1: marker"},
+		{"a broken record in a transaction that counts", nil, "group g: offset"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.write(plain(good))
+			if c.raw != nil {
+				r.write(c.raw)
+			} else {
+				r.write(p.batch(1, record{good.key, good.value[:7]}))
+				r.write(p.end(1, commit))
+			}
+			r.load()
+			r.refused(c.says)
+		})
+	}
+}
+
+// refused wants every request to be turned away, and words that say why.
+func (r *rig) refused(says string) {
+	r.t.Helper()
+	if _, code := r.ask(func() group.Request { return &group.Fetch{Common: group.Common{Group: "g"}, All: true} }); code != group.NotCoordinator {
+		r.t.Errorf("a fetch of what cannot be read: code %d, want %d", code, group.NotCoordinator)
+	}
+	if code := r.commit("g", "topic", 6); code != group.NotCoordinator {
+		r.t.Errorf("a commit behind what cannot be read: code %d, want %d", code, group.NotCoordinator)
+	}
+	if said := r.said.String(); !strings.Contains(said, says) || !strings.Contains(said, "level=ERROR") {
+		r.t.Errorf("it did not say %q:\n%s", says, said)
+	}
+}
+
+const segment = "/00000000000000000000.log"
+
+// A segment that does not read, or holds other bytes than were written, is refused as well.
+func TestLoadOfUnreadableSegments(t *testing.T) {
+	prepared := func(t *testing.T) *rig {
+		r := newRig(t)
+		r.write(plain(offsetOf("g", "topic", 5)))
+		r.write(plain(offsetOf("g", "topic", 6)))
+		return r
+	}
+	t.Run("a disk that does not read", func(t *testing.T) {
+		r := prepared(t)
+		r.disk.Fail(func(op faulty.Op, path string) error {
+			if op == faulty.Read && strings.HasSuffix(path, segment) {
+				return faulty.EIO
+			}
+			return nil
+		})
+		r.load()
+		r.refused("input/output error")
+	})
+	t.Run("other bytes", func(t *testing.T) {
+		r := prepared(t)
+		r.disk.Damage(Topic+"-0"+segment, func(b []byte) []byte {
+			b[batch.HeaderSize+10] ^= 1
+			return b
+		})
+		r.load()
+		r.refused("batch at offset 0: its CRC is wrong")
+	})
+	t.Run("another length", func(t *testing.T) {
+		r := prepared(t)
+		r.disk.Damage(Topic+"-0"+segment, func(b []byte) []byte {
+			binary.BigEndian.PutUint32(b[8:], 1<<30)
+			return b
+		})
+		r.load()
+		r.refused("offset 0")
+	})
+}
+
+// A full disk takes no commit, and says so; what was committed before is still known, and commits go on when there is room.
+func TestFullDisk(t *testing.T) {
+	r := newRig(t)
+	r.load()
+	if code := r.commit("g", "topic", 5); code != group.OK {
+		t.Fatalf("commit: code %d", code)
+	}
+	r.load() // reads without writing
+	r.disk.Limit(r.disk.Used())
+	// What was reserved before is used up first.
+	metadata := strings.Repeat("m", 4000)
+	last, code := int64(5), group.OK
+	for offset := int64(6); code == group.OK; offset++ {
+		if offset > 100_000 {
+			t.Fatal("the disk never fills up")
+		}
+		_, code = r.ask(func() group.Request {
+			return &group.Commit{Common: group.Common{Group: "g"}, Generation: -1, Retention: -1,
+				Topics: []group.CommitTopic{{Topic: "topic", Partitions: []group.CommitPartition{{Offset: offset, Epoch: -1, Metadata: metadata}}}}}
+		})
+		if code == group.OK {
+			last = offset
+		}
+	}
+	if code != group.NotAvailable {
+		t.Errorf("a commit to a full disk: code %d, want %d", code, group.NotAvailable)
+	}
+	if got := r.offset("g", "topic"); got != last {
+		t.Errorf("offset %d, and %d was the last that was stored", got, last)
+	}
+	r.load()
+	if got := r.offset("g", "topic"); got != last {
+		t.Errorf("offset %d after another start, and %d was the last that was stored", got, last)
+	}
+	r.disk.Limit(0)
+	if code := r.commit("g", "topic", 200_000); code != group.OK {
+		t.Errorf("a commit with room again: code %d", code)
+	}
+	r.load()
+	if got := r.offset("g", "topic"); got != 200_000 {
+		t.Errorf("offset %d after a commit with room again", got)
+	}
+}
