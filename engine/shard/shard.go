@@ -49,6 +49,7 @@ type Shard struct {
 	sources     []watched
 	freeSources []uint32
 	timers      heap
+	slow        slow
 	local       queue
 	mailed      []bool // peers that got mail this turn
 	errands     []errand
@@ -64,6 +65,7 @@ type Shard struct {
 type watched struct {
 	source     Source
 	generation uint32
+	slow       bool
 }
 
 const eventsPerTurn = 256
@@ -78,12 +80,16 @@ func newShard(id model.ShardID, clk clock.Clock) (*Shard, error) {
 		unix.Close(epfd)
 		return nil, fmt.Errorf("shard %d: eventfd: %w", id, err)
 	}
-	s := &Shard{id: id, name: fmt.Sprintf("shard %d", id), epfd: epfd, bell: bell, clock: clk, events: make([]unix.EpollEvent, eventsPerTurn)}
+	s := &Shard{id: id, name: fmt.Sprintf("shard %d", id), epfd: epfd, bell: bell, clock: clk, slow: slow{epfd: -1}, events: make([]unix.EpollEvent, eventsPerTurn)}
 	s.turn.shard = s
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: bellMark}
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, bell, &ev); err != nil {
 		s.close()
 		return nil, fmt.Errorf("shard %d: watch eventfd: %w", id, err)
+	}
+	if err := s.openSlow(); err != nil {
+		s.close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -91,9 +97,12 @@ func newShard(id model.ShardID, clk clock.Clock) (*Shard, error) {
 func (s *Shard) close() {
 	unix.Close(s.epfd)
 	unix.Close(s.bell)
+	if s.slow.epfd >= 0 {
+		unix.Close(s.slow.epfd)
+	}
 }
 
-// bellMark is the epoll data of the eventfd; watched descriptors use their index, which is never negative.
+// bellMark is the epoll data of the eventfd; watched descriptors use their index, which is never negative. slowMark is another.
 const bellMark = -1
 
 // ID is the shard's number.
@@ -134,24 +143,40 @@ func (t *Turn) Watch(fd int, source Source) (Handle, error) {
 	}
 	w := &s.sources[i]
 	w.source = source
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(i), Pad: int32(w.generation)}
+	h := Handle(uint64(w.generation)<<32 | uint64(i))
+	ev := watchEvent(h)
 	if err := unix.EpollCtl(s.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		w.source = nil
 		s.freeSources = append(s.freeSources, i)
 		return 0, fmt.Errorf("watch descriptor: %w", err)
 	}
-	return Handle(uint64(w.generation)<<32 | uint64(i)), nil
+	return h, nil
+}
+
+// watchEvent is what epoll is asked to tell of a descriptor.
+func watchEvent(h Handle) unix.EpollEvent {
+	return unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(uint32(h)), Pad: int32(h >> 32)}
+}
+
+// watchedBy finds a descriptor that is watched.
+func (s *Shard) watchedBy(h Handle) *watched {
+	w := &s.sources[uint32(h)]
+	if w.generation != uint32(h>>32) || w.source == nil {
+		must.Failf("%s: a descriptor that is not watched", s.name)
+	}
+	return w
 }
 
 // Unwatch forgets a descriptor; events already collected for it are dropped. Closing fd is the caller's.
 func (t *Turn) Unwatch(fd int, h Handle) {
 	s := t.shard
-	w := &s.sources[uint32(h)]
-	if w.generation != uint32(h>>32) || w.source == nil {
-		must.Failf("%s: unwatch of a descriptor not watched", s.name)
+	w := s.watchedBy(h)
+	epfd := s.epfd
+	if w.slow {
+		epfd = s.slow.epfd
 	}
-	_ = unix.EpollCtl(s.epfd, unix.EPOLL_CTL_DEL, fd, nil) // fails only if fd is gone, which forgets it as well
-	w.source = nil
+	_ = unix.EpollCtl(epfd, unix.EPOLL_CTL_DEL, fd, nil) // fails only if fd is gone, which forgets it as well
+	w.source, w.slow = nil, false
 	w.generation++
 	s.freeSources = append(s.freeSources, uint32(h))
 }
@@ -189,8 +214,12 @@ func (s *Shard) pass(n int) {
 }
 
 func (s *Shard) ready(t *Turn, ev *unix.EpollEvent) {
-	if ev.Fd == bellMark {
+	switch ev.Fd {
+	case bellMark:
 		unring(s.bell)
+		return
+	case slowMark:
+		t.Arm(&s.slow.timer, slowSpan, &s.slow)
 		return
 	}
 	w := &s.sources[ev.Fd]

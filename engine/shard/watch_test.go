@@ -3,8 +3,11 @@ package shard
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pinion/engine/clock"
 )
 
 func pipe(t *testing.T) (r, w int) {
@@ -93,5 +96,72 @@ func TestFailedWatchGivesItsPlaceBack(t *testing.T) {
 			t.Errorf("handle %x, %v", h, err)
 		}
 		turn.Unwatch(r, h)
+	})
+}
+
+// News of slow descriptors comes in one turn, and comes: also of one that was ready when it became slow, that is fast again, or that is
+// forgotten while it is slow.
+func TestSlowDescriptorsAreLookedAtTogether(t *testing.T) {
+	set := startSet(t, 1)
+	const count = 5
+	var handles [count]Handle
+	var reads, writes [count]int
+	for i := range count {
+		reads[i], writes[i] = pipe(t)
+	}
+	turns := make(chan clock.Mono, 4*count)
+	on(t, set, 0, func(turn *Turn) {
+		for i := range count {
+			var err error
+			handles[i], err = turn.Watch(reads[i], source(func(turn *Turn, _ uint32) { turns <- turn.Now().Mono }))
+			if err != nil {
+				t.Error(err)
+			}
+			if i == 0 {
+				poke(t, writes[i]) // it is ready before it is slow
+			}
+			turn.Slow(reads[i], handles[i], true)
+			turn.Slow(reads[i], handles[i], true) // says nothing new
+		}
+	})
+	told := func(what string) clock.Mono {
+		t.Helper()
+		select {
+		case at := <-turns:
+			return at
+		case <-time.After(patience):
+			t.Fatalf("%s: nobody was told", what)
+			return 0
+		}
+	}
+	told("ready before it was slow")
+	on(t, set, 0, func(*Turn) { // the shard collects nothing before this turn is over
+		for i := range count {
+			poke(t, writes[i])
+		}
+	})
+	first := told("slow")
+	for range count - 1 {
+		if at := told("slow"); at != first {
+			t.Errorf("told in turns %v apart", at.Sub(first))
+		}
+	}
+	on(t, set, 0, func(turn *Turn) {
+		turn.Slow(reads[1], handles[1], false)
+		turn.Unwatch(reads[2], handles[2])
+	})
+	told("fast again, and still ready") // a descriptor that changes its place is told of again
+	poke(t, writes[2])
+	poke(t, writes[1])
+	told("fast again")
+	poke(t, writes[3])
+	told("slow, after others went")
+	if len(turns) != 0 {
+		t.Error("somebody was told of a descriptor that is not watched")
+	}
+	on(t, set, 0, func(turn *Turn) {
+		for _, i := range []int{0, 1, 3, 4} {
+			turn.Unwatch(reads[i], handles[i])
+		}
 	})
 }

@@ -40,6 +40,7 @@ type Conn struct {
 	others   int // of those, requests that are not produces: at most one, alone
 	stalls   int // reasons not to begin another request
 	mute     *mute
+	pace     pace
 	// generation is the handler's when the requests in flight were begun.
 	generation uint64
 	attachment Attachment

@@ -69,7 +69,9 @@ func (c *Conn) start(t *shard.Turn, frame []byte, block *slab.Block) {
 		c.others++
 	}
 	h.stats.Requests[placeOf[header.Key]]++
+	c.pace.begin()
 	h.handler.Handle(t, r)
+	c.settlePace(t)
 }
 
 // placeOf finds a key's place in wire.Keys.

@@ -13,6 +13,7 @@ import (
 
 func (d *Desk) heartbeat(t *shard.Turn, r *conn.Request, req *kmsg.HeartbeatRequest) {
 	ask := &group.Heartbeat{Common: group.Common{Group: req.Group}, Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation}
+	r.Calm()
 	r.FreeBody(t)
 	d.coordinate(t, r, req.Group, ask, func(t *shard.Turn, code group.Code) {
 		if code == group.Loading {
