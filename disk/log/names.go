@@ -60,8 +60,11 @@ func ParseFolder(folder string) (topic string, partition int32, ok bool) {
 
 // droppedName is what a deleted partition's folder is called while it is being emptied, Kafka's form: "orders-0.<32 hex>-delete". The
 // topic id stands where Kafka has a random one: it names one incarnation just as well.
-func droppedName(folder string, id model.TopicID) string {
-	suffix := "." + hex.EncodeToString(id[:]) + deleteSuffix
+func droppedName(folder string, id model.TopicID) string { return markedName(folder, id, deleteSuffix) }
+
+// markedName is "<folder>.<32 hex><mark>", with a topic's name cut where it would be too long.
+func markedName(folder string, id model.TopicID, mark string) string {
+	suffix := "." + hex.EncodeToString(id[:]) + mark
 	if len(folder)+len(suffix) > folderBytesMax {
 		tail := ""
 		if topic, _, ok := ParseFolder(folder); ok {

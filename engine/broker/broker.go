@@ -127,10 +127,11 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 		d.Begin(journal.DefaultOptions(), b.Shards)
 		d.Tell(func(*logdir.Directory) { b.offerDirectories() })
 	}
+	b.folders.Resume(b.Directories.Wishes)
 	seen := b.seen()
 	options := partition.Options{
 		Node: b.Config.NodeID, Directories: b.Directories, Broker: b.Live, Image: b.Control.Image, Log: loggers.Part(b.log, loggers.Partitions),
-		Files: b.filesPerShard(), Folders: b.folders, Dirty: device.Dirty, Cleaners: &partition.Cleaners{}, Seen: seen,
+		Files: b.filesPerShard(), Folders: b.folders, Dirty: device.Dirty, Cleaners: &partition.Cleaners{}, Seen: seen, Assign: b.assign,
 	}
 	keep := coordinator.Options{Node: b.Config.NodeID, Image: b.Control.Image, Broker: b.Live, Log: loggers.Part(b.log, loggers.Groups), Random: random, Seen: seen}
 	sets, groups := make([]*partition.Set, b.Shards.Len()), make([]*coordinator.Set, b.Shards.Len())

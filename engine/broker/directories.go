@@ -62,6 +62,19 @@ func (b *Broker) offerDirectories() {
 	})
 }
 
+// assign has the catalogue say that a partition lies in another directory, and posts what becomes of it.
+func (b *Broker) assign(a *partition.Assignment) {
+	home := b.Shards.Shard(a.Home())
+	asked := b.Control.Propose(catalog.AssignDirectory(a.Partition, b.Config.NodeID, a.To), func(r catalog.Result) {
+		a.Refusal = r.Err
+		home.Post(a)
+	})
+	if !asked {
+		a.Refusal = &catalog.Error{Code: catalog.NotLeader, Message: "the controller is busy, or has ended"}
+		home.Post(a)
+	}
+}
+
 // Survey looks whether a directory has become full, or has room again, and tells the catalogue. It may wait for disks.
 func (b *Broker) Survey() {
 	image := b.Control.Image()
@@ -152,7 +165,7 @@ func (b *Broker) settleJournals() error {
 		if d.Fenced() != nil {
 			continue
 		}
-		err := d.Settle(b.Control.Image(), func(p model.Partition) bool { return opened[p] }, b.log)
+		err := b.Directories.Settle(d, b.Control.Image(), func(p model.Partition) bool { return opened[p] }, b.log)
 		if err != nil && d == b.Directories.Metadata {
 			return err
 		}

@@ -45,6 +45,8 @@ func build(g *gatherer) *Broker {
 		RecoveryPointInterval: g.duration("log.flush.offset.checkpoint.interval.ms"),
 		RecoveryThreads:       g.int32("num.recovery.threads.per.data.dir"),
 
+		RelocateBytesPerSecond: g.relocateRate(),
+
 		Cleaner: g.cleaner(),
 		Groups:  g.groups(),
 		Quotas:  quota.Pace{Windows: int(g.number("quota.window.num")), Window: time.Duration(g.number("quota.window.size.seconds")) * time.Second},
@@ -110,6 +112,15 @@ func (g *gatherer) nodeID() model.NodeID {
 		id = n
 	}
 	return model.NodeID(id)
+}
+
+// relocateRate is how many bytes of logs go to other log directories in a second. Kafka's 0 lets none through for ever; here it is the slowest there is.
+func (g *gatherer) relocateRate() float64 {
+	const key = "replica.alter.log.dirs.io.max.bytes.per.second"
+	if !g.isSet(key) {
+		return math.MaxInt64
+	}
+	return max(float64(g.number(key)), 1)
 }
 
 // cleaner reads log.cleaner.*. What makes no sense was let in by Kafka's own bounds, and gets the nearest that does.

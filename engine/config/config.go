@@ -53,6 +53,8 @@ type Broker struct {
 	RecoveryPointInterval time.Duration // log.flush.offset.checkpoint.interval.ms
 	RecoveryThreads       int32         // num.recovery.threads.per.data.dir
 
+	RelocateBytesPerSecond float64 // replica.alter.log.dirs.io.max.bytes.per.second: of all logs together that go to other log directories
+
 	Cleaner Cleaner
 	Groups  Groups
 	Quotas  quota.Pace

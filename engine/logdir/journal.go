@@ -39,7 +39,9 @@ func (d *Directory) Begin(options journal.Options, shards *shard.Set) {
 
 // Settle declares what the journal held unneeded, once it is in the segments and those are synced. What belongs to a partition that
 // could not be opened is kept in a file of its own.
-func (d *Directory) Settle(image *placement.Image, opened func(model.Partition) bool, log *slog.Logger) error {
+//
+// What belongs to one that lies in another directory by now is unneeded as well: it went there with all it had.
+func (l *List) Settle(d *Directory, image *placement.Image, opened func(model.Partition) bool, log *slog.Logger) error {
 	if d.Journal == nil {
 		return nil
 	}
@@ -49,7 +51,7 @@ func (d *Directory) Settle(image *placement.Image, opened func(model.Partition) 
 		switch {
 		case topic == nil || p.Index >= topic.Partitions():
 			log.Warn("the journal holds records of a partition that is deleted", "partition", p)
-		case opened(p):
+		case l.Of(topic.Partition(p.Index).DirectoryOn(l.want.Node)) != d, opened(p):
 			good = append(good, p)
 		default:
 			log.Error("partition not opened: what the journal holds of it is kept", "partition", p)

@@ -32,6 +32,9 @@ type List struct {
 	Home     *Directory   // one of All: whatever the catalogue does not place lies there
 	Metadata *Directory   // where the metadata log lies: Home, unless a directory that is none of All is set aside for it
 
+	// Wishes are the partitions that were on their way to another directory when the last life ended. Immutable after Prepare.
+	Wishes []Moved
+
 	want     Want
 	absolute []string // Want.Paths
 	log      *slog.Logger

@@ -44,6 +44,9 @@ func (l *List) Prepare(image *placement.Image, options journal.Options) ([]Moved
 	if !l.Several(image) {
 		return nil, nil
 	}
+	if err := l.finishCrossings(image); err != nil {
+		return nil, err
+	}
 	var moved []Moved
 	for _, d := range l.All {
 		if d.Missing() {

@@ -39,7 +39,7 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 
 // drain stages held appends as far as the log is ready.
 func (p *Partition) drain(t *shard.Turn) {
-	for p.held.first != nil && p.state == open && !p.preparing && !p.crowded && !p.closing && !p.leaving {
+	for p.held.first != nil && p.state == open && !p.preparing && !p.crowded && !p.closing && !p.leaving && !p.frozen {
 		if !p.stage(t, p.held.first) {
 			return
 		}

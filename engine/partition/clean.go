@@ -50,7 +50,7 @@ type CleanStats struct {
 // watchCompaction keeps the list of logs to compact in step with a partition's state and configuration.
 func (p *Partition) watchCompaction(t *shard.Turn) {
 	s := p.set
-	want := p.state == open && p.config.CleanupCompact && !p.closing && !p.leaving
+	want := p.state == open && p.config.CleanupCompact && !p.closing && !p.leaving && !p.copied()
 	at := slices.Index(s.compacted, p)
 	switch {
 	case want && at < 0:
@@ -204,7 +204,7 @@ func (c *cleaning) pause(t *shard.Turn) {
 // ended reports whether the pass must not go on.
 func (c *cleaning) ended() bool {
 	p := c.p
-	return p.state != open || p.closing || p.leaving || p.halting || !p.config.CleanupCompact
+	return p.state != open || p.closing || p.leaving || p.halting || p.copied() || !p.config.CleanupCompact
 }
 
 // over takes stock of a pass and looks for the next.

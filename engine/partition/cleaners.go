@@ -11,7 +11,12 @@ import (
 // (log.cleaner.io.max.bytes.per.second). All sets of a node share one. The zero value is ready.
 type Cleaners struct {
 	running atomic.Int32
-	paid    atomic.Int64 // clock.Mono at which what was moved so far is within the rate; a turnstile, it orders nothing else
+	turnstile
+}
+
+// turnstile holds what many move together to a rate. The zero value is ready.
+type turnstile struct {
+	paid atomic.Int64 // clock.Mono at which what was moved so far is within the rate; it orders nothing else
 }
 
 // begin takes one of limit places, if one is free.
@@ -30,7 +35,7 @@ func (c *Cleaners) begin(limit int32) bool {
 func (c *Cleaners) end() { c.running.Add(-1) }
 
 // pay counts bytes that were moved and returns how long to wait before the next ones.
-func (c *Cleaners) pay(bytes int64, perSecond float64, now clock.Mono) time.Duration {
+func (c *turnstile) pay(bytes int64, perSecond float64, now clock.Mono) time.Duration {
 	cost := min(float64(bytes)/max(perSecond, 1), 3600) * float64(time.Second)
 	for {
 		old := c.paid.Load()

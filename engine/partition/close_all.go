@@ -23,6 +23,11 @@ func (s *Set) Close(t *shard.Turn, done func(t *shard.Turn, closed []Closed)) {
 	s.own.Check(t)
 	s.closing = true
 	t.Disarm(&s.careTimer)
+	for _, p := range s.all {
+		if p.relocation != nil {
+			p.relocation.step(t)
+		}
+	}
 	c := &closing{set: s, done: done, left: 1, closed: s.leaveWaiting(t)}
 	c.begin(t)
 }

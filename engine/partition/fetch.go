@@ -20,11 +20,6 @@ func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
 			part.refuse(code)
 			continue
 		}
-		if p.state == opening {
-			ask.pending++
-			p.stalled = append(p.stalled, part)
-			continue
-		}
 		p.read(t, part)
 	}
 	if ask.pending == 0 {
@@ -39,6 +34,16 @@ func (part *FetchPart) refuse(code Code) {
 
 // read bounds one partition's read and takes its span on loan.
 func (p *Partition) read(t *shard.Turn, part *FetchPart) {
+	if p.state == opening {
+		if again := p.set.byName[p.name]; again != nil {
+			p = again // it lies in another directory by now
+		}
+	}
+	if (p.state == opening || p.frozen) && p.verdict() == OK {
+		part.ask.pending++
+		p.stalled = append(p.stalled, part)
+		return
+	}
 	if code := p.verdict(); code != OK {
 		if !p.keeps(part.From) {
 			part.refuse(code)

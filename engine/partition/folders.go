@@ -15,6 +15,34 @@ import (
 type Folders struct {
 	claims sync.Map // folder name -> claimant
 	handed sync.Map // model.Partition -> handed, of folders in custody
+	wishes sync.Map // model.Partition -> *logdir.Directory that it is to come to
+	pace   turnstile
+}
+
+// wish says that a partition is to come to another directory.
+func (f *Folders) wish(p model.Partition, to *logdir.Directory) { f.wishes.Store(p, to) }
+
+// Resume has those go on that were on their way to another directory when the last life of the node ended. It comes before anything is opened.
+func (f *Folders) Resume(wishes []logdir.Moved) {
+	for _, w := range wishes {
+		f.wish(w.Partition, w.To)
+	}
+}
+
+// wished is where it is to come to, or nil.
+func (f *Folders) wished(p model.Partition) *logdir.Directory {
+	to, ok := f.wishes.Load(p)
+	if !ok {
+		return nil
+	}
+	return to.(*logdir.Directory)
+}
+
+// unwish forgets that, and gives it once more.
+func (f *Folders) unwish(p model.Partition) *logdir.Directory {
+	to := f.wished(p)
+	f.wishes.Delete(p)
+	return to
 }
 
 type claimant struct {
@@ -53,18 +81,24 @@ func (f *Folders) Points(in *logdir.Directory) iter.Seq2[model.Partition, model.
 	}
 }
 
-// point takes what the last owner said, or the point stored at the last stop. The caller has the claim.
-func (f *Folders) point(p model.Partition, stored model.Offset) model.Offset {
-	if h, ok := f.handed.LoadAndDelete(p); ok && h.(handed).synced > 0 {
-		return h.(handed).synced
+// point takes what the last owner said, or the point stored at the last stop; and in which directory that one left the folder, nil if there was none.
+// The caller has the claim.
+func (f *Folders) point(p model.Partition, stored model.Offset) (model.Offset, *logdir.Directory) {
+	h, ok := f.handed.LoadAndDelete(p)
+	if !ok {
+		return stored, nil
 	}
-	return stored
+	if left := h.(handed); left.synced > 0 {
+		return left.synced, left.in
+	}
+	return stored, h.(handed).in
 }
 
 // orphan is a folder nobody will open any more, and the place of its log directory among all.
 type orphan struct {
-	name string
-	at   int
+	name   string
+	at     int
+	wished *logdir.Directory
 }
 
 // orphans claims the folders of a deleted topic that nobody will open any more: they were handed on, and their next owner had not come.
@@ -73,7 +107,7 @@ func (f *Folders) orphans(by claimant) (folders []orphan) {
 		folder, in := h.(handed).folder, h.(handed).in
 		if p.(model.Partition).Topic == by.topic && f.claims.CompareAndSwap(folder, claimant{by.topic, model.NoShard}, by) {
 			f.handed.Delete(p)
-			folders = append(folders, orphan{folder, in.At})
+			folders = append(folders, orphan{folder, in.At, f.unwish(p.(model.Partition))})
 		}
 		return true
 	})

@@ -34,6 +34,9 @@ func (p *Partition) handOver(t *shard.Turn, moves uint64) {
 		a.reply(t, Moved)
 	}
 	p.wake(t, 1<<62) // polls ask again and learn where to
+	if p.relocation != nil {
+		p.relocation.step(t)
+	}
 	p.leave(t)
 }
 

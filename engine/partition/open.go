@@ -15,6 +15,7 @@ import (
 	"pinion/disk/log"
 	"pinion/engine/clock"
 	"pinion/engine/config"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/producer"
@@ -55,6 +56,7 @@ type openJob struct {
 	p *Partition
 
 	dir      device.Dir
+	in       *logdir.Directory // where the last owner left it, which the image of then did not know; nil: there was none
 	folders  *Folders
 	name     string
 	topic    model.TopicID
@@ -91,7 +93,9 @@ func (j *openJob) Run() {
 	if j.taken = !j.folders.claim(j.name, claimant{j.topic, j.p.set.id}); j.taken {
 		return
 	}
-	j.from = j.folders.point(j.p.name, j.from)
+	if j.from, j.in = j.folders.point(j.p.name, j.from); j.in != nil {
+		j.dir = j.in.Dir
+	}
 	j.err = j.open()
 	if errors.Is(j.err, log.ErrWrongTopic) || errors.Is(j.err, log.ErrNobodys) {
 		why := j.err
@@ -236,6 +240,9 @@ func (j *openJob) Deliver(t *shard.Turn) {
 // arrive opens the partition for business.
 func (j *openJob) arrive(t *shard.Turn) {
 	p, s := j.p, j.p.set
+	if j.in != nil {
+		p.site = s.sites[j.in.At]
+	}
 	s.opening--
 	if j.replays {
 		s.replaying--
@@ -277,6 +284,7 @@ func (j *openJob) arrive(t *shard.Turn) {
 	p.marks.Written(p.log.End())
 	p.setDurability(t, p.config.Durability)
 	p.watchCompaction(t)
+	p.resumeRelocation(t) // before somebody wishes anew
 	p.resumeFetches(t)
 	asked := p.asked
 	p.asked = nil

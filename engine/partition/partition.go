@@ -69,6 +69,9 @@ type Partition struct {
 	returning    asks   // routed here by a later image, while it is still leaving
 	gone         bool   // dropped, and the files are being removed
 
+	relocation *relocation // to another log directory; nil: it stays
+	frozen     bool        // asks wait, because it is about to cross over
+
 	halting     bool // something waits for the end of a pass of compaction
 	uncleanable bool // compaction met an error in this log
 }
@@ -166,6 +169,9 @@ func (p *Partition) fail(t *shard.Turn, err error) {
 	p.watchCompaction(t)
 	p.endCleaning(t)
 	p.refuse(t, StorageFailed)
+	if p.relocation != nil {
+		p.relocation.step(t)
+	}
 }
 
 // refuse answers everyone who waits with the code.

@@ -17,7 +17,7 @@ func (s *Set) query(t *shard.Turn, ask *QueryAsk) {
 		p.answer(t, ask) // of the records that readers still get
 	case code != OK:
 		ask.reply(t, code)
-	case p.state == opening:
+	case p.state == opening || p.frozen:
 		p.asked = append(p.asked, ask)
 	default:
 		p.answer(t, ask)
@@ -45,6 +45,9 @@ func (p *Partition) answer(t *shard.Turn, ask *QueryAsk) {
 		ask.Producers = p.producers.Active()
 	case QueryTrim:
 		p.trim(t, ask)
+		return
+	case QueryRelocate:
+		p.relocate(t, ask)
 		return
 	case QueryTime, QueryMaxTime:
 		p.search(t, ask)

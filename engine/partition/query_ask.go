@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/producer"
 	"pinion/engine/shard"
@@ -16,7 +17,8 @@ const (
 	QueryTime                   // first record at or after Time
 	QueryEpochEnd               // end offset of the largest epoch <= Ending (KIP-101, KIP-279)
 	QueryProducers              // who writes with sequence numbers (DescribeProducers, API key 61)
-	QueryTrim                   // the one that changes something: delete what lies below Before (DeleteRecords, API key 21)
+	QueryTrim                   // delete what lies below Before (DeleteRecords, API key 21)
+	QueryRelocate               // go to another log directory, or stay in this one (AlterReplicaLogDirs, API key 34)
 )
 
 // bounds reports whether the answer only says where the log, or an epoch in it, begins and ends.
@@ -41,7 +43,8 @@ type QueryAsk struct {
 	Time      int64
 	Ending    model.Epoch
 	Committed bool
-	Before    model.Offset // of QueryTrim
+	Before    model.Offset      // of QueryTrim
+	Place     *logdir.Directory // of QueryRelocate; none that is missing
 
 	// Set by the owner.
 	Code        Code

@@ -97,6 +97,19 @@ func (s *scribe) await(p *Partition) {
 	}
 }
 
+// announce adds entries that belong to no partition of the set yet, and goes on when they are durable. It is false when there is no room now.
+func (s *scribe) announce(t *shard.Turn, then func(t *shard.Turn), entries ...*journal.Entry) bool {
+	if !s.room(t) {
+		return false
+	}
+	for _, e := range entries {
+		s.filling.commit.Buffer.Add(e)
+	}
+	s.urgent = true
+	s.filling.after = append(s.filling.after, then)
+	return true
+}
+
 // mention adds an entry that nobody waits for: it goes with the next that somebody does.
 func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
 	if s.journal != nil && s.room(t) {

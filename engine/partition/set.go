@@ -26,6 +26,10 @@ type Options struct {
 	// Dirty is how many bytes such a sync would have to write, whosever they are; nil: it does not matter.
 	Dirty    func() int64
 	Cleaners *Cleaners
+	// Assign has the catalogue say that a partition lies in another directory. It must not wait; what becomes of it is posted to the assignment's home.
+	Assign func(*Assignment)
+	// RelocatePiece is how many bytes of a log go to another directory at a time; 0: as many as the constant says.
+	RelocatePiece int64
 	// Seen is the latest time the last life of this node left a trace of, 0 if nobody knows.
 	Seen  clock.Wall
 	Files int // open segment files allowed per shard
@@ -74,6 +78,9 @@ type Set struct {
 	cleaning    *cleaning    // the pass under way, nil: none
 	cleanTimer  shard.Timer  // the next pass, or its next step
 	cleaned     CleanStats
+
+	relocating    []*relocation // to other log directories: the first is under way
+	relocateTimer shard.Timer   // its next piece
 }
 
 // Stats are counters of one set.
@@ -171,7 +178,7 @@ func (s *Set) Reconfigured(t *shard.Turn, image *placement.Image) {
 // dropTopic ends what there is of a deleted topic. Every set is told of it, at the latest when it has given away what it had.
 func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
 	for _, folder := range s.options.Folders.orphans(claimant{id, s.id}) {
-		t.HelpBulk(&burial{set: s, site: s.sites[folder.at], folder: folder.name, topic: id})
+		t.HelpBulk(&burial{set: s, site: s.sites[folder.at], folder: folder.name, topic: id, wished: folder.wished})
 	}
 	here := s.topics[id]
 	if here == nil {
@@ -213,6 +220,10 @@ func (s *Set) Fire(t *shard.Turn, timer *shard.Timer) {
 		s.clean(t)
 	case &s.ackTimer:
 		s.expireAcks(t)
+	case &s.relocateTimer:
+		if len(s.relocating) > 0 {
+			s.relocating[0].step(t)
+		}
 	case &s.crowd.timer:
 		s.giveUpReads(t)
 	case &s.careTimer:

@@ -48,5 +48,8 @@ func (at *site) Evict(t *shard.Turn, _ *logdir.Directory, err error) {
 		if (p.site == at || mutant.On(mutant.FenceSpreads)) && p.state == open {
 			p.fail(t, err)
 		}
+		if r := p.relocation; r != nil && r.to == at {
+			r.fenced(t, err)
+		}
 	}
 }

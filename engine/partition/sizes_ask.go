@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -9,6 +10,10 @@ import (
 type Sized struct {
 	Partition model.Partition
 	Bytes     int64 // of its segments; 0 while nothing was written or the log is being opened
+
+	Future      *logdir.Directory // where it goes to, nil if it stays where it is
+	FutureBytes int64             // that are there already
+	FutureLag   int64             // offsets that are not
 }
 
 // SizesAsk is mail: how large some replicas of one owner are (DescribeLogDirs, API key 35). Cold.
@@ -31,9 +36,15 @@ type SizesCaller interface {
 func (a *SizesAsk) Deliver(t *shard.Turn) {
 	a.To.own.Check(t)
 	for i := range a.Parts {
-		if p := a.To.byName[a.Parts[i].Partition]; p != nil && p.log != nil {
-			a.Parts[i].Bytes = p.log.Size()
+		part := &a.Parts[i]
+		p := a.To.byName[part.Partition]
+		if p == nil {
+			continue
 		}
+		if p.log != nil {
+			part.Bytes = p.log.Size()
+		}
+		part.Future, part.FutureBytes, part.FutureLag = p.relocatingTo()
 	}
 	t.Reply(a.Home, (*SizesReply)(a))
 }

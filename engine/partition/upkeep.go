@@ -8,6 +8,7 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/log"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -141,7 +142,7 @@ func (p *Partition) helpBulk(t *shard.Turn, work *log.Work, then func(t *shard.T
 
 // care is the periodic look at one partition: retention and forgotten producers.
 func (p *Partition) care(t *shard.Turn) {
-	if p.state != open || p.closing {
+	if p.state != open || p.closing || p.frozen {
 		return
 	}
 	p.producers.Expire(p.set.wall(t), p.set.options.Broker.Now().ProducerIDExpiration)
@@ -280,6 +281,9 @@ func (p *Partition) drop(t *shard.Turn) {
 	if was == failed {
 		p.set.failures--
 	}
+	if p.relocation != nil {
+		p.relocation.step(t)
+	}
 	if was != opening {
 		p.buried(t)
 	}
@@ -287,14 +291,14 @@ func (p *Partition) drop(t *shard.Turn) {
 
 // buried removes a dropped partition's files once no helper works on them any more, and then gives its folder up.
 func (p *Partition) buried(t *shard.Turn) {
-	if p.state != dropped || p.caring > 0 || p.gone {
+	if p.state != dropped || p.caring > 0 || p.gone || p.relocation != nil {
 		return
 	}
 	if p.site.Missing() {
 		p.gone = true // a start sets aside what is found there one day
 		return
 	}
-	b := &burial{set: p.set, site: p.site, folder: p.dir, topic: p.name.Topic, log: p.log}
+	b := &burial{set: p.set, site: p.site, folder: p.dir, topic: p.name.Topic, wished: p.set.options.Folders.unwish(p.name), log: p.log}
 	if p.log != nil && !p.log.Closed() { // a hand-over that the deletion met may have closed it
 		if b.work = p.log.Drop(); b.work == nil {
 			p.set.later(t, p.buried) // its files are being swept
@@ -312,6 +316,7 @@ type burial struct {
 	site   *site
 	folder string
 	topic  model.TopicID
+	wished *logdir.Directory // where a copy of it may be; nil: nowhere
 	log    *log.Log
 	work   *log.Work // nil if the log never opened, or is closed
 	err    error
@@ -319,17 +324,20 @@ type burial struct {
 
 // Run removes the files; readers with leases keep what they have.
 func (b *burial) Run() {
+	if b.wished != nil && b.wished.Fenced() == nil {
+		b.err = log.Unwish(b.wished.Dir, b.folder, b.topic)
+	}
 	if b.work != nil {
 		b.work.Do()
 		return
 	}
-	b.err = log.Remove(b.site.Dir, b.folder, b.topic)
+	b.err = errors.Join(b.err, log.Remove(b.site.Dir, b.folder, b.topic))
 }
 
 // Deliver gives the folder up, back on the owner.
 func (b *burial) Deliver(*shard.Turn) {
 	if b.work != nil {
-		b.err = b.log.Finish(b.work)
+		b.err = errors.Join(b.err, b.log.Finish(b.work))
 	}
 	if b.err != nil {
 		b.set.options.Log.Error("deleted partition left files behind", "partition", b.folder, "err", b.err)

@@ -14,7 +14,9 @@ import (
 // change does something an administrator would.
 func (w *World) change() {
 	r := w.chance.changes
-	switch draw := r.IntN(10); {
+	switch draw := r.IntN(13); {
+	case draw >= 10:
+		w.relocate()
 	case draw < 4:
 		w.move()
 	case draw < 6:

@@ -51,6 +51,7 @@ func (w *World) die() {
 		}
 	}
 	w.noteCompaction()
+	w.noteCrossings()
 	w.discard()
 	w.noteDirectories()
 	for _, p := range w.producers {
@@ -220,6 +221,10 @@ func (w *World) heal() {
 	w.restartBroken()
 	w.settleClients()
 	w.settle("the way of what is written to readers", w.visible) // acks=1 is answered before that
+	w.settle("the way to other directories", w.arrived)
+	if w.err == nil {
+		w.lookLeft()
+	}
 	for _, b := range w.living() {
 		if w.err == nil {
 			w.audit(b)

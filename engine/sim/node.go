@@ -44,6 +44,7 @@ type node struct {
 	settling    bool  // the journal's contents are in the segments, or about to be declared so
 	closed      int   // shards that have closed their logs in a clean stop
 	points      []partition.Closed
+	agreeing    []*agreement // on where partitions lie
 }
 
 // boot starts a life with so many shards. Recovery is under way when it returns.
@@ -71,6 +72,10 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 	if len(moved) > 0 {
 		w.fail(&violation{"directories", fmt.Sprintf("found elsewhere than they were made: %v", moved)})
 	}
+	w.lookOnce()
+	if len(n.directories.Wishes) > 0 {
+		w.marks.hit("relocate.resumed")
+	}
 	seen := clock.Wall(0)
 	for _, d := range all {
 		seen = max(seen, d.Seen)
@@ -87,10 +92,11 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 		d.Begin(journalOptions, n.shards.Shards())
 		d.Tell(func(*logdir.Directory) { w.untold = true })
 	}
+	n.folders.Resume(n.directories.Wishes)
 	options := partition.Options{
 		Node: self, Directories: n.directories, Broker: n.live, Image: w.catalogue.Image, Log: logger,
 		Folders: &n.folders, Files: 8, Cleaners: &n.cleaners, Seen: seen,
-		Together: pick(w.chance.faults, []int{1, 3, 100}),
+		Together: pick(w.chance.faults, []int{1, 3, 100}), Assign: n.assign, RelocatePiece: int64(pick(w.chance.faults, []int{1, 2 << 10, 16 << 10})),
 	}
 	for i := range shards {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
@@ -165,6 +171,9 @@ func (n *node) turn() bool {
 func (n *node) work() bool {
 	r := n.world.chance.steps
 	n.start()
+	if n.agree() {
+		return true
+	}
 	if waiting := n.shards.Jobs(); waiting > 0 && len(n.running) < helpers && (len(n.running) == 0 || oneIn(r, 2)) {
 		job, home := n.shards.Take(0)
 		n.running = append(n.running, begin(job.Run, home))
@@ -235,7 +244,7 @@ func (n *node) settle() {
 	failed := map[*logdir.Directory]error{}
 	n.running = append(n.running, begin(func() {
 		for _, d := range n.directories.All {
-			err := d.Settle(image, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+			err := n.directories.Settle(d, image, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
 			switch {
 			case err == nil:
 			case len(n.disks) == 1:
@@ -258,7 +267,7 @@ func (n *node) settle() {
 
 // idle reports whether nothing is left to do until time passes.
 func (n *node) idle() bool {
-	if !n.settling || len(n.running) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
+	if !n.settling || len(n.running) > 0 || len(n.agreeing) > 0 || n.shards.Jobs() > 0 || len(n.shards.Ways(n.ways[:0])) > 0 {
 		return false
 	}
 	for i := range n.sets {
