@@ -94,7 +94,7 @@ func (n *node) agree() bool {
 
 // arrived reports whether nothing is on its way to another directory.
 func (w *World) arrived() bool {
-	all := len(w.node.agreeing) == 0
+	all := len(w.node.agreeing) == 0 && w.node.opening() == 0
 	w.node.look(func(_ *shard.Turn, p *partition.Partition) { all = all && !p.Relocating() })
 	return all
 }

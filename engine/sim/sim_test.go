@@ -55,13 +55,24 @@ func TestSameSeedSameTrace(t *testing.T) {
 
 // TestEndAtEveryChange ends a node at every change of its disk, in every way, and starts it again, twice.
 func TestEndAtEveryChange(t *testing.T) {
+	endAtEveryChange(t, (*World).script, 5400,
+		"compaction.passed", "retention.size", "retention.trimmed", "segment.rolled.bytes", "topic.deleted", "trim.ok")
+}
+
+// TestEndOnTheWay does the same to a node whose partitions go from one log directory to another.
+func TestEndOnTheWay(t *testing.T) {
+	endAtEveryChange(t, (*World).scriptOfWays, 9000, "relocate.ok", "relocate.done", "topic.deleted", "trim.ok", "segment.rolled.bytes")
+}
+
+func endAtEveryChange(t *testing.T, script func(*World), least int, marks ...string) {
+	t.Helper()
 	i := &witness{every: 19, torn: 2}
 	if *everyFlag {
 		i.every, i.torn = 1, 8
 	}
 	w := newWorld(1, Options{Calm: true})
 	w.witness = i
-	w.script()
+	script(w)
 	if w.err == nil {
 		w.witness = nil
 		w.settleClients()
@@ -75,10 +86,10 @@ func TestEndAtEveryChange(t *testing.T) {
 		t.Fatal(i.err)
 	}
 	t.Logf("%d changes of the disk, %d recoveries\n%v", i.changes, i.recoveries, w.marks)
-	if *everyFlag && i.recoveries < 5400 || i.recoveries < 100 {
+	if *everyFlag && i.recoveries < least || i.recoveries < 100 {
 		t.Error("too few")
 	}
-	for _, mark := range []string{"compaction.passed", "retention.size", "retention.trimmed", "segment.rolled.bytes", "topic.deleted", "trim.ok"} {
+	for _, mark := range marks {
 		if w.marks[mark] == 0 {
 			t.Errorf("the script never hit %s", mark)
 		}

@@ -39,18 +39,29 @@ func (i *witness) see(w *World, op faulty.Op) {
 	if i.err != nil || i.changes%i.every != 0 {
 		return
 	}
-	disk := w.node.disks[0] // of one
-	i.try(w, "kill", disk.Killed(1), false)
-	i.try(w, "nothing kept", disk.Lost(1), true)
-	i.try(w, "all kept", disk.Kept(1), true)
+	left := func(what string, cut bool, end ...func(d *faulty.Dir, seed uint64) *faulty.Dir) {
+		var disks []*faulty.Dir
+		for n, d := range w.node.disks {
+			disks = append(disks, end[n%len(end)](d, uint64(i.changes*100+n)))
+		}
+		i.try(w, what, disks, cut)
+	}
+	lost, kept := (*faulty.Dir).Lost, (*faulty.Dir).Kept
+	left("kill", false, (*faulty.Dir).Killed)
+	left("nothing kept", true, lost)
+	left("all kept", true, kept)
+	if len(w.node.disks) > 1 {
+		left("the first disk kept nothing, the second all", true, lost, kept)
+		left("the first disk kept all, the second nothing", true, kept, lost)
+	}
 	for n := range i.torn {
-		seed := uint64(i.changes*100 + n)
-		i.try(w, fmt.Sprintf("torn by seed %d", seed), disk.AfterCut(seed), true)
+		torn := func(d *faulty.Dir, seed uint64) *faulty.Dir { return d.AfterCut(seed + uint64(10*n)) }
+		left(fmt.Sprintf("torn by seed %d", i.changes*100+10*n), true, torn)
 	}
 }
 
 // try starts the node twice from what is left, and holds it against the books of this moment.
-func (i *witness) try(from *World, what string, disk *faulty.Dir, cut bool) {
+func (i *witness) try(from *World, what string, disks []*faulty.Dir, cut bool) {
 	if i.err != nil {
 		return
 	}
@@ -65,7 +76,7 @@ func (i *witness) try(from *World, what string, disk *faulty.Dir, cut bool) {
 		twin := b.clone()
 		w.books, w.byName[b.name] = append(w.books, twin), twin
 	}
-	w.node = w.boot(w.shards, disk)
+	w.node = w.boot(w.shards, disks...)
 	i.recoveries += 2
 	first := w.recover(cut)
 	if w.err == nil {
@@ -95,6 +106,10 @@ func (w *World) replay(cmd []byte) {
 // recover waits for the end of a start and says what it left of each log.
 func (w *World) recover(cut bool) string {
 	w.settle("recovery", w.recovered)
+	w.settle("the way to other directories", w.arrived)
+	if w.err == nil {
+		w.lookLeft()
+	}
 	if w.err == nil && w.node.starting != nil {
 		w.fail(w.node.starting)
 	}
@@ -116,15 +131,15 @@ func (w *World) recover(cut bool) string {
 		case cut:
 			w.fail(b.cut(end))
 		}
-		fmt.Fprintf(&state, "%s-%d ends at %d:%s\n", b.topic, b.name.Index, end, w.segments(fmt.Sprintf("%s-%d", b.topic, b.name.Index)))
+		fmt.Fprintf(&state, "%s-%d ends at %d:%s\n", b.topic, b.name.Index, end, w.segments(w.diskOf(b.name), fmt.Sprintf("%s-%d", b.topic, b.name.Index)))
 	}
 	return state.String()
 }
 
 // segments lists the segments of a folder, with sums of their bytes.
-func (w *World) segments(folder string) string {
+func (w *World) segments(disk *faulty.Dir, folder string) string {
 	var list strings.Builder
-	entries, err := w.node.disks[0].List(folder)
+	entries, err := disk.List(folder)
 	if err != nil {
 		return " none"
 	}
@@ -132,7 +147,7 @@ func (w *World) segments(folder string) string {
 		if path.Ext(e.Name) != ".log" || e.Size == 0 {
 			continue
 		}
-		b, err := w.node.disks[0].ReadFile(path.Join(folder, e.Name), e.Size)
+		b, err := disk.ReadFile(path.Join(folder, e.Name), e.Size)
 		if err != nil {
 			w.fail(err)
 		}
@@ -185,6 +200,50 @@ func (w *World) script() {
 	w.settle("start", func() bool { return w.recovered() && w.node.ready })
 	w.produce(3)
 	w.spend(5)
+}
+
+// scriptOfWays is a life in which partitions go to another log directory and back: with much and with nothing to copy, while they are written, after
+// retention and a deletion of records, one whose topic is deleted on the way, and one that is to stay after all.
+func (w *World) scriptOfWays() {
+	w.shards = 2
+	w.settings = config.Default()
+	w.settings.RetentionCheck = 3 * time.Second
+	w.settings.Cleaner.Backoff = 2 * time.Second
+	w.node = w.boot(w.shards, w.newDisk(), w.newDisk())
+	w.settle("start", func() bool { return w.recovered() && w.node.ready })
+	topic := func(n byte, name string, r rules, configs map[string]string) *book {
+		r.segment = 2 << 10
+		configs["internal.segment.bytes"] = fmt.Sprint(r.segment)
+		w.makeTopic(model.TopicID{15: n}, name, 1, configs, r)
+		return w.books[len(w.books)-1]
+	}
+	kept := topic(1, "kept", rules{durable: true}, map[string]string{"pinion.durability": "fsync"})
+	loose := topic(2, "loose", rules{}, map[string]string{"pinion.durability": "memory", "retention.bytes": "100"})
+	keyed := topic(3, "keyed", rules{durable: true, keys: 3, tombstones: 0}, map[string]string{"pinion.durability": "fsync", "cleanup.policy": "compact",
+		"min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0"})
+	all := w.node.directories.All
+	w.wish(kept, all[1])
+	w.settle("the way of what holds nothing", w.arrived)
+	w.produce(6)
+	w.wish(kept, all[0])
+	w.produce(2)
+	w.wish(keyed, all[1])
+	w.spend(5)
+	w.ask(kept, kept.acked/2)
+	w.wish(loose, all[0])
+	w.wish(kept, all[1])
+	w.wish(loose, all[1])
+	w.produce(3)
+	w.spend(3)
+	w.wish(loose, all[0])
+	w.end("loose")
+	w.produce(2)
+	w.spend(4)
+	w.restart()
+	w.settle("start", func() bool { return w.recovered() && w.node.ready })
+	w.wish(kept, all[0])
+	w.produce(2)
+	w.spend(4)
 }
 
 // produce has every producer send so many batches, and waits for the answers.
