@@ -35,6 +35,7 @@ var scenes = map[int16]func(s *script, version int16){
 	wire.KeyOffsetForLeaderEpoch:        sceneEpochEnds,
 	wire.KeyDescribeConfigs:             sceneDescribeConfigs,
 	wire.KeyAlterConfigs:                sceneAlterConfigs,
+	wire.KeyAlterReplicaLogDirs:         sceneAlterReplicaLogDirs,
 	wire.KeyDescribeLogDirs:             sceneDescribeLogDirs,
 	wire.KeyCreatePartitions:            sceneCreatePartitions,
 	wire.KeyIncrementalAlterConfigs:     sceneIncrementalAlterConfigs,

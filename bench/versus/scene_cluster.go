@@ -154,6 +154,56 @@ func sceneDescribeProducers(s *script, v int16) {
 	s.ask("no topics", func(*party) kmsg.Request { return versioned(kmsg.NewPtrDescribeProducersRequest(), v) })
 }
 
+// sceneAlterReplicaLogDirs has one directory on each side: what is asked for it stays, and everything else is refused.
+func sceneAlterReplicaLogDirs(s *script, v int16) {
+	name := fmt.Sprintf("placed-%d", v)
+	s.topic(name, 2)
+	s.fill(name, 0, s.batch(5))
+	of := func(topic string, partitions ...int32) kmsg.AlterReplicaLogDirsRequestDirTopic {
+		t := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+		t.Topic, t.Partitions = topic, partitions
+		return t
+	}
+	type wish struct {
+		behind string // the directory's path
+		topics []kmsg.AlterReplicaLogDirsRequestDirTopic
+	}
+	to := func(behind string, topics ...kmsg.AlterReplicaLogDirsRequestDirTopic) wish {
+		return wish{behind, topics}
+	}
+	ask := func(step string, wishes ...wish) {
+		s.ask(step, func(p *party) kmsg.Request {
+			req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+			for _, w := range wishes {
+				dir := kmsg.NewAlterReplicaLogDirsRequestDir()
+				dir.Dir, dir.Topics = absolute(p.dir)+w.behind, w.topics
+				req.Dirs = append(req.Dirs, dir)
+			}
+			return versioned(req, v)
+		})
+	}
+	missing := name + "-missing"
+	ask("to where it lies", to("", of(name, 0)))
+	ask("two to where they lie", to("", of(name, 0, 1)))
+	ask("to nowhere", to("-missing", of(name, 0, 1)))
+	ask("to the parent", to("/..", of(name, 0)))
+	ask("with a slash", to("/", of(name, 0)))
+	ask("a partition there is not", to("", of(name, 2)))
+	ask("a negative one", to("", of(name, -1)))
+	ask("an unknown topic", to("", of(missing, 0)))
+	ask("an unknown topic to nowhere", to("-missing", of(missing, 0)))
+	ask("no topic's name", to("", of("", 0)))
+	ask("one twice", to("", of(name, 0, 0)))
+	ask("one to nowhere, then to where it lies", to("-missing", of(name, 0)), to("", of(name, 0)))
+	ask("one to where it lies, then to nowhere", to("", of(name, 0)), to("-missing", of(name, 0)))
+	ask("no partitions", to("", of(name)))
+	ask("no topics", to(""))
+	ask("nothing")
+	ask("a long name", to("", of(strings.Repeat("x", 213), 0)))
+	ask("a name too long for a move", to("", of(strings.Repeat("x", 214), 0)))
+	ask("a name that is illegal", to("", of(strings.Repeat("x", 250), 0)))
+}
+
 func sceneDescribeLogDirs(s *script, v int16) {
 	name := fmt.Sprintf("dirs-%d", v)
 	s.topic(name, 2)

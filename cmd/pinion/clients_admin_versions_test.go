@@ -117,6 +117,34 @@ func workIncrementalAlterConfigs(t *testing.T, ctx context.Context, r *versionRo
 	}
 }
 
+// workAlterReplicaLogDirs asks for the only directory there is, where replicas stay, and for one there is not.
+func workAlterReplicaLogDirs(t *testing.T, ctx context.Context, r *versionRow) {
+	r.create(t, 2)
+	produceTest(t, r.b, r.topic, 0, 1000, 2)
+	admin := kadm.NewClient(r.pinned())
+	dirs, err := kadm.NewClient(r.free).DescribeBrokerLogDirs(ctx, 1, nil)
+	if err != nil || len(dirs) != 1 {
+		t.Fatalf("directories: %+v %v", dirs, err)
+	}
+	for path := range dirs {
+		for dir, want := range map[string]error{path: nil, path + "-absent": kerr.LogDirNotFound} {
+			var req kadm.AlterReplicaLogDirsReq
+			set := kadm.TopicsSet{}
+			set.Add(r.topic, 0, 1)
+			req.Add(dir, set)
+			answers, err := admin.AlterBrokerReplicaLogDirs(ctx, 1, req)
+			if err != nil || len(answers[r.topic]) != 2 {
+				t.Fatalf("%s: %+v %v", dir, answers, err)
+			}
+			for p, a := range answers[r.topic] {
+				if !errors.Is(a.Err, want) {
+					t.Errorf("%s, partition %d: %v, want %v", dir, p, a.Err, want)
+				}
+			}
+		}
+	}
+}
+
 // workDescribeLogDirs finds the topic's bytes.
 func workDescribeLogDirs(t *testing.T, ctx context.Context, r *versionRow) {
 	r.create(t, 2)

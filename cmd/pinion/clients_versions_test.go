@@ -54,6 +54,7 @@ var versionWork = map[int16]func(t *testing.T, ctx context.Context, r *versionRo
 	23: workEpochEnds,
 	32: workDescribeConfigs,
 	33: workAlterConfigs,
+	34: workAlterReplicaLogDirs,
 	35: workDescribeLogDirs,
 	37: workCreatePartitions,
 	42: workDeleteGroups,

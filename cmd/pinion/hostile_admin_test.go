@@ -47,6 +47,14 @@ func adminRequest(key int16, topic string) kmsg.Request {
 		entry.Topic, entry.Count, entry.Assignment = absent, 3, append(entry.Assignment, assigned)
 		r.Topics, r.ValidateOnly = append(r.Topics, entry), true
 		return r
+	case wire.KeyAlterReplicaLogDirs:
+		r := kmsg.NewPtrAlterReplicaLogDirsRequest()
+		entry := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+		entry.Topic, entry.Partitions = absent, []int32{0, 1}
+		dir := kmsg.NewAlterReplicaLogDirsRequestDir()
+		dir.Dir, dir.Topics = "/absent", append(dir.Topics, entry)
+		r.Dirs = append(r.Dirs, dir)
+		return r
 	case wire.KeyDescribeLogDirs:
 		r := kmsg.NewPtrDescribeLogDirsRequest()
 		entry := kmsg.NewDescribeLogDirsRequestTopic()

@@ -16,7 +16,8 @@ import (
 )
 
 // DescribeLogDirs (key 35) tells how large this node's replicas are, in which log directory, and how much room each has; clients ask every
-// broker and add up. A directory out of service is KAFKA_STORAGE_ERROR and says nothing of what it holds, as in Kafka. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
+// broker and add up. A directory out of service is KAFKA_STORAGE_ERROR and says nothing of what it holds, as in Kafka. A partition that moves to another directory is shown
+// there too, with what it has so far. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
 // answer, 4 the size of the volume (KIP-827), of which all cores of a node have the same, 5 whether the directory is cordoned (KIP-1066), which it never is here.
 
 // logDirsCall is one DescribeLogDirs request on its home shard.
@@ -134,7 +135,8 @@ func (c *logDirsCall) describe(d *logdir.Directory) kmsg.DescribeLogDirsResponse
 	dir.TotalBytes, dir.UsableBytes = total, free
 	var last *placement.Topic
 	for _, place := range c.places {
-		if place.directory != d {
+		sized := &c.asks[place.owner].Parts[place.at]
+		if place.directory != d && sized.Future != d {
 			continue
 		}
 		if place.topic != last {
@@ -143,9 +145,11 @@ func (c *logDirsCall) describe(d *logdir.Directory) kmsg.DescribeLogDirsResponse
 			dir.Topics = append(dir.Topics, topic)
 			last = place.topic
 		}
-		sized := &c.asks[place.owner].Parts[place.at]
 		part := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
 		part.Partition, part.Size = sized.Partition.Index, sized.Bytes
+		if sized.Future == d {
+			part.IsFuture, part.Size, part.OffsetLag = true, sized.FutureBytes, sized.FutureLag
+		}
 		topic := &dir.Topics[len(dir.Topics)-1]
 		topic.Partitions = append(topic.Partitions, part)
 	}

@@ -88,6 +88,8 @@ func (d *Desk) admin(t *shard.Turn, r *conn.Request, req kmsg.Request) {
 		d.describeConfigs(t, r, req)
 	case *kmsg.AlterConfigsRequest:
 		d.alterConfigs(t, r, req)
+	case *kmsg.AlterReplicaLogDirsRequest:
+		d.alterReplicaLogDirs(t, r, req)
 	case *kmsg.DescribeLogDirsRequest:
 		d.describeLogDirs(t, r, req)
 	case *kmsg.CreatePartitionsRequest:

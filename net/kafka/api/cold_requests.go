@@ -30,6 +30,8 @@ func newRequest(key int16) kmsg.Request {
 		return kmsg.NewPtrDescribeConfigsRequest()
 	case wire.KeyAlterConfigs:
 		return kmsg.NewPtrAlterConfigsRequest()
+	case wire.KeyAlterReplicaLogDirs:
+		return kmsg.NewPtrAlterReplicaLogDirsRequest()
 	case wire.KeyDescribeLogDirs:
 		return kmsg.NewPtrDescribeLogDirsRequest()
 	case wire.KeyCreatePartitions:

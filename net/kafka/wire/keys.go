@@ -24,6 +24,7 @@ const (
 
 	KeyDescribeConfigs         int16 = 32
 	KeyAlterConfigs            int16 = 33
+	KeyAlterReplicaLogDirs     int16 = 34
 	KeyDescribeLogDirs         int16 = 35
 	KeyCreatePartitions        int16 = 37
 	KeyDeleteGroups            int16 = 42
@@ -97,6 +98,7 @@ var Keys = [...]API{
 	{Key: KeyOffsetForLeaderEpoch, Name: "OffsetForLeaderEpoch", AdvertiseMin: 2, Min: 2, Max: 4, Flexible: 4, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeConfigs, Name: "DescribeConfigs", AdvertiseMin: 1, Min: 1, Max: 4, Flexible: 4, frameBytesMax: frameBytesWide},
 	{Key: KeyAlterConfigs, Name: "AlterConfigs", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesWide},
+	{Key: KeyAlterReplicaLogDirs, Name: "AlterReplicaLogDirs", AdvertiseMin: 1, Min: 1, Max: 2, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", AdvertiseMin: 1, Min: 1, Max: 5, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyCreatePartitions, Name: "CreatePartitions", AdvertiseMin: 0, Min: 0, Max: 3, Flexible: 2, frameBytesMax: frameBytesWide},
 	{Key: KeyDeleteGroups, Name: "DeleteGroups", AdvertiseMin: 0, Min: 0, Max: 2, Flexible: 2, frameBytesMax: frameBytesSmall},

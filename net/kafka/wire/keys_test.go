@@ -39,7 +39,7 @@ func TestKeysAreKafkas(t *testing.T) {
 	want := map[int16][3]int16{
 		KeyProduce: {0, 3, 13}, KeyFetch: {4, 4, 18}, KeyListOffsets: {1, 1, 11}, KeyMetadata: {0, 0, 13}, KeyAPIVersions: {0, 0, 4},
 		KeyCreateTopics: {2, 2, 7}, KeyDeleteTopics: {1, 1, 6}, KeyInitProducerID: {0, 0, 5}, KeyOffsetForLeaderEpoch: {2, 2, 4},
-		KeyDeleteRecords: {0, 0, 2}, KeyDescribeConfigs: {1, 1, 4}, KeyAlterConfigs: {0, 0, 2}, KeyDescribeLogDirs: {1, 1, 5},
+		KeyDeleteRecords: {0, 0, 2}, KeyDescribeConfigs: {1, 1, 4}, KeyAlterConfigs: {0, 0, 2}, KeyAlterReplicaLogDirs: {1, 1, 2}, KeyDescribeLogDirs: {1, 1, 5},
 		KeyCreatePartitions: {0, 0, 3}, KeyIncrementalAlterConfigs: {0, 0, 1}, KeyDescribeCluster: {0, 0, 2}, KeyDescribeProducers: {0, 0, 0},
 		KeyDescribeTopicPartitions: {0, 0, 0}, KeyAlterPartitionReassignments: {0, 0, 1}, KeyListPartitionReassignments: {0, 0, 0},
 		KeyOffsetCommit: {2, 2, 10}, KeyOffsetFetch: {1, 1, 10}, KeyFindCoordinator: {0, 0, 6}, KeyJoinGroup: {0, 0, 9}, KeyHeartbeat: {0, 0, 4},
@@ -59,7 +59,7 @@ func TestKeysAreKafkas(t *testing.T) {
 }
 
 func TestLookupOfUnknownKeys(t *testing.T) {
-	for _, key := range []int16{-32768, -1, 4, 7, 34, keyMax + 1, 32767} {
+	for _, key := range []int16{-32768, -1, 4, 7, 31, keyMax + 1, 32767} {
 		if Lookup(key) != nil {
 			t.Errorf("key %d is found", key)
 		}

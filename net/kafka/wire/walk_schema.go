@@ -296,6 +296,15 @@ var schemas = [keyMax + 1][]field{
 		),
 		flag(), // validate only
 	},
+	KeyAlterReplicaLogDirs: {
+		listOf[kmsg.AlterReplicaLogDirsRequestDir](
+			text(),
+			listOf[kmsg.AlterReplicaLogDirsRequestDirTopic](
+				text(),
+				bareListOf[int32](integer32()),
+			),
+		),
+	},
 	KeyDescribeLogDirs: {
 		listOf[kmsg.DescribeLogDirsRequestTopic](
 			text(),
