@@ -40,7 +40,7 @@ type step struct {
 	says    string            // the tool and its arguments, as typed; {addr}, {files} and {end of topic} stand for what differs
 	input   string            // what the tool reads
 	needs   []kmsg.Key        // requests it sends that a broker may not have; the step is left out where one is not advertised
-	with    map[string]string // files by name, in the folder {files}
+	with    map[string]string // files by name, in the folder {files}; {dir} in them is the broker's directory
 	numbers bool              // any number may differ: rates, latencies, sizes
 	settles bool              // asks only; a broker whose metadata follows its controller may say it a little later
 	fails   bool              // the tool has to end with an error, on both

@@ -207,6 +207,7 @@ func (s *script) run(t *testing.T, step step, where side) Outcome {
 		t.Fatal(err)
 	}
 	for name, text := range step.with {
+		text = strings.ReplaceAll(text, "{dir}", where.dir)
 		if err := os.WriteFile(filepath.Join(files, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
