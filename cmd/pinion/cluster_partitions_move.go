@@ -12,6 +12,7 @@ import (
 
 type moveFlags struct {
 	shard  int32
+	dir    string
 	dryRun bool
 }
 
@@ -28,16 +29,21 @@ type movedPartition struct {
 func newPartitionsMove() *cobra.Command {
 	var flags moveFlags
 	cmd := &cobra.Command{
-		Use:   "move TOPIC/PARTITION... --to-shard N",
-		Short: "Move partitions to another shard of their node",
+		Use:   "move TOPIC/PARTITION... --to-shard N | --to-log-dir PATH",
+		Short: "Move partitions to another shard or log directory of their node",
 		Long: `Move partitions to another shard of their node, while producers and consumers go on. Requests under way are finished or sent on in their
-order; where cores are brokers (pinion.advertise=core) the partition gets a new leader and clients find it by themselves.`,
+order; where cores are brokers (pinion.advertise=core) the partition gets a new leader and clients find it by themselves.
+
+With --to-log-dir they go to another log directory of their node, named as cluster logdirs shows it. They are on their way when the command ends; cluster
+logdirs shows how many have not arrived. Naming the directory a partition lies in ends its way to another.`,
 		Example: `  pinion cluster partitions move orders/0 orders/3 --to-shard 1
-  pinion cluster partitions move orders/0 --to-shard 1 --dry-run`,
+  pinion cluster partitions move orders/0 --to-shard 1 --dry-run
+  pinion cluster partitions move orders/0 --to-log-dir /mnt/disk2/pinion`,
 		Args: atLeast(1, "TOPIC/PARTITION"),
 		RunE: func(cmd *cobra.Command, args []string) error { return movePartitions(cmd, args, flags) },
 	}
 	cmd.Flags().Int32Var(&flags.shard, "to-shard", -1, "the shard to move to, counted from 0")
+	cmd.Flags().StringVar(&flags.dir, "to-log-dir", "", "the log directory to move to")
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show what would be moved")
 	return cmd
 }
@@ -46,8 +52,13 @@ func movePartitions(cmd *cobra.Command, args []string, flags moveFlags) error {
 	if _, err := outputFormat(cmd); err != nil {
 		return err
 	}
-	if !cmd.Flags().Changed("to-shard") {
-		return usagef("--to-shard is missing: the shard to move to, counted from 0")
+	switch {
+	case flags.dir != "" && cmd.Flags().Changed("to-shard"):
+		return usagef("--to-shard and --to-log-dir: one at a time")
+	case flags.dir != "":
+		return sendPartitions(cmd, args, flags)
+	case !cmd.Flags().Changed("to-shard"):
+		return usagef("--to-shard or --to-log-dir is missing: the shard to move to, counted from 0, or the log directory")
 	}
 	list := make([]movedPartition, len(args))
 	for i, arg := range args {

@@ -69,7 +69,7 @@ func TestClusterPartitions(t *testing.T) {
 				code int
 				err  string
 			}{
-				{"move orders/0", 2, "error: --to-shard is missing: the shard to move to, counted from 0\n"},
+				{"move orders/0", 2, "error: --to-shard or --to-log-dir is missing: the shard to move to, counted from 0, or the log directory\n"},
 				{"move orders --to-shard 1", 2, "error: \"orders\": want TOPIC/PARTITION, as in orders/0\n"},
 				{"move --to-shard 1", 2, "error: pinion cluster partitions move: TOPIC/PARTITION is missing (see pinion cluster partitions move --help)\n"},
 				{"move orders/0 --to-shard 3", 2, "error: --to-shard 3: node 1 has 3 shards, counted from 0\n"},

@@ -203,6 +203,9 @@ func TestDirectoriesMoveIsShownAndTakenBack(t *testing.T) {
 		}
 	}
 	shown()
+	if code, out, complaints := pinion(t, "cluster", "logdirs", "--brokers", b.Addr); code != 0 || strings.Count(out, "1, lag ") != 1 {
+		t.Errorf("cluster logdirs gives %d\n%s%s", code, out, complaints)
+	}
 	if err := b.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -215,4 +218,33 @@ func TestDirectoriesMoveIsShownAndTakenBack(t *testing.T) {
 	if left := marked(t, to); len(left) > 0 {
 		t.Errorf("%s holds %v", to, left)
 	}
+}
+
+// The command sends partitions to another directory, says which are there already or are not to be had, and can be asked first.
+func TestPartitionsMoveToLogDir(t *testing.T) {
+	dirs := dirsOf(t, 2)
+	b := runDirs(t, dirs)
+	createTopic(t, b, "sent", 2, nil)
+	produceTo(t, b, "sent", 2, 10)
+	move := func(want int, says string, args ...string) {
+		t.Helper()
+		code, out, complaints := pinion(t, append([]string{"cluster", "partitions", "move", "--brokers", b.Addr}, args...)...)
+		if code != want || !strings.Contains(out+complaints, says) {
+			t.Errorf("%v gives %d, want %d and %q:\n%s%s", args, code, want, says, out, complaints)
+		}
+	}
+	at := homeOf(t, b, "sent")
+	move(0, "would be moved", "sent/0", "--to-log-dir", dirs[1], "--dry-run")
+	if now := homeOf(t, b, "sent"); now[0] != at[0] {
+		t.Errorf("a dry run has moved it to %s", now[0])
+	}
+	for _, dir := range dirs {
+		move(0, dir, "sent/0", "sent/1", "--to-log-dir", dir)
+		awaitHome(t, b, dir, "sent", 0)
+		awaitHome(t, b, dir, "sent", 1)
+	}
+	move(0, "stays there", "sent/0", "--to-log-dir", dirs[1])
+	move(1, "LOG_DIR_NOT_FOUND", "sent/0", "--to-log-dir", dirs[1]+"-absent")
+	move(1, "no log directory shows it", "sent/7", "--to-log-dir", dirs[1])
+	move(2, "to-log-dir", "sent/0", "--to-log-dir", dirs[1], "--to-shard", "0")
 }
