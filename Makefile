@@ -14,6 +14,8 @@ SYSCALLS ?= 320
 EIO      ?= 72
 READS    ?= 24
 FULL     ?= 50
+MOVES    ?= 100
+MOVE_CUTS ?= 50
 SOAK     ?= 1h
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # A static, stripped binary that does not tell where it was built.
@@ -123,8 +125,8 @@ fuzz: ## every fuzz target in turn, FUZZTIME each
 	echo "$$found fuzz targets"; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 # About half an hour. A kind that is not wanted is 0; what has to be installed for one, root included, is missed out loud.
-torture: build test-tools ## kill -9, power cuts, kills at system calls, failing writes, syncs and reads, full disks; make torture KILLS=0 CUTS=0 FULL=50
-	@PINION_BINARY=bin/pinion CLIENTS_INSTALL=1 $(GO) run ./bench/torture -kills $(KILLS) -cuts $(CUTS) -syscalls $(SYSCALLS) -eio $(EIO) -reads $(READS) -full $(FULL) $(ARGS)
+torture: build test-tools ## kill -9, power cuts, kills at system calls, failing writes, syncs and reads, moves between log directories, full disks; make torture KILLS=0 CUTS=0 FULL=50
+	@PINION_BINARY=bin/pinion CLIENTS_INSTALL=1 $(GO) run ./bench/torture -kills $(KILLS) -cuts $(CUTS) -syscalls $(SYSCALLS) -eio $(EIO) -reads $(READS) -moves $(MOVES) -move-cuts $(MOVE_CUTS) -full $(FULL) $(ARGS)
 
 soak: build ## a broker under mixed load with 256 MiB of memory for SOAK=1h: what it uses must stay flat, and nothing acknowledged be lost
 	@PINION_BINARY=bin/pinion $(GO) run ./bench/torture -soak $(SOAK) $(ARGS)

@@ -22,10 +22,15 @@ type campaign struct {
 	out        io.Writer
 	dir        string // for the image or the data
 	set        []string
-	image      *image
-	starts     map[string]map[int32]int64
-	ledger     *ledger
-	sum        verdict
+
+	directories int // log directories, in the data's; 0: the data's itself
+	// beside is load of another kind, until ctx ends; nil: there is none.
+	beside func(ctx context.Context, addr string, seed uint64) (wait func(), err error)
+
+	image  *image
+	starts map[string]map[int32]int64
+	ledger *ledger
+	sum    verdict
 }
 
 // roundsPerImage bounds how full an image gets.
@@ -114,7 +119,7 @@ func (c *campaign) end() error {
 }
 
 func (c *campaign) start() (*harness.Broker, error) {
-	return harness.Start(harness.Config{Dir: c.data(), Shards: 2, Set: c.set})
+	return harness.Start(harness.Config{Dir: c.directoryList(), Shards: 2, Set: c.set})
 }
 
 // round is a start, a look at what the last round left, some load, and the end.
@@ -131,6 +136,15 @@ func (c *campaign) round(ctx context.Context, n int, r *rand.Rand) error {
 	if err != nil {
 		stop()
 		return errors.Join(err, b.Kill())
+	}
+	if c.beside != nil {
+		beside, err := c.beside(load, b.Addr, r.Uint64())
+		if err != nil {
+			stop()
+			return errors.Join(err, b.Kill())
+		}
+		records := wait
+		wait = func() { records(); beside() }
 	}
 	before := c.ledger.count()
 	// The moment is the variable of the experiment; some load has to have been acknowledged, or the round shows nothing.

@@ -1,9 +1,9 @@
 // Command torture ends a real broker in bad ways under load and looks at what is left: kill -9, power cuts of a file system of its own, kills at
-// system calls in every part of its life, writes, syncs and reads that fail, and disks that fill up. Every acknowledged record must be there,
+// system calls in every part of its life, kills and cuts with partitions on their way between log directories, writes, syncs and reads that fail, and disks that fill up. Every acknowledged record must be there,
 // unchanged, in order, and of an idempotent producer once; nothing may be there that was not sent. The same power cuts must lose something of
 // a topic with pinion.durability=memory, or they cut nothing.
 //
-//	go run ./bench/torture -kills 300 -cuts 300 -syscalls 320 -eio 72 -reads 24 -full 50
+//	go run ./bench/torture -kills 300 -cuts 300 -syscalls 320 -eio 72 -reads 24 -moves 100 -move-cuts 50 -full 50
 //	go run ./bench/torture -soak 1h
 //
 // Power cuts and full disks need root and a loop device, system calls strace; where they are missing it says so. It refuses to touch any file
@@ -24,6 +24,7 @@ import (
 // rounds is how many of each kind are wanted.
 type rounds struct {
 	kills, cuts, memory, syscalls, eio, reads, full int
+	moves, moveCuts                                 int
 	serving                                         time.Duration // at most, until a start after a kill at a system call serves
 }
 
@@ -36,6 +37,8 @@ func main() {
 	flag.IntVar(&n.eio, "eio", 72, "writes and syncs that fail")
 	flag.IntVar(&n.reads, "reads", 24, "reads that fail")
 	flag.IntVar(&n.full, "full", 50, "times that the disk fills up under clients that are left running")
+	flag.IntVar(&n.moves, "moves", 100, "kill -9 with three log directories and partitions on their way between them")
+	flag.IntVar(&n.moveCuts, "move-cuts", 50, "power cuts with them")
 	flag.DurationVar(&n.serving, "serving", servingMax, "how long a start after a kill at a system call may take")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the moments and the load")
 	lasts := flag.Duration("soak", 0, "in place of all that: a broker under load, with little memory, for so long")
@@ -97,6 +100,8 @@ func trials(n rounds) []trial {
 	calls.bound = n.serving
 	eio := newBreaks(&campaign{rounds: n.eio, durability: "fsync"})
 	reads := newMisreads(&campaign{rounds: n.reads, durability: "fsync"})
+	moves := newWandering(&campaign{rounds: n.moves, durability: "fsync"})
+	moveCuts := newWandering(&campaign{rounds: n.moveCuts, durability: "fsync", cuts: true})
 	full := &fills{stream: stream{campaign: &campaign{rounds: n.full, durability: "fsync"}}, others: true}
 	return []trial{
 		{"kill -9", kills, kills.run, nil},
@@ -105,6 +110,8 @@ func trials(n rounds) []trial {
 		{"kills at system calls", calls.campaign, calls.run, calls.tell},
 		{"failed writes and syncs", eio.campaign, eio.run, eio.tell},
 		{"failed reads", reads.campaign, reads.run, reads.tell},
+		{"kill -9 with moves between log directories", moves.campaign, moves.run, moves.tell},
+		{"power cuts with moves between log directories", moveCuts.campaign, moveCuts.run, moveCuts.tell},
 		{"full disks", full.campaign, full.run, full.tell},
 	}
 }

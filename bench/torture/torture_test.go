@@ -47,6 +47,12 @@ func TestKills(t *testing.T) {
 	short(t, campaign{rounds: 3, durability: "fsync"})
 }
 
+// TestKillsWithMoves: what was acknowledged is there after kill -9 with partitions on their way between log directories.
+func TestKillsWithMoves(t *testing.T) {
+	w := newWandering(&campaign{rounds: 3, durability: "fsync"})
+	brief(t, trial{"", w.campaign, w.run, w.tell})
+}
+
 // TestPowerCuts: what was acknowledged by an fsync topic is there after power cuts.
 func TestPowerCuts(t *testing.T) {
 	short(t, campaign{rounds: 4, durability: "fsync", cuts: true})
