@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestFailedSyncIsFinal lets one sync of the journal fail in the running broker, and the next succeed: nothing is acknowledged any more, the
+// TestFailedCommitIsFinal lets one durable write of the journal fail in the running broker, and the next succeed: nothing is acknowledged any more, the
 // admin server and the exit code say so, and what had been acknowledged is there at the next start.
-func TestFailedSyncIsFinal(t *testing.T) {
+func TestFailedCommitIsFinal(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed")
 	}
@@ -46,7 +46,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, "no journal")
 	}
-	args := []string{"-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=1", "-p", strconv.Itoa(b.Pid)}
+	args := []string{"-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", "trace=pwritev", "-e", "inject=pwritev:error=EIO:when=1", "-p", strconv.Itoa(b.Pid)}
 	for _, name := range files {
 		args = append(args, "-P", name)
 	}
@@ -75,7 +75,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	after := c.ledger.count()
 	time.Sleep(time.Second) // producers go on asking all the while; anything acknowledged now would be a lie
 	if n := c.ledger.count(); n > after {
-		t.Errorf("%d records were acknowledged after the failed sync", n-after)
+		t.Errorf("%d records were acknowledged after the failed write", n-after)
 	}
 	stop()
 	wait()

@@ -163,7 +163,7 @@ func produce(ctx context.Context, addr string, l *ledger, seed uint64) (wait fun
 				}
 				size := 20 + r.IntN(300)
 				if r.IntN(150) == 0 {
-					size = 100_000 + r.IntN(200_000)
+					size = 150_000 + r.IntN(200_000)
 				}
 				id := l.begin(uint64(i))
 				cl.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Int32N(partitions), Value: makeValue(id, size)}, func(rec *kgo.Record, err error) {
