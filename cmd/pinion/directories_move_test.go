@@ -248,3 +248,51 @@ func TestPartitionsMoveToLogDir(t *testing.T) {
 	move(1, "no log directory shows it", "sent/7", "--to-log-dir", dirs[1])
 	move(2, "to-log-dir", "sent/0", "--to-log-dir", dirs[1], "--to-shard", "0")
 }
+
+// A node that ended between the last two steps of a move has its partition under a name that says so: the check knows it, and a start gives it its name back
+// and removes what does not count.
+func TestDirectoriesMoveThatWasCutShort(t *testing.T) {
+	dirs := dirsOf(t, 2)
+	b := runDirs(t, dirs)
+	createTopic(t, b, "moved", 1, nil)
+	const n = 20
+	cl := newClient(t, b)
+	for i := range n {
+		if err := cl.ProduceSync(testContext(t), &kgo.Record{Topic: "moved", Value: fmt.Appendf(nil, "%d", i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := kadm.NewClient(cl).ListTopics(testContext(t), "moved")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := homeOf(t, b, "moved")[0]
+	cl.Close()
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	id := list["moved"].ID
+	marked := func(mark string) string { return fmt.Sprintf("moved-0.%x-%s", id[:], mark) }
+	other := dirs[0]
+	if at == other {
+		other = dirs[1]
+	}
+	if err := os.Rename(filepath.Join(at, "moved-0"), filepath.Join(at, marked("leaving"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(other, marked("arrived")), os.DirFS(filepath.Join(at, marked("leaving")))); err != nil {
+		t.Fatal(err)
+	}
+	code, out, complaints := pinion(t, append([]string{"check"}, dirs...)...)
+	if code != 0 || !strings.Contains(out+complaints, "gives it its name back") || !strings.Contains(out+complaints, "removes it here") {
+		t.Errorf("check gives %d\n%s%s", code, out, complaints)
+	}
+	b = runDirs(t, dirs)
+	checkNumbers(t, b, "moved", n)
+	if home := homeOf(t, b, "moved")[0]; home != at {
+		t.Errorf("it lies in %s", home)
+	}
+	if entries, err := os.ReadDir(other); err != nil || strings.Contains(fmt.Sprint(entries), "arrived") {
+		t.Errorf("%s holds %v %v", other, entries, err)
+	}
+}

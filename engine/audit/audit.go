@@ -203,6 +203,13 @@ func (r *Report) partitions(d *directory, points map[model.Partition]model.Offse
 	}
 	seen := map[model.Partition]bool{}
 	for _, e := range entries {
+		if p, is, ok := log.ParseCrossing(e.Name); e.IsDir && ok {
+			here, err := r.crossing(d, e.Name, p, is, image, openFrom(points[p], contents.Tail(p)))
+			if err != nil {
+				return err
+			}
+			seen[p] = seen[p] || here
+		}
 		name, index, ok := log.ParseFolder(e.Name)
 		if !e.IsDir || !ok {
 			continue
@@ -241,6 +248,24 @@ func (r *Report) partitions(d *directory, points map[model.Partition]model.Offse
 		}
 	}
 	return nil
+}
+
+// crossing judges a folder of a partition that was on its way between two log directories. It is the partition where the catalogue has that in this one.
+func (r *Report) crossing(d *directory, folder string, p model.Partition, is log.Crossing, image *placement.Image, from log.OpenFrom) (here bool, err error) {
+	if is == log.Future {
+		r.find(folder, true, "a copy that was not finished: a start begins it anew, or removes it")
+		return false, nil
+	}
+	var topic *placement.Topic
+	if image != nil {
+		topic = image.TopicByID(p.Topic)
+	}
+	if topic == nil || p.Index >= topic.Partitions() || !d.has(topic, p.Index) {
+		r.find(folder, true, "on its way between log directories when the node ended: it counts in the other one, and a start removes it here")
+		return false, nil
+	}
+	r.find(folder, true, "on its way between log directories when the node ended: a start gives it its name back")
+	return true, r.partition(d.dir, folder, from, topic)
 }
 
 // has reports whether the catalogue has a partition in this directory; where it has never named one, in any.
