@@ -179,6 +179,8 @@ var jsonElsewhere = map[string]string{
 	"pinion group describe":          "TestGroupVerbs",
 	"pinion group seek":              "TestGroupVerbs",
 	"pinion group delete":            "TestGroupVerbs",
+	"pinion group lag":               "TestGroupVerbs",
+	"pinion group delete-offsets":    "TestGroupVerbs",
 	"pinion check":                   "TestCorruptDirectories",
 	"pinion debug segment":           "TestDebugSegment",
 	"pinion backup":                  "TestBackupAndRestore",

@@ -14,7 +14,7 @@ import (
 
 func newGroup(con *console) *cobra.Command {
 	group := &cobra.Command{Use: "group", Aliases: []string{"groups"}, Short: "List, describe and delete consumer groups; move their offsets"}
-	group.AddCommand(newGroupList(), newGroupDescribe(), newGroupSeek(con), newGroupDelete(con))
+	group.AddCommand(newGroupList(), newGroupDescribe(), newGroupLag(), newGroupSeek(con), newGroupDelete(con), newGroupDeleteOffsets(con))
 	asGroup(group)
 	return group
 }

@@ -43,6 +43,21 @@ func TestGroupVerbs(t *testing.T) {
 	if r := l.run("", "group", "describe", "biling").want(t, 1, ""); !strings.Contains(r.err, "did you mean: billing") {
 		t.Errorf("said %q", r.err)
 	}
+	l.run("", "group", "lag").want(t, 0,
+		"GROUP    STATE  MEMBERS  TOPIC   PARTITIONS  LAG  MOST  ERROR\nbilling  Empty  0        orders  2           3    3     -\n")
+	l.run("", "group", "lag", "billing", "--behind", "-o", "json").want(t, 0, "*")
+	if r := l.run("", "group", "lag", "biling").want(t, 1, ""); !strings.Contains(r.err, "did you mean: billing") {
+		t.Errorf("said %q", r.err)
+	}
+	l.run("", "group", "delete-offsets", "billing").want(t, exitUsage, "")
+	l.run("", "group", "delete-offsets", "billing", "--topics", "odrers", "--yes").want(t, 1, "")
+	l.run("", "group", "delete-offsets", "billing", "--topics", "orders").want(t, exitUsage, "") // nobody to ask
+	l.run("", "group", "delete-offsets", "billing", "--topics", "orders", "-p", "1", "--dry-run").want(t, 0,
+		"TOPIC   PARTITION  COMMITTED  STATUS\norders  1          0          would be forgotten\n")
+	l.run("", "group", "delete-offsets", "billing", "--topics", "orders", "-p", "1", "--yes").want(t, 0,
+		"TOPIC   PARTITION  COMMITTED  STATUS\norders  1          0          OK\n")
+	l.run("", "group", "lag", "--behind").want(t, 0,
+		"GROUP    STATE  MEMBERS  TOPIC   PARTITIONS  LAG  MOST  ERROR\nbilling  Empty  0        orders  2           3    3     -\n")
 	l.run("", "group", "delete", "billing", "--dry-run").want(t, 0, "GROUP    STATUS\nbilling  would be deleted\n")
 	l.run("", "group", "delete", "billing", "--yes").want(t, 0, "GROUP    STATUS\nbilling  OK\n")
 	l.run("", "group", "list", "--state", "Empty", "-o", "json").want(t, 0, "[]\n")
@@ -65,6 +80,15 @@ func TestGroupWithMembersIsLeftAlone(t *testing.T) {
 		t.Errorf("said %q", r.err)
 	}
 	l.run("", "group", "delete", "billing", "--yes").want(t, 1, "*")
+	if r := l.run("", "group", "lag", "billing").want(t, 0, "*"); !strings.Contains(r.out, "Stable") || !strings.Contains(r.out, "orders") {
+		t.Errorf("the lag is %s", r.out)
+	}
+	if err := member.CommitUncommittedOffsets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := l.run("", "group", "delete-offsets", "billing", "-t", "orders", "--yes").want(t, 1, "*"); !strings.Contains(r.out, "subscribed") {
+		t.Errorf("said %s", r.out)
+	}
 	if r := l.run("", "group", "describe", "billing", "-s").want(t, 0, "*"); !strings.Contains(r.out, "till") || !strings.Contains(r.out, "Stable") {
 		t.Errorf("described as %s", r.out)
 	}
