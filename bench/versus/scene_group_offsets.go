@@ -88,6 +88,30 @@ func sceneOffsetCommit(s *script, v int16) {
 	do("long metadata", group, "", topic, func(req *kmsg.OffsetCommitRequest) {
 		req.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(strings.Repeat("x", 4097))
 	}, 0, 8, 1, 9)
+	do("metadata as long as it may be", group, "", topic, func(req *kmsg.OffsetCommitRequest) {
+		req.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(strings.Repeat("x", 4096))
+	}, 0, 10)
+	do("metadata of as many characters that take three bytes", group, "", topic, func(req *kmsg.OffsetCommitRequest) {
+		req.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(strings.Repeat("\u20ac", 4096))
+	}, 0, 10)
+	do("metadata of as many characters that take two units", group, "", topic, func(req *kmsg.OffsetCommitRequest) {
+		req.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(strings.Repeat("\U0001f600", 2049))
+	}, 0, 10)
+	do("a group with a long name", longName[:len(longName)-2]+fmt.Sprintf("%02d", v), "", topic, nil, 0, 10)
+	if v == 8 {
+		const wide = 300
+		s.topic(topic+"-wide", wide)
+		var pairs []int64
+		for i := range int64(wide) {
+			pairs = append(pairs, i, 10)
+		}
+		do("more than a batch may hold", group+"-wide", "", topic+"-wide", func(req *kmsg.OffsetCommitRequest) {
+			for i := range req.Topics[0].Partitions {
+				req.Topics[0].Partitions[i].Metadata = kmsg.StringPtr(strings.Repeat("x", 4096))
+			}
+		}, pairs...)
+		s.ask("what is stored of it", func(p *party) kmsg.Request { return fetching(p, 7, group+"-wide", "", nil) })
+	}
 	do("kept for a while", group, "", topic, func(req *kmsg.OffsetCommitRequest) { req.RetentionTimeMillis = 1_000_000 }, 2, 8)
 	do("an unknown instance of an empty group", group+"-empty", "", topic, instance("one"), 0, 1)
 	s.member(group+"-stable", group, nil)
@@ -119,6 +143,7 @@ func sceneOffsetFetch(s *script, v int16) {
 	ask("an unknown topic", group, topic+"-missing", nil, 0)
 	ask("an unknown group", group+"-missing", topic, nil, 0, 1)
 	ask("no group", "", topic, nil, 0)
+	ask("a group with a long name", longName[2:], topic, nil, 0)
 	ask("no topics", group, topic, func(req *kmsg.OffsetFetchRequest) {
 		req.Topics, req.Groups[0].Topics = []kmsg.OffsetFetchRequestTopic{}, []kmsg.OffsetFetchRequestGroupTopic{}
 	}, 0)
@@ -158,6 +183,7 @@ func sceneDeleteGroups(s *script, v int16) {
 	}
 	do("an unknown one", group+"-missing")
 	do("no name", "")
+	do("a long name", longName[3:])
 	do("nothing")
 	do("with members", group+"-stable")
 	do("empty, and twice, and unknown", group, group, group+"-missing")
@@ -187,6 +213,7 @@ func sceneOffsetDelete(s *script, v int16) {
 	}
 	do("of an unknown group", group+"-missing", topic, 0)
 	do("of no group", "", topic, 0)
+	do("of a group with a long name", longName[4:], topic, 0)
 	do("an unknown topic", group, topic+"-missing", 0)
 	do("bad partitions among good", group, topic, -1, 0, 2)
 	do("again", group, topic, 0)

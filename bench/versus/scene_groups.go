@@ -3,9 +3,13 @@ package versus
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// longName is as long as a name can be: its length has two bytes, with a sign.
+var longName = strings.Repeat("n", 1<<15-1)
 
 // coordinator waits until both know who coordinates groups: the topic they are kept in is made when somebody asks first.
 func (s *script) coordinator() {
@@ -144,6 +148,7 @@ func sceneFindCoordinator(s *script, v int16) {
 		ask("of a negative kind", -1, "group")
 	}
 	ask("of shares, badly named", 2, "group")
+	ask("of a group with a long name", 0, longName)
 }
 
 func sceneJoinGroup(s *script, v int16) {
@@ -176,7 +181,13 @@ func sceneJoinGroup(s *script, v int16) {
 		do("with the id it had", group+"-static", group+"-one", as("one"))
 		do("with an instance nobody has", group+"-static", group+"-one", as("two"))
 		do("a new static member", group+"-static-new", "", as("one"))
+		do("an instance with the longest id", group+"-longest", "", as(longName[37:]))
 	}
+	do("a group with a long name", longName[:len(longName)-1]+fmt.Sprint(v), "", nil)
+	do("a protocol with a long name", group+"-protocol", "", nil, longName)
+	do("much to say", group+"-much", "", func(req *kmsg.JoinGroupRequest) {
+		req.Protocols[0].Metadata = append(subscribing("subscribed"), make([]byte, 900_000)...)
+	})
 	s.ask("what became of them", describing(6, group, group+"-typeless", group+"-mute", group+"-missing", group+"-known", group+"-static"))
 }
 
@@ -210,6 +221,16 @@ func sceneSyncGroup(s *script, v int16) {
 	s.join(group+"-two", group+"-two", nil)
 	do("its part", group+"-two", group+"-two", nil)
 	s.ask("what is stable then", describing(5, group+"-two"))
+	s.join(group+"-large", group+"-large", nil)
+	do("a part too large to be stored", group+"-large", group+"-large", func(req *kmsg.SyncGroupRequest) {
+		req.GroupAssignment[0].MemberAssignment = make([]byte, 1_100_000)
+	})
+	s.ask("what became of it", describing(5, group+"-large"))
+	s.join(group+"-wide", group+"-wide", nil)
+	do("a large part", group+"-wide", group+"-wide", func(req *kmsg.SyncGroupRequest) {
+		req.GroupAssignment[0].MemberAssignment = make([]byte, 1_000_000)
+	})
+	do("a group with a long name", longName, group, nil)
 }
 
 func sceneHeartbeat(s *script, v int16) {
@@ -235,6 +256,8 @@ func sceneHeartbeat(s *script, v int16) {
 	do("an unknown group", group+"-missing", group, nil)
 	do("an unknown member", group+"-stable", "somebody", nil)
 	do("nobody", group+"-stable", "", nil)
+	do("a group with a long name", longName, group, nil)
+	do("a member with a long name", group+"-stable", longName, nil)
 	do("another generation", group+"-stable", group+"-stable", func(req *kmsg.HeartbeatRequest) { req.Generation++ })
 	do("no generation", group+"-stable", group+"-stable", func(req *kmsg.HeartbeatRequest) { req.Generation = -1 })
 	do("an instance nobody has", group+"-stable", group+"-stable", instance("two"))
@@ -270,6 +293,7 @@ func sceneLeaveGroup(s *script, v int16) {
 	do("no group", "", [2]string{group})
 	do("an unknown group", group+"-missing", [2]string{group})
 	do("an unknown member", group, [2]string{"somebody"})
+	do("a group with a long name", longName, [2]string{group})
 	do("a member", group, [2]string{group})
 	do("again", group, [2]string{group})
 	s.ask("what is empty", describing(5, group))
@@ -292,6 +316,7 @@ func sceneDescribeGroups(s *script, v int16) {
 	s.ask("begun", describing(v, group+"-begun"))
 	s.ask("unknown among others", describing(v, group+"-missing", group))
 	s.ask("no name", describing(v, ""))
+	s.ask("a long name", describing(v, longName[100:])) // with room for the words that it is not there
 	s.ask("nothing", describing(v))
 	s.ask("without operations", func(p *party) kmsg.Request {
 		req := describing(v, group)(p).(*kmsg.DescribeGroupsRequest)

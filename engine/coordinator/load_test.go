@@ -256,3 +256,42 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("offset %d after a commit with room again", got)
 	}
 }
+
+// What a batch of the topic may not hold is refused, as a producer's would be, and nothing of it is stored.
+func TestTooLarge(t *testing.T) {
+	r := newRig(t)
+	r.load()
+	large := func() group.Request {
+		c := &group.Commit{Common: group.Common{Group: "g"}, Generation: -1, Retention: -1, Topics: []group.CommitTopic{{Topic: "topic"}}}
+		for i := range int32(300) {
+			c.Topics[0].Partitions = append(c.Topics[0].Partitions, group.CommitPartition{Partition: i, Offset: 5, Epoch: -1, Metadata: strings.Repeat("m", 4000)})
+		}
+		return c
+	}
+	if _, code := r.ask(large); code != group.Failed {
+		t.Errorf("a commit of 1.2 MB: code %d, want %d", code, group.Failed)
+	}
+	if got := r.offset("g", "topic"); got != -1 {
+		t.Errorf("offset %d of a commit that was refused", got)
+	}
+	listed := func() int {
+		req, code := r.ask(func() group.Request { return &group.List{} })
+		if code != group.OK {
+			t.Fatalf("list: code %d", code)
+		}
+		return len(req.(*group.List).Groups)
+	}
+	if n := listed(); n != 0 {
+		t.Errorf("%d groups of a commit that was refused", n)
+	}
+	if _, code := r.ask(large); code != group.Failed || listed() != 0 {
+		t.Errorf("again: code %d, %d groups", code, listed())
+	}
+	if code := r.commit("g", "topic", 6); code != group.OK {
+		t.Errorf("a commit after it: code %d", code)
+	}
+	r.load()
+	if got := r.offset("g", "topic"); got != 6 {
+		t.Errorf("offset %d after another start", got)
+	}
+}

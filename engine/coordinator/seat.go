@@ -175,6 +175,12 @@ func (s *seat) append(t *shard.Turn, what *group.Append) {
 		Home: s.set.id, To: s.set.partitions, Caller: st, Partition: s.name, Moves: s.set.options.Image().Moves(),
 		Batch: st.raw, Header: header, Acks: partition.AcksAll, Timeout: storePatience, AppendTime: -1,
 	}
+	if len(st.raw) > s.set.batchBytesMax {
+		// As a producer's would be; whoever reads the topic relies on it.
+		st.ask.Code = partition.TooLarge
+		t.Reply(s.set.id, (*partition.AppendReply)(&st.ask))
+		return
+	}
 	t.Ask(s.set.id, &st.ask)
 }
 

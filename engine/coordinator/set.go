@@ -35,14 +35,16 @@ type Set struct {
 	partitions *partition.Set // of the same shard
 
 	// Owned by the shard.
-	seats    []*seat // by partition of the topic; nil: not ours
-	config   *config.Broker
-	builder  *batch.Builder
-	guard    clock.Guard // the time to forget offsets by
-	expiry   shard.Timer
-	expiring int // seats that are still to be looked at in this round
-	broom    broom
-	closing  bool
+	seats  []*seat // by partition of the topic; nil: not ours
+	config *config.Broker
+	// batchBytesMax is max.message.bytes of the topic.
+	batchBytesMax int
+	builder       *batch.Builder
+	guard         clock.Guard // the time to forget offsets by
+	expiry        shard.Timer
+	expiring      int // seats that are still to be looked at in this round
+	broom         broom
+	closing       bool
 }
 
 // NewSet makes the set of the shard that runs the turn.
@@ -86,11 +88,22 @@ func (s *Set) Changed(t *shard.Turn) {
 	if topic == nil {
 		return
 	}
+	s.limit(topic)
 	for i := range topic.Partitions() {
 		if name := (model.Partition{Topic: topic.ID, Index: i}); s.ours(topic, name) {
 			s.seat(t, name)
 		}
 	}
+}
+
+// limit follows the topic's configuration.
+func (s *Set) limit(topic *placement.Topic) {
+	c, err := s.config.Topic(topic.Configs)
+	if err != nil {
+		s.options.Log.Warn("topic configuration ignored", "topic", Topic, "err", err)
+		c, _ = s.config.Topic(nil)
+	}
+	s.batchBytesMax = int(c.MaxMessageBytes)
 }
 
 // ours reports whether this shard owns a partition of the topic.
@@ -108,6 +121,9 @@ func (s *Set) seat(t *shard.Turn, name model.Partition) *seat {
 		s.seats = slices.Grow(s.seats, int(name.Index)+1-len(s.seats))[:name.Index+1]
 	}
 	if s.seats[name.Index] == nil {
+		if topic := s.options.Image().TopicByID(name.Topic); topic != nil {
+			s.limit(topic)
+		}
 		s.seats[name.Index] = newSeat(t, s, name)
 	}
 	return s.seats[name.Index]

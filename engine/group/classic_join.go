@@ -13,6 +13,9 @@ func (c *Coordinator) join(r *Join) {
 	case r.Session < c.config.SessionMin || r.Session > c.config.SessionMax:
 		c.failJoin(r, r.Member, InvalidSession)
 		return
+	case !known && len(r.called())+idBytes > textBytesMax:
+		c.failJoin(r, "", Failed) // no record could hold its id
+		return
 	}
 	g := c.groups[r.Group]
 	switch {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -305,5 +306,31 @@ func TestAbandon(t *testing.T) {
 	r.c.Abandon(NotCoordinator)
 	for what, req := range map[string]Request{"commit": commit, "join": join, "fetch": fetch} {
 		r.expect(what, req, NotCoordinator)
+	}
+}
+
+// The id of a new member is what it calls itself and more. One that would be too long to be stored is refused: stored, it would make the
+// records of all groups of the partition unreadable.
+func TestNamesTooLongForAnID(t *testing.T) {
+	r := newRig(t)
+	long := strings.Repeat("x", textBytesMax)
+	short := strings.Repeat("x", textBytesMax-idBytes)
+	for what, change := range map[string]func(j *Join, name string){
+		"client":   func(j *Join, name string) { j.ClientID = name },
+		"instance": func(j *Join, name string) { j.Instance = &name },
+	} {
+		for _, name := range []string{long, short + "x"} {
+			j := joinOf("")
+			change(j, name)
+			r.do(j)
+			r.expect("a "+what+" of so many bytes", j, Failed)
+		}
+	}
+	j := joinOf("")
+	j.ClientID = short
+	r.stable(j)
+	r.restart()
+	if d := r.describe(); len(d.Members) != 1 || d.Members[0].Member != j.Assigned {
+		t.Fatalf("after a restart %d members", len(d.Members))
 	}
 }

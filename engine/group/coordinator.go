@@ -228,16 +228,23 @@ func (c *Coordinator) forget(g *group) {
 	}
 }
 
+// idBytes is what makes the id of a member unique, behind what it calls itself.
+const idBytes = 1 + 36
+
+// called is what a new member calls itself.
+func (r *Join) called() string {
+	if r.Instance != nil {
+		return *r.Instance
+	}
+	return r.ClientID
+}
+
 // memberID makes the id of a new member: what it calls itself, and what makes it unique.
 func (c *Coordinator) memberID(r *Join) string {
-	name := r.ClientID
-	if r.Instance != nil {
-		name = *r.Instance
-	}
 	u := c.random()
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
 	h := hex.EncodeToString(u[:])
-	return name + "-" + h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	return r.called() + "-" + h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
 // ids of the groups, in order.

@@ -61,9 +61,18 @@ func (c *Coordinator) commit(r *Commit) {
 				g.offsets[key] = values[i]
 			}
 			c.stats.Commits += uint64(len(records))
+		} else {
+			c.forgetNothing(g)
 		}
 		c.answer(r, code)
 	})
+}
+
+// forgetNothing removes a group of which nothing is left but its name, because what would have made it was not stored.
+func (c *Coordinator) forgetNothing(g *group) {
+	if g.state == Empty && g.kind == "" && !g.recorded && len(g.offsets)+len(g.storing)+len(g.pending)+len(g.fetches) == 0 {
+		c.forget(g)
+	}
 }
 
 // partitions is how many offsets a commit names.

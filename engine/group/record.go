@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pinion/engine/model"
+	"pinion/engine/must"
 )
 
 // The records of __consumer_offsets, as Kafka's group coordinator writes them (its OffsetCommitKey, OffsetCommitValue, GroupMetadataKey and
@@ -56,7 +57,13 @@ type committed struct {
 	topic    model.TopicID
 }
 
+// textBytesMax is how long a text with its length in two bytes may be.
+const textBytesMax = 1<<15 - 1
+
 func appendShortText(b []byte, s string) []byte {
+	if len(s) > textBytesMax {
+		must.Failf("a text of %d bytes for a record", len(s)) // it would be read as another length
+	}
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -49,7 +50,9 @@ func (d *Desk) describeGroup(r *conn.Request, req *kmsg.DescribeGroupsRequest, o
 	case code == group.NotFound:
 		out.State = ask.State.String()
 		out.ErrorCode = d.groupError(code)
-		out.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Group %s not found.", ask.Group))
+		if words := fmt.Sprintf("Group %s not found.", ask.Group); len(words) <= math.MaxInt16 { // as long as a text of the protocol may be
+			out.ErrorMessage = &words
+		}
 		return
 	case code != group.OK:
 		out.ErrorCode = d.groupError(code)
