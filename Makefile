@@ -89,7 +89,7 @@ group-kills: ## GROUP_KILLS=100 times kill -9 in the middle of a rebalance with 
 	@GROUP_KILLS=$${GROUP_KILLS:-100} $(GO) test -count=1 -timeout 60m -v -run '^TestClientsGroupsSurviveKills$$' ./cmd/pinion >bin/group-kills.log 2>&1; code=$$?; \
 	grep -E 'kill_test.go|^(ok|FAIL|---)' bin/group-kills.log; exit $$code
 
-many: ## 20,000 partitions, 10,000 connections, 10 GB of cold reads: figures of a broker with much of everything; writes 10 GB below TMPDIR
+many: ## 20,000 partitions, 10,000 connections, 10,000 members of groups, 10 GB of cold reads: figures of a broker with much of everything; writes 10 GB below TMPDIR
 	@mkdir -p bin
 	@MANY_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '$(or $(MANY),.)' ./bench/many >bin/many.log 2>&1; code=$$?; \
 	grep -E '^ +[a-z]+_test.go:[0-9]+: |^(--- |ok|FAIL)' bin/many.log | sed -E 's/^ +[a-z]+_test.go:[0-9]+: /  /'; exit $$code
