@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"pinion/disk/device"
@@ -224,7 +225,8 @@ func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 		return
 	}
 	topics, moved := d.Topics(), d.Moved(old, image, b.Config.NodeID)
-	if len(topics) == 0 && !reconfigured {
+	groups := image.TopicCalled(coordinator.Topic)
+	if len(topics) == 0 && !reconfigured && (groups == nil || !slices.Contains(d.Created, groups.ID)) {
 		return
 	}
 	for i, set := range b.Sets {
