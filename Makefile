@@ -70,7 +70,7 @@ clients: ## every client family against a broker, long form: Python, Java, JavaS
 	sed -nE 's/^ +records_test.go:[0-9]+: (tested: )/\1/p' bin/clients.log; \
 	if [ $$code -ne 0 ]; then grep -vE '^(=== |--- PASS|PASS| +--- PASS)' bin/clients.log; fi; \
 	grep -E '^families: ' bin/clients.log; \
-	grep -E '^ +(topics|families)_test.go:[0-9]+: (the broker does not|the client has no|[a-z/. ]*(not installed|could not be fetched))' bin/clients.log | \
+	grep -E '^ +(topics|families|members)_test.go:[0-9]+: (the broker does not|the client has no|[a-z/. ]*(not installed|could not be fetched))' bin/clients.log | \
 	sed -E 's/^[^:]*:[0-9]+: /left out: /; s/; the client said.*//' | sort | uniq -c; \
 	echo "$$(grep -cE '^ *--- PASS' bin/clients.log) passed, $$(grep -cE '^ *--- FAIL' bin/clients.log) failed, $$(grep -cE '^ *--- SKIP' bin/clients.log) skipped (bin/clients.log)"; \
 	exit $$code

@@ -31,11 +31,11 @@ type Command struct {
 	Acks       string             `json:"acks"`  // 0, 1, all
 	Idempotent bool               `json:"idempotent"`
 	Start      string             `json:"start"` // earliest, latest, offset, timestamp
-	At         int64              `json:"at"`    // offset or timestamp, in milliseconds
+	At         int64              `json:"at"`    // offset, or timestamp or session in milliseconds
 	Count      int                `json:"count"`
 	Times      []int64            `json:"times"`
 	Configs    map[string]*string `json:"configs"`
-	How        string             `json:"how"` // set, replace
+	How        string             `json:"how"` // set, replace; pattern
 	Dry        bool               `json:"dry"` // validate only
 }
 
@@ -51,6 +51,10 @@ type Answer struct {
 	Configs    map[string]*string `json:"configs"`
 	Numbers    []int64            `json:"numbers"`
 	Taken      [][2]int64         `json:"taken"` // partition and offset
+	Lag        []int64            `json:"lag"`   // by partition
+	Groups     []string           `json:"groups"`
+	State      string             `json:"state"`
+	Members    int                `json:"members"`
 }
 
 // Partition is a partition as a client describes it.

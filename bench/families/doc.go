@@ -17,6 +17,14 @@
 //	get_configs  {configs}      of a topic
 //	set_configs  {}             how: set (null takes a key back to its default) or replace
 //	trim         {earliest}     deletes the records below an offset
+//	join         {}             makes a member of a group that works on until it leaves: it appends a line for each record to a file, "topic partition
+//	                            offset", before it commits it; at: its session; how: pattern where topic is a regular expression
+//	pause, resume, leave        what the member does
+//	lag          {lag}          how far a group is behind in partitions of a topic; -1 where it has committed nothing
+//	groups       {groups}
+//	describe_group              {state, members}
+//	set_offset, delete_offset   of a group in a partition
+//	delete_group {}
 //
 // A poured value begins with its number and its length, little-endian in 8 and 4 bytes; byte i behind that is byte i%7 of the number, exclusive or
 // i*131. The numbers go up by 8, and at most 25 are sent in a second. Only java and confluent-kafka pour.

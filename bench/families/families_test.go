@@ -47,6 +47,7 @@ type family struct {
 	// What it shows differently from what is in the record.
 	emptyNull bool // what is empty reads as null
 
+	groupsOnly  bool // the tests of everything else use it themselves
 	ownAssignor bool // its members assign partitions in a way no other client knows
 
 	lateEnd         bool // finds the end, instead of nothing, where no record is late enough
@@ -83,6 +84,7 @@ var roster = []*family{
 		onlyReplaces: true},
 	{name: "kafka-go", kit: Golang, client: "kafka-go", codecs: allCodecs, ways: plainWays, reads: true, emptyNull: true, neverTrims: true, neverDry: true, zeroBatch: 30,
 		unaskedText: "connection closed"},
+	{name: "franz-go", kit: Golang, client: "franz-go", groupsOnly: true},
 	{name: "java", kit: Java, codecs: allCodecs, ways: allWays, reads: true, onlySets: true},
 }
 
@@ -103,7 +105,7 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(scratch)
 	work.scratch = scratch
 	broker, err = harness.Start(harness.Config{Dir: filepath.Join(scratch, "log"), Shards: brokerShards, Cores: cores,
-		Set: []string{"group.initial.rebalance.delay.ms=0"}}) // a group begins with its first member
+		Set: []string{"group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=1000"}}) // a group begins with its first member, and soon misses one
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -118,13 +120,13 @@ func run(m *testing.M) int {
 		log := broker.Log()
 		fmt.Fprintf(os.Stderr, "the broker said last:\n%s\n", log[max(0, len(log)-8<<10):])
 	}
-	fmt.Printf("families: %d records sent, %d read back by another client, %d places to start at, %d taken in groups, %d steps of administration, %d refusals understood\n",
-		tally.sent.Load(), tally.read.Load(), tally.places.Load(), tally.taken.Load(), tally.steps.Load(), tally.refusals.Load())
+	fmt.Printf("families: %d records sent, %d read back by another client, %d places to start at, %d taken in groups, %d members killed, %d steps of administration, %d refusals understood\n",
+		tally.sent.Load(), tally.read.Load(), tally.places.Load(), tally.taken.Load(), tally.kills.Load(), tally.steps.Load(), tally.refusals.Load())
 	return code
 }
 
 // tally counts what the tests did; parts that were left out are skipped subtests.
-var tally struct{ sent, read, places, taken, steps, refusals atomic.Int64 }
+var tally struct{ sent, read, places, taken, kills, steps, refusals atomic.Int64 }
 
 // work is what tests share.
 var work = struct {
@@ -183,7 +185,7 @@ func agentOf(f *family) (*Agent, error) {
 // eachFamily runs a test for every client, and skips one whose packages cannot be had.
 func eachFamily(t *testing.T, test func(t *testing.T, f *family)) {
 	for _, f := range roster {
-		if f.longs && !long {
+		if f.longs && !long || f.groupsOnly {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {

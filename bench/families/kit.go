@@ -53,7 +53,7 @@ var (
 		Name: "java", tools: []string{"java", "javac", "mvn"}, list: "java/pom.xml",
 		fetch: shelf.Jars("", nil).Fetch,
 		build: func(dir, out string) [][]string {
-			return [][]string{{"javac", "-d", out, "-cp", filepath.Join(dir, "*"), "java/Agent.java", "java/Pour.java", "java/Records.java", "java/Topics.java"}}
+			return [][]string{{"javac", "-d", out, "-cp", filepath.Join(dir, "*"), "java/Agent.java", "java/Groups.java", "java/Pour.java", "java/Records.java", "java/Topics.java"}}
 		},
 		start: func(dir, out string) (args, env []string) {
 			return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", out + ":" + filepath.Join(dir, "*"), "Agent"}, nil

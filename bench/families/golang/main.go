@@ -30,12 +30,14 @@ type client interface {
 	configs(ctx context.Context, topic string) (map[string]string, error)
 	setConfigs(ctx context.Context, c *command) error
 	trim(ctx context.Context, c *command) (int64, error)
+	groups
 }
 
 var clients = map[string]func(address string) (client, error){
 	"sarama":     func(address string) (client, error) { return newSarama(address, saramaNewest) },
 	"sarama-2.1": func(address string) (client, error) { return newSarama(address, saramaOldest) },
 	"kafka-go":   newSegmentio,
+	"franz-go":   newFranz,
 }
 
 var errAbsent = errors.New("the client has no way to do this")
@@ -140,6 +142,9 @@ func pump(lines chan<- []byte) {
 }
 
 func run(ctx context.Context, c client, cmd *command) (any, error) {
+	if answer, done, err := runGroups(ctx, c, cmd); done {
+		return answer, err
+	}
 	switch cmd.Op {
 	case "hello":
 		return map[string]any{"client": c.version()}, nil

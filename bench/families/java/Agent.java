@@ -26,6 +26,7 @@ public final class Agent {
         Records records = new Records(args[0]);
         Topics topics = new Topics(args[0]);
         Pour pour = new Pour(args[0]);
+        Groups groups = new Groups(args[0]);
         while (true) {
             JsonNode command = JSON.readTree(lines.take());
             ObjectNode answer = JSON.createObjectNode();
@@ -33,6 +34,9 @@ public final class Agent {
                 ObjectNode ok = records.run(command);
                 if (ok == null) {
                     ok = pour.run(command);
+                }
+                if (ok == null) {
+                    ok = groups.run(command);
                 }
                 answer.set("ok", ok != null ? ok : topics.run(command));
             } catch (Exception e) {

@@ -31,6 +31,9 @@ function message(line) {
   return { partition: r.p, timestamp: String(r.t), key: unpack(r.k), value: unpack(r.v), headers }
 }
 
+// The member of this process, and the file of the records that it was handed.
+let member = null
+
 async function withAdmin(work) {
   const admin = kafka.admin()
   await admin.connect()
@@ -103,6 +106,71 @@ const client = {
     return { taken }
   },
 
+  // The member works until it is ended: it notes each record before it commits it. What is written is there even when the process is killed.
+  async join(c) {
+    if (c.how === 'pattern') throw absent('kafkajs looks for the topics of a pattern only once')
+    const consumer = kafka.consumer({ groupId: c.group, sessionTimeout: c.at, rebalanceTimeout: c.at, heartbeatInterval: c.at / 10, maxWaitTimeInMs: 100, retry: { retries: 10, initialRetryTime: 50 } })
+    const notes = fs.openSync(c.file, 'a')
+    member = { consumer, topic: c.topic }
+    await consumer.connect()
+    await consumer.subscribe({ topics: [c.topic], fromBeginning: true })
+    await consumer.run({
+      autoCommit: false,
+      eachMessage: async ({ topic, partition, message }) => {
+        fs.writeSync(notes, `${topic} ${partition} ${message.offset}\n`)
+        await consumer.commitOffsets([{ topic, partition, offset: String(Number(message.offset) + 1) }])
+      },
+    })
+  },
+
+  async pause() {
+    member.consumer.pause([{ topic: member.topic }])
+  },
+
+  async resume() {
+    member.consumer.resume([{ topic: member.topic }])
+  },
+
+  async leave() {
+    await member.consumer.disconnect()
+  },
+
+  async lag(c) {
+    return withAdmin(async admin => {
+      const [{ partitions }] = await admin.fetchOffsets({ groupId: c.group, topics: [c.topic] })
+      const ends = await admin.fetchTopicOffsets(c.topic)
+      const lag = ends.map(() => -1)
+      for (const { partition, offset } of partitions) {
+        if (Number(offset) >= 0) lag[partition] = Number(ends.find(e => e.partition === partition).high) - Number(offset)
+      }
+      return { lag }
+    })
+  },
+
+  async groups() {
+    const { groups } = await withAdmin(admin => admin.listGroups())
+    return { groups: groups.map(g => g.groupId) }
+  },
+
+  async describe_group(c) {
+    const { groups } = await withAdmin(admin => admin.describeGroups([c.group]))
+    if (groups[0].errorCode) throw refusal(groups[0].errorCode, 'describeGroups gave a code')
+    return { state: groups[0].state, members: groups[0].members.length }
+  },
+
+  async set_offset(c) {
+    const partitions = [{ partition: c.partition, offset: String(c.at) }]
+    await withAdmin(admin => admin.setOffsets({ groupId: c.group, topic: c.topic, partitions }))
+  },
+
+  async delete_offset() {
+    throw absent('kafkajs has no call to delete offsets of groups')
+  },
+
+  async delete_group(c) {
+    await withAdmin(admin => admin.deleteGroups([c.group]))
+  },
+
   async offsets(c) {
     return withAdmin(async admin => {
       const mine = list => list.find(o => o.partition === c.partition)
@@ -147,7 +215,7 @@ const client = {
   },
 
   async set_configs(c) {
-    if (c.how !== 'replace') throw Object.assign(new Error('kafkajs only replaces configurations'), { absent: true })
+    if (c.how !== 'replace') throw absent('kafkajs only replaces configurations')
     const configEntries = Object.entries(c.configs).map(([name, value]) => ({ name, value }))
     const resources = [{ type: ConfigResourceTypes.TOPIC, name: c.topic, configEntries }]
     await withAdmin(admin => admin.alterConfigs({ validateOnly: false, resources }))
@@ -167,8 +235,12 @@ function refusal(code, text) {
   return Object.assign(new Error(text), { code })
 }
 
+function absent(text) {
+  return Object.assign(new Error(text), { absent: true })
+}
+
 function inner(e) {
-  return e.cause || e.originalError || (e.errors && e.errors[0]) || (e.partitions && e.partitions[0].error)
+  return e.cause || e.originalError || (e.errors && e.errors[0]) || (e.groups && e.groups[0].error) || (e.partitions && e.partitions[0].error)
 }
 
 // kafkajs wraps what the broker said, once or several times.

@@ -9,6 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 
+from asyncio_groups import Groups
 from records import Failure, read_records, write_records
 
 WAIT = 30  # seconds
@@ -29,7 +30,7 @@ def check(code, message):
         raise Failure("broker", f"{for_code(code).__name__}: {message}", code)
 
 
-class Client:
+class Client(Groups):
     """Each command runs in one event loop that lives as long as the process."""
 
     def __init__(self, address):

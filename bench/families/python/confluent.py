@@ -15,6 +15,7 @@ from confluent_kafka.admin import (
     NewTopic,
 )
 
+from confluent_groups import Groups
 from records import Failure, read_records, write_records
 
 WAIT = 30  # seconds
@@ -31,7 +32,7 @@ def only(futures):
     return future.result(WAIT)
 
 
-class Client:
+class Client(Groups):
     def __init__(self, address):
         self.settings = {"bootstrap.servers": address, "log_level": 2}
         self.admin = AdminClient(self.settings)

@@ -8,6 +8,7 @@ from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType, Kafka
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import IncompatibleBrokerVersion, KafkaError, UnsupportedVersionError
 
+from kafkapython_groups import Groups
 from records import Failure, read_records, write_records
 
 WAIT = 30  # seconds
@@ -23,7 +24,7 @@ def failure(error):
     return Failure("client", f"{type(error).__name__}: {error}")
 
 
-class Client:
+class Client(Groups):
     def __init__(self, address):
         self.address = address
 
