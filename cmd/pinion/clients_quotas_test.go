@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,6 +159,11 @@ func TestProducersObeyTheirQuota(t *testing.T) {
 	if most := rate*(took+2) + connections*(size+500); float64(sent.Load()) > most || waits.Load() == 0 {
 		t.Errorf("%d bytes in %.1f s, %d waits; at most %.0f", sent.Load(), took, waits.Load(), most)
 	}
+	// Whoever watches the broker is told of every wait as well.
+	page := asked(t, b, "/metrics")
+	if times, held := sampleOf(t, page, "pinion_throttled_connections_total"), sampleOf(t, page, "pinion_throttled_seconds_total"); int64(times) != waits.Load() || held <= 0 {
+		t.Errorf("throttled %v times for %v s, and clients were told so %d times", times, held, waits.Load())
+	}
 	free := newGreedy(t, b, "modest")
 	for range 50 {
 		resp, _, err := free.ask(produceOf("quota", 0, records))
@@ -165,6 +172,22 @@ func TestProducersObeyTheirQuota(t *testing.T) {
 		}
 	}
 	t.Logf("%d bytes in %.1f s, %d waits", sent.Load(), took, waits.Load())
+}
+
+// sampleOf is the value of a series without labels.
+func sampleOf(t *testing.T, page, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(page) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
 }
 
 // A consumer that has used up its quota is answered without records, and gets them later; none is lost.

@@ -146,6 +146,7 @@ func TestMetricsPage(t *testing.T) {
 		`pinion_requests_total{api="other"}`:                                        2,
 		`pinion_response_errors_total{error="UNKNOWN_TOPIC_OR_PARTITION"}`:          4,
 		`pinion_response_errors_total{error="UNKNOWN_SERVER_ERROR"}`:                2,
+		`pinion_throttled_connections_total`:                                        float64(a.Throttled + b.Throttled),
 		`pinion_listener_rejects_total{reason="tls"}`:                               8,
 		`pinion_socket_received_bytes_total`:                                        float64(a.SocketBytesIn + b.SocketBytesIn),
 		`kafka_server_socket_server_metrics_connection_count{listener="PLAINTEXT"}`: float64(a.Connections + b.Connections),

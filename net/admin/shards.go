@@ -26,6 +26,7 @@ func (t *ShardStats) numbers() []*uint64 {
 	return []*uint64{
 		&t.SocketBytesIn, &t.SocketBytesOut,
 		&t.Connections, &t.ConnectionsAccepted, &t.ConnectionsClosed, &t.RefusedTotal, &t.RefusedPerIP, &t.RefusedExhausted,
+		&t.Throttled, &t.ThrottledNanos,
 		&t.BusyNanos,
 		&t.RequestBytesUsed, &t.RequestBytesLimit, &t.ResponseBytesUsed, &t.ResponseBytesLimit, &t.ParkedBytesUsed, &t.ParkedBytesLimit,
 		&t.Parked,

@@ -34,6 +34,9 @@ type ShardStats struct {
 	RefusedExhausted    uint64
 	Rejects             [listen.KindCount]uint64
 
+	// How often a connection was held back because its client had used up a quota, and for how long in all.
+	Throttled, ThrottledNanos uint64
+
 	// What topics of this shard's partitions took in and gave out; see TopicStats.
 	Topics TopicCounts
 

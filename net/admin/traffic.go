@@ -82,6 +82,10 @@ func writeConnections(p *page, total *ShardStats, listener string) {
 	p.count(total.RefusedTotal, "limit", "max.connections")
 	p.count(total.RefusedPerIP, "limit", "max.connections.per.ip")
 	p.count(total.RefusedExhausted, "limit", "descriptors")
+	p.open("pinion_throttled_connections_total", counter, "Times a connection was held back because its client had used up a quota.")
+	p.count(total.Throttled)
+	p.open("pinion_throttled_seconds_total", counter, "For how long connections were held back by quotas, in all.")
+	p.sample(float64(total.ThrottledNanos) / 1e9)
 	p.open("pinion_listener_rejects_total", counter, "Connections closed because of what they sent first.")
 	for k, n := range total.Rejects {
 		p.count(n, "reason", listen.Kind(k).Reason())

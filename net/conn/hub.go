@@ -98,7 +98,8 @@ type Stats struct {
 	ProduceTimes, FetchTimes shard.Times
 	Requests                 [len(wire.Keys)]uint64
 	Malformed                uint64
-	Muted                    uint64 // connections whose clients had used more than they may
+	Muted                    uint64        // connections whose clients had used more than they may
+	MutedFor                 time.Duration // in all
 	Rejects                  [listen.KindCount]uint64
 	Budgets                  [BudgetCount]BudgetStats
 }

@@ -29,6 +29,7 @@ func (r *Request) Mute(t *shard.Turn, d time.Duration) {
 		c.hub.stats.Muted++
 	}
 	if m := c.mute; until > m.until {
+		c.hub.stats.MutedFor += until.Sub(max(m.until, t.Now().Mono))
 		m.until = until
 		t.Arm(&m.timer, d, m)
 	}

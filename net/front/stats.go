@@ -95,6 +95,7 @@ func readHub(hub *conn.Stats, out *admin.ShardStats) {
 	out.Connections = uint64(hub.Connections)
 	out.ConnectionsAccepted, out.ConnectionsClosed = hub.Accepted, hub.Closed
 	out.RefusedTotal, out.RefusedPerIP, out.RefusedExhausted = hub.RefusedTotal, hub.RefusedPerIP, hub.RefusedExhausted
+	out.Throttled, out.ThrottledNanos = hub.Muted, uint64(hub.MutedFor)
 	out.ProduceTime, out.FetchTime = buckets(&hub.ProduceTimes), buckets(&hub.FetchTimes)
 	for kind := range listen.KindCount {
 		out.Rejects[kind] = hub.Rejects[kind]
