@@ -175,6 +175,8 @@ var jsonElsewhere = map[string]string{
 	"pinion cluster partitions move": "TestClusterPartitions",
 	"pinion cluster quotas list":     "TestClusterQuotas",
 	"pinion cluster quotas set":      "TestClusterQuotas",
+	"pinion cluster config get":      "TestClusterConfig",
+	"pinion cluster config set":      "TestClusterConfig",
 	"pinion group list":              "TestGroupVerbs",
 	"pinion group describe":          "TestGroupVerbs",
 	"pinion group seek":              "TestGroupVerbs",

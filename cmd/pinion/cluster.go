@@ -3,8 +3,8 @@ package main
 import "github.com/spf13/cobra"
 
 func newCluster(con *console) *cobra.Command {
-	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards; log directories; what clients may use"}
-	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs(), newClusterQuotas())
+	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards; log directories; settings of brokers; what clients may use"}
+	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs(), newClusterQuotas(), newClusterConfig())
 	asGroup(cluster)
 	return cluster
 }
