@@ -164,7 +164,7 @@ func TestGroupsIdle(t *testing.T) {
 	if long() && cores > idleCoresMax {
 		t.Errorf("%.2f %% of a core, at most %.0f %%", 100*cores, 100*idleCoresMax)
 	}
-	after := p.settled(settleMax / 3) // well within a session: nobody is lost
+	after := p.settled(time.Duration(sized(5, 1)) * time.Second) // well within a session: nobody is lost
 	per := float64(after-before) / float64(len(all))
 	t.Logf("%.0f bytes of memory a member, connection included; %d kB before", per, before>>10)
 	if long() && per > memberBytesMax {
