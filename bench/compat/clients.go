@@ -16,15 +16,16 @@ type client struct {
 }
 
 const (
-	inFamilies = "`bench/families`: sends, reads what others sent, shares groups with others, administers topics"
+	inFamilies = "`bench/families`: sends, reads what others sent, shares groups with others and keeps its own, administers topics and groups"
 	inPinion   = "`cmd/pinion`: sends, reads, restarts, deleted and recreated topics"
 )
 
 var clients = []client{
-	{"franz-go", "Go", "go.mod", regexp.MustCompile(`twmb/franz-go (v\S+)`), "`cmd/pinion`: every advertised version; `bench/demo`"},
+	{"franz-go", "Go", "go.mod", regexp.MustCompile(`twmb/franz-go (v\S+)`), "`cmd/pinion`: every advertised version; `bench/demo`; `bench/families`: keeps groups and administers them"},
 	{"librdkafka, by kcat", "C", "", nil, inPinion + "; `bench/demo`"},
 	{"librdkafka, by confluent-kafka", "Python", "bench/families/python/requirements.txt", regexp.MustCompile(`confluent-kafka==(\S+)`), inFamilies},
 	{"aiokafka", "Python", "bench/families/python/requirements.txt", regexp.MustCompile(`aiokafka==(\S+)`), inFamilies},
+	{"kafka-python", "Python", "bench/families/python/requirements.txt", regexp.MustCompile(`kafka-python==(\S+)`), inFamilies},
 	{"kafkajs", "JavaScript", "bench/families/node/package.json", regexp.MustCompile(`"kafkajs": "([^"]+)"`), inFamilies},
 	{"sarama", "Go", "bench/families/golang/go.mod", regexp.MustCompile(`IBM/sarama (v\S+)`), inFamilies},
 	{"kafka-go", "Go", "bench/families/golang/go.mod", regexp.MustCompile(`segmentio/kafka-go (v\S+)`), inFamilies},
