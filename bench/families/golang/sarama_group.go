@@ -140,6 +140,9 @@ func (s *saramaClient) setOffset(_ context.Context, c *command) error {
 }
 
 func (s *saramaClient) deleteOffset(_ context.Context, c *command) error {
+	if !s.speaks.IsAtLeast(sarama.V2_4_0_0) {
+		return errAbsent // the request came with Kafka 2.4
+	}
 	return saramaError(s.admin.DeleteConsumerGroupOffset(c.Group, c.Topic, c.Partition))
 }
 
