@@ -12,7 +12,7 @@ import (
 // slow watches descriptors whose news can wait: all that becomes ready within slowSpan is looked at in one turn. Thousands of clients that only
 // say that they are alive would otherwise wake the shard, and through it its peers, once for each; half of what a heartbeat took was that.
 // The shard's own epoll instance watches this one, for one event at a time: the first descriptor that is ready arms the timer, and nothing
-// wakes the shard again before that.
+// wakes the shard again before that. All shards look at the same moments, the multiples of slowSpan: what one then asks of another finds it awake.
 type slow struct {
 	epfd  int
 	timer Timer
