@@ -20,6 +20,7 @@ type logDir struct {
 	Lag        int64  `json:"arriving_offset_lag"` // and the offsets that are not
 	Usable     int64  `json:"usable_bytes"`
 	Total      int64  `json:"total_bytes"`
+	Cordoned   bool   `json:"cordoned"` // takes no new partitions
 	Error      string `json:"error,omitempty"`
 }
 
@@ -46,6 +47,7 @@ func listLogDirs(ctx context.Context, cmd *cobra.Command, client *kadm.Client) e
 	list := []logDir{}
 	for _, d := range all.Sorted() {
 		row := logDir{Broker: d.Broker, Dir: d.Dir, Usable: -1, Total: -1}
+		row.Cordoned = d.IsCordoned
 		if d.Err != nil {
 			row.Error = describeError(d.Err, "")
 		} else {
@@ -63,8 +65,8 @@ func listLogDirs(ctx context.Context, cmd *cobra.Command, client *kadm.Client) e
 		})
 		list = append(list, row)
 	}
-	return writeList(cmd, []string{"BROKER", "LOG-DIR", "PARTITIONS", "SIZE", "ARRIVING", "USABLE", "TOTAL", "ERROR"}, list, func(d logDir) []string {
-		return []string{strconv.Itoa(int(d.Broker)), d.Dir, strconv.Itoa(d.Partitions), humanBytes(d.Size), d.arriving(), humanBytes(d.Usable), humanBytes(d.Total), d.Error}
+	return writeList(cmd, []string{"BROKER", "LOG-DIR", "PARTITIONS", "SIZE", "ARRIVING", "USABLE", "TOTAL", "CORDONED", "ERROR"}, list, func(d logDir) []string {
+		return []string{strconv.Itoa(int(d.Broker)), d.Dir, strconv.Itoa(d.Partitions), humanBytes(d.Size), d.arriving(), humanBytes(d.Usable), humanBytes(d.Total), strconv.FormatBool(d.Cordoned), d.Error}
 	})
 }
 

@@ -22,6 +22,7 @@ func (b *Broker) openDirectories() error {
 	if err := b.Directories.OpenRest(image); err != nil {
 		return err
 	}
+	b.Directories.Cordon(b.Live.Now().Cordoned)
 	var err error
 	b.moved, err = b.Directories.Prepare(image, journal.DefaultOptions())
 	return err
@@ -77,6 +78,7 @@ func (b *Broker) assign(a *partition.Assignment) {
 
 // Survey looks whether a directory has become full, or has room again, and tells the catalogue. It may wait for disks.
 func (b *Broker) Survey() {
+	b.Directories.Cordon(b.Live.Now().Cordoned)
 	image := b.Control.Image()
 	broker := image.Broker(b.Config.NodeID)
 	if broker == nil || !b.Directories.Several(image) {

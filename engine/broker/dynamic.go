@@ -16,6 +16,9 @@ func (b *Broker) reconfigure(image *placement.Image) {
 	if err != nil {
 		b.log.Error("dynamic settings ignored: they do not fit what the broker was started with", "err", err)
 	}
+	if b.known.Load() && b.Directories.Cordon(b.Live.Now().Cordoned) {
+		b.offerDirectories()
+	}
 	if f := b.watch.Load(); f != nil {
 		(*f)(b.Live.Now())
 	}

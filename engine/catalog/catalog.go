@@ -99,7 +99,9 @@ func (m *Machine) dispatch(cmd []byte, delta *Delta) Result {
 	if r.bad || version < commandVersion || version > commandVersionShards {
 		return refused(Unsupported, "command version %d, this build reads %d and %d", version, commandVersion, commandVersionShards)
 	}
-	if r.shards = version == commandVersionShards; r.shards && kind != KindCreateTopic && kind != KindCreatePartitions {
+	switch r.shards = version == commandVersionShards; {
+	case !r.shards || kind == KindCreateTopic || kind == KindCreatePartitions || kind == KindRegisterDirectories:
+	default:
 		return refused(Unsupported, "command kind %d has no version %d in this build", kind, version)
 	}
 	switch kind {

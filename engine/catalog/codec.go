@@ -211,7 +211,7 @@ func (r *reader) directories() []placement.Directory {
 	all := make([]placement.Directory, 0, n)
 	for range n {
 		d := placement.Directory{ID: r.id(), Path: r.string(pathBytesMax), State: placement.DirectoryState(r.byte())}
-		if d.ID.IsZero() || d.State > placement.DirectoryOffline || at(all, d.ID) >= 0 {
+		if d.ID.IsZero() || d.State > placement.DirectoryCordoned || at(all, d.ID) >= 0 {
 			r.fail()
 		}
 		if r.bad {

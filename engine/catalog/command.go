@@ -21,6 +21,9 @@ import (
 const (
 	commandVersion       = 1
 	commandVersionShards = 2
+
+	// commandVersionCordoned is that of RegisterDirectories where one is cordoned, for the same reason.
+	commandVersionCordoned = 2
 )
 
 // Kind says what a command does. Values are on disk: never reuse one.
@@ -220,6 +223,11 @@ func MoveReplica(p model.Partition, node model.NodeID, shard model.ShardID, bump
 // that has always had one directory says nothing, so that builds from before there were several go on reading its log.
 func RegisterDirectories(node model.NodeID, home model.DirectoryID, directories []placement.Directory) Command {
 	w := begin(KindRegisterDirectories)
+	for i := range directories {
+		if directories[i].State == placement.DirectoryCordoned {
+			w.b[0] = commandVersionCordoned
+		}
+	}
 	w.number(int64(node))
 	w.id(home)
 	w.directories(directories)

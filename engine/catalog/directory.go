@@ -104,10 +104,23 @@ func (d *dealer) directory(n model.NodeID) model.DirectoryID {
 func (d *dealer) before(b *placement.Broker, i, j int) bool {
 	one, other := &b.Directories[i], &b.Directories[j]
 	if one.State != other.State {
-		return one.State < other.State
+		return rank(one.State) < rank(other.State)
 	}
 	held := d.all[b.ID].directories
 	return held[one.ID] < held[other.ID]
+}
+
+// rank orders states by how much a directory is to be had for new partitions. One that is offline serves none at all.
+func rank(s placement.DirectoryState) int {
+	switch s {
+	case placement.DirectoryOpen:
+		return 0
+	case placement.DirectoryFull:
+		return 1
+	case placement.DirectoryCordoned:
+		return 2
+	}
+	return 3
 }
 
 // at is the place of a directory in a list, or -1.

@@ -124,3 +124,49 @@ func TestDirectoryRefusals(t *testing.T) {
 		}
 	}
 }
+
+// A cordoned directory gets new partitions only where nothing else could have them, and a node whose directories all are gets none. Builds of before that state
+// existed stop at the first command that names it, and at a snapshot.
+func TestCordonedDirectories(t *testing.T) {
+	r := cluster(t, 2)
+	some := directories(1, 2)
+	r.must(RegisterDirectories(1, directoryID(1), some))
+	some[0].State, some[1].State = placement.DirectoryCordoned, placement.DirectoryFull
+	if cmd := RegisterDirectories(1, directoryID(1), some); cmd.Bytes()[0] != commandVersionCordoned {
+		t.Errorf("version %d", cmd.Bytes()[0])
+	}
+	r.must(RegisterDirectories(1, directoryID(1), some))
+	if version := r.AppendSnapshot(nil)[0]; version != snapshotVersionCordoned {
+		t.Errorf("a snapshot of version %d", version)
+	}
+	r.check()
+	r.must(CreateTopic(TopicSpec{Name: "a", ID: topicID(1), Partitions: 3, ReplicationFactor: 1}))
+	if got := inDirectories(r.Image(), 1); got[directoryID(2)] != 3 {
+		t.Errorf("%v", got)
+	}
+	some[1].State = placement.DirectoryOffline
+	r.must(RegisterDirectories(1, directoryID(1), some))
+	r.must(CreateTopic(TopicSpec{Name: "b", ID: topicID(2), Partitions: 1, ReplicationFactor: 1}))
+	if got := inDirectories(r.Image(), 1); got[directoryID(1)] != 1 {
+		t.Errorf("one that serves, rather than one that does not: %v", got)
+	}
+	some[1].State = placement.DirectoryCordoned
+	r.must(RegisterDirectories(1, directoryID(1), some))
+	for name, cmd := range map[string]Command{
+		"chosen":  CreateTopic(TopicSpec{Name: "c", ID: topicID(3), Partitions: 1, ReplicationFactor: 1}),
+		"by hand": CreateTopic(TopicSpec{Name: "c", ID: topicID(3), Assignment: OnNodes([]model.NodeID{1})}),
+		"grown":   CreatePartitions("a", 4, nil),
+	} {
+		want := InvalidReplicationFactor
+		if name == "by hand" {
+			want = InvalidAssignment
+		}
+		if got, _ := r.do(cmd); got.Err == nil || got.Err.Code != want {
+			t.Errorf("%s: %v", name, got.Err)
+		}
+	}
+	r.check()
+	some[0].State = placement.DirectoryOpen
+	r.must(RegisterDirectories(1, directoryID(1), some[:1]))
+	r.must(CreatePartitions("a", 4, nil))
+}

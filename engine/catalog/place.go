@@ -10,7 +10,7 @@ import (
 // lowest id, so that all nodes choose alike. Nodes are chosen before shards: replicas spread over nodes, never over the
 // cores of one.
 type dealer struct {
-	brokers []*placement.Broker // candidates: registered and not fenced, ascending by id
+	brokers []*placement.Broker // candidates: registered, neither fenced nor cordoned, ascending by id
 	all     loads               // the machine's; kept up to date by record
 	topic   loads               // this topic's
 	im      *placement.Image
@@ -20,7 +20,7 @@ func (m *Machine) dealer(tp *placement.Topic) *dealer {
 	im := m.draft.View()
 	d := &dealer{all: m.loads, topic: emptyLoads(im), im: im}
 	for b := range im.Brokers {
-		if !b.Fenced {
+		if !b.Fenced && !b.Cordoned() {
 			d.brokers = append(d.brokers, b)
 		}
 	}

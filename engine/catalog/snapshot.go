@@ -25,11 +25,14 @@ import (
 // Version 3 has those two as well, empty or not, and is written where a node has named its log directories, for the same reason: a broker ends with
 // them (count, then id, path, state), and a replica with its directory's place among them, counted from 1, 0 for none.
 //
+// Version 4 is the same where one of the directories is cordoned, which is a state that builds of before do not know.
+//
 // The applied index is part of the state it describes and is never stored anywhere else (RELIABILITY B25).
 const (
 	snapshotVersion            = 1
 	snapshotVersionQuotas      = 2
 	snapshotVersionDirectories = 3
+	snapshotVersionCordoned    = 4
 )
 
 // AppendSnapshot appends the whole state.
@@ -45,7 +48,7 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	w.uvarint(uint64(im.BrokerCount()))
 	for b := range im.Brokers {
 		w.broker(b)
-		if version == snapshotVersionDirectories {
+		if version >= snapshotVersionDirectories {
 			w.directories(b.Directories)
 		}
 	}
@@ -60,7 +63,7 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	}
 	w.uvarint(uint64(im.TopicCount()))
 	for tp := range im.Topics {
-		w.topic(im, tp, version == snapshotVersionDirectories)
+		w.topic(im, tp, version >= snapshotVersionDirectories)
 	}
 	if version > snapshotVersion {
 		w.resources(im)
@@ -69,9 +72,23 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	return w.b
 }
 
+// cordoned reports whether any log directory is.
+func cordoned(im *placement.Image) bool {
+	for b := range im.Brokers {
+		for i := range b.Directories {
+			if b.Directories[i].State == placement.DirectoryCordoned {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // versionFor is the first version that can hold a state.
 func versionFor(im *placement.Image) byte {
 	switch {
+	case cordoned(im):
+		return snapshotVersionCordoned
 	case directed(im):
 		return snapshotVersionDirectories
 	case im.ResourceCount() > 0 || im.Quotas() != nil:
@@ -136,10 +153,10 @@ var errSnapshot = errors.New("snapshot is malformed")
 func Restore(data []byte) (*Machine, error) {
 	r := &reader{b: data}
 	version := r.byte()
-	if r.bad || version < snapshotVersion || version > snapshotVersionDirectories {
-		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d to %d", version, snapshotVersion, snapshotVersionDirectories)
+	if r.bad || version < snapshotVersion || version > snapshotVersionCordoned {
+		return nil, fmt.Errorf("restore catalogue: format %d, this build reads %d to %d", version, snapshotVersion, snapshotVersionCordoned)
 	}
-	r.directed = version == snapshotVersionDirectories
+	r.directed = version >= snapshotVersionDirectories
 	applied, producers, moves := r.uvarint(math.MaxUint64), r.number(), r.uvarint(math.MaxUint64)
 	m := New(r.string(labelBytesMax))
 	m.applied, m.nextProducerID = applied, producers

@@ -91,7 +91,7 @@ func checkReplication(im *placement.Image, rf int) *Error {
 	}
 	usable := 0
 	for b := range im.Brokers {
-		if !b.Fenced {
+		if !b.Fenced && !b.Cordoned() {
 			usable++
 		}
 	}
@@ -127,6 +127,8 @@ func checkAssignment(im *placement.Image, assignment Assignment, width int) *Err
 			switch {
 			case b == nil:
 				return refused(InvalidAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", r.Node).Err
+			case b.Cordoned():
+				return refused(InvalidAssignment, "The manual partition assignment includes broker %d, but all its log directories are cordoned.", r.Node).Err
 			case onNode(replicas[:i], r.Node):
 				return refused(InvalidAssignment, "The manual partition assignment includes the broker %d more than once.", r.Node).Err
 			case r.Shard != model.NoShard && (r.Shard < 0 || int32(r.Shard) >= b.Shards):

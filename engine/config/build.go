@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,7 @@ func build(g *gatherer) *Broker {
 
 		settings: g.settings,
 	}
+	b.Cordoned = g.cordoned(b.LogDirs)
 	g.roles()
 	g.listeners(b)
 	g.access()
@@ -112,6 +114,24 @@ func (g *gatherer) nodeID() model.NodeID {
 		id = n
 	}
 	return model.NodeID(id)
+}
+
+// cordoned reads which log directories take no new partitions: some of them by their paths, or * for all.
+func (g *gatherer) cordoned(dirs []string) []string {
+	const key = "cordoned.log.dirs"
+	named := g.list(key)
+	if slices.Contains(named, "*") {
+		if len(named) > 1 {
+			g.conflict(key, "cordoned.log.dirs: when it is set to *, it must not contain other values")
+		}
+		return dirs
+	}
+	for _, path := range named {
+		if !slices.Contains(dirs, path) {
+			g.conflict(key, fmt.Sprintf("Invalid entry in cordoned.log.dirs: %s. All cordoned log dirs must be entries of log.dirs or log.dir.", path))
+		}
+	}
+	return named
 }
 
 // relocateRate is how many bytes of logs go to other log directories in a second. Kafka's 0 lets none through for ever; here it is the slowest there is.

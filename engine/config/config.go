@@ -28,6 +28,7 @@ type Broker struct {
 
 	LogDirs     []string // log.dirs, else log.dir; at least one
 	MetadataDir string   // metadata.log.dir; empty: the first of LogDirs
+	Cordoned    []string // cordoned.log.dirs: those of LogDirs that take no new partitions
 	Pinion      Pinion   // pinion.* keys
 
 	AutoCreateTopics         bool

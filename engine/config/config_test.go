@@ -44,7 +44,7 @@ func TestEveryEffectiveKeyChangesSomething(t *testing.T) {
 		"listeners": "PLAINTEXT://:9", "advertised.listeners": "PLAINTEXT://h:9", "log.dirs": "/a", "log.dir": "/a", "broker.rack": "r",
 		"max.connections.per.ip.overrides": "::1:7", "log.cleanup.policy": "compact", "compression.type": "zstd", "pinion.admin": ":1",
 		"log.message.timestamp.type": "LogAppendTime", "broker.id": "7",
-		"log.cleaner.min.cleanable.ratio": "0.7",
+		"log.cleaner.min.cleanable.ratio": "0.7", "cordoned.log.dirs": "*",
 	}
 	// Keys that only say what listeners mean, or whose other values are refused.
 	checked := map[string]bool{
@@ -104,7 +104,7 @@ func TestTableKnowsKafka(t *testing.T) {
 	}
 	for _, name := range []string{"zookeeper.connect", "log.message.format.version", "inter.broker.protocol.version", "broker.id", "num.network.threads",
 		"listener.name.internal.ssl.keystore.location", "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config", "rsm.config.bucket", "zookeeper.clientCnxnSocket",
-		"group.consumer.assignment.interval.ms", "cordoned.log.dirs", "super.users", "host.name", "listener.name.x.max.connections"} {
+		"group.consumer.assignment.interval.ms", "num.replica.alter.log.dirs.threads", "super.users", "host.name", "listener.name.x.max.connections"} {
 		if row, ok := LookupBroker(name); !ok {
 			t.Errorf("%s is not known", name)
 		} else if row.Idle() == "" && name != "broker.id" {
@@ -377,5 +377,19 @@ func TestLargeForeignFileIsRefusedSoon(t *testing.T) {
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Fatalf("took %v", took)
+	}
+}
+
+// Only log directories that there are can be cordoned, or all of them.
+func TestCordonedLogDirs(t *testing.T) {
+	for value, want := range map[string]string{"": "", "/b": "/b", "/b,/a": "/b,/a", "*": "/a,/b", "/c": "refused", "/a,/c": "refused", "*,/a": "refused"} {
+		b, _, err := Load(Input{Sets: []string{"log.dirs=/a,/b", "cordoned.log.dirs=" + value}})
+		got := "refused"
+		if err == nil {
+			got = strings.Join(b.Cordoned, ",")
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s (%v)", value, got, want, err)
+		}
 	}
 }

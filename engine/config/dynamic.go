@@ -116,7 +116,7 @@ func (b *Broker) with(common, own map[string]string) (*Broker, error) {
 }
 
 // Dynamic reports whether the broker takes the key while it runs. It does so for every key that Kafka does, whether it has an effect here or
-// not, except for those that would open listeners, load key stores or take directories out of use: nothing follows them yet, and a setting
+// not, except for those that would open listeners or load key stores: nothing follows them yet, and a setting
 // that is stored and silently not followed would be worse than a refusal.
 func (k *Key) Dynamic() bool { return dynamicKeys()[k.Name] }
 
@@ -137,6 +137,7 @@ var dynamicKeys = sync.OnceValue(func() map[string]bool {
 // dynamicOthers are Kafka's other dynamic keys (org.apache.kafka.server.config.DynamicBrokerConfig).
 var dynamicOthers = []string{
 	"background.threads",
+	"cordoned.log.dirs",
 	"follower.fetch.last.tiered.offset.enable",
 	"follower.replication.throttled.rate",
 	"group.consumer.assignment.interval.ms",

@@ -38,6 +38,8 @@ type Directory struct {
 	// Written by any thread.
 	fence fence
 	full  atomic.Bool // its disk has little room left; orders nothing
+
+	cordoned atomic.Bool // takes no new partition; orders nothing
 }
 
 // New is a directory that nobody has claimed: the simulator's, a test's.
@@ -47,6 +49,9 @@ func New(dir device.Dir) *Directory {
 
 // Missing reports whether nothing of the directory can be reached. It is fenced then, and Fenced says why.
 func (d *Directory) Missing() bool { return d.Dir == nil }
+
+// Cordoned reports whether it takes no new partitions (cordoned.log.dirs). Any thread may ask.
+func (d *Directory) Cordoned() bool { return d.cordoned.Load() }
 
 // Lose takes a directory out of service before anything is open in it: it is missing, or does not read.
 func (d *Directory) Lose(err error) {

@@ -276,7 +276,16 @@ func (l *List) take(d *Directory, path string, was *placement.Directory) error {
 // Several reports whether the catalogue has to know which directory a replica is in.
 func (l *List) Several(image *placement.Image) bool {
 	b := image.Broker(l.want.Node)
-	return len(l.All) > 1 || l.Metadata != l.Home || b != nil && b.Directories != nil
+	return len(l.All) > 1 || l.Metadata != l.Home || b != nil && b.Directories != nil || slices.ContainsFunc(l.All, (*Directory).Cordoned)
+}
+
+// Cordon says which directories take no new partitions, as the configuration names them. It reports whether that has changed.
+func (l *List) Cordon(paths []string) (changed bool) {
+	for _, d := range l.All {
+		want := slices.Contains(paths, d.Name)
+		changed = d.cordoned.Swap(want) != want || changed
+	}
+	return changed
 }
 
 // Measure looks how much room there is in each directory. It may wait for disks.
@@ -297,9 +306,12 @@ func (l *List) Registered() []placement.Directory {
 			continue // never seen, so nothing is in it; or the catalogue's own word
 		}
 		r := placement.Directory{ID: d.ID, Path: d.path}
-		if d.Fenced() != nil {
+		switch {
+		case d.Fenced() != nil:
 			r.State = placement.DirectoryOffline
-		} else if d.full.Load() {
+		case d.Cordoned():
+			r.State = placement.DirectoryCordoned
+		case d.full.Load():
 			r.State = placement.DirectoryFull
 		}
 		all = append(all, r)

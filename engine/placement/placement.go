@@ -94,6 +94,9 @@ const (
 	DirectoryOpen    DirectoryState = 0 // new partitions go there
 	DirectoryFull    DirectoryState = 1 // serves what it has; new partitions go there when there is no other
 	DirectoryOffline DirectoryState = 2 // missing, or out of service after an error of its disk
+
+	// DirectoryCordoned serves what it has, and takes no new partition as long as there is any other (KIP-1066).
+	DirectoryCordoned DirectoryState = 3
 )
 
 // Listener is one advertised endpoint.
@@ -137,6 +140,16 @@ func (p *Partition) ShardOn(n model.NodeID) model.ShardID {
 		}
 	}
 	return model.NoShard
+}
+
+// Cordoned reports whether a broker takes no new partitions: it has named its log directories, and all are cordoned.
+func (b *Broker) Cordoned() bool {
+	for i := range b.Directories {
+		if b.Directories[i].State != DirectoryCordoned {
+			return false
+		}
+	}
+	return len(b.Directories) > 0
 }
 
 // DirectoryOn returns the log directory of node n's replica: zero where it has none, or nobody has said.

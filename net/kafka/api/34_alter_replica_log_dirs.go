@@ -17,7 +17,7 @@ import (
 
 // AlterReplicaLogDirs (key 34, KIP-113) has replicas of this node move to other log directories of it, while they are written and read. What is
 // answered is that the wish is stored: DescribeLogDirs shows how far a move has come. Asking for another directory ends a move under way
-// and begins anew, asking for the one a replica lies in ends it. As in Kafka a directory is judged before the partition, one out of service takes none,
+// and begins anew, asking for the one a replica lies in ends it. As in Kafka a directory is judged before the partition, one out of service or cordoned takes none,
 // and a partition that is named twice goes where it was named last; topics whose name leaves no room for
 // "-future" in a folder's are refused, though here there would be a way. Version 2 is flexible.
 
@@ -123,6 +123,8 @@ func (d *Desk) directoryAt(path string) (*logdir.Directory, wire.ErrorCode) {
 		case err != nil || shown != path:
 		case directory.Fenced() != nil:
 			return nil, wire.CodeKafkaStorageError
+		case directory.Cordoned():
+			return nil, wire.CodeInvalidReplicaAssignment
 		default:
 			return directory, wire.CodeNone
 		}

@@ -18,7 +18,7 @@ import (
 // DescribeLogDirs (key 35) tells how large this node's replicas are, in which log directory, and how much room each has; clients ask every
 // broker and add up. A directory out of service is KAFKA_STORAGE_ERROR and says nothing of what it holds, as in Kafka. A partition that moves to another directory is shown
 // there too, with what it has so far. Null means all partitions, and what this node does not have is left out. Version 2 is flexible, 3 adds an error for the whole
-// answer, 4 the size of the volume (KIP-827), of which all cores of a node have the same, 5 whether the directory is cordoned (KIP-1066), which it never is here.
+// answer, 4 the size of the volume (KIP-827), of which all cores of a node have the same, 5 whether the directory is cordoned (KIP-1066).
 
 // logDirsCall is one DescribeLogDirs request on its home shard.
 type logDirsCall struct {
@@ -132,7 +132,7 @@ func (c *logDirsCall) describe(d *logdir.Directory) kmsg.DescribeLogDirsResponse
 		dir.ErrorCode = int16(wire.CodeKafkaStorageError)
 		return dir
 	}
-	dir.TotalBytes, dir.UsableBytes = total, free
+	dir.TotalBytes, dir.UsableBytes, dir.IsCordoned = total, free, d.Cordoned()
 	var last *placement.Topic
 	for _, place := range c.places {
 		sized := &c.asks[place.owner].Parts[place.at]
