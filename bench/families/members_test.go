@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,7 +124,7 @@ func (m *one) orSkip(t *testing.T, c Command) *Answer {
 	answer, err := m.Do(c)
 	var refused *Refused
 	if errors.As(err, &refused) && refused.Kind == kindAbsent {
-		t.Skipf("the client has no call for %s: %s", c.Op, refused.Text)
+		t.Skipf("the client has no call for %s: %s", strings.TrimSpace(c.Op+" "+c.How), refused.Text)
 	}
 	if err != nil {
 		t.Fatalf("%s: %v", c.Op, err)
