@@ -298,13 +298,14 @@ func (p *Partition) buried(t *shard.Turn) {
 		p.gone = true // a start sets aside what is found there one day
 		return
 	}
-	b := &burial{set: p.set, site: p.site, folder: p.dir, topic: p.name.Topic, wished: p.set.options.Folders.unwish(p.name), log: p.log}
+	b := &burial{set: p.set, site: p.site, folder: p.dir, topic: p.name.Topic, log: p.log}
 	if p.log != nil && !p.log.Closed() { // a hand-over that the deletion met may have closed it
 		if b.work = p.log.Drop(); b.work == nil {
 			p.set.later(t, p.buried) // its files are being swept
 			return
 		}
 	}
+	b.wished = p.set.options.Folders.unwish(p.name)
 	p.gone = true
 	t.HelpBulk(b)
 }
