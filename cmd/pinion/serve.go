@@ -27,10 +27,9 @@ const (
 	drainMax = 10 * time.Second
 	// closeMax is how long syncing the logs may take after that.
 	closeMax = 5 * time.Minute
-	// procsSpare is what the runtime needs beside the shards: the controller, helpers, the collector. On small machines more
-	// processors than cores only make threads take turns.
-	procsSpare    = 2
-	procsSpareMin = 4
+	// procsSpare is how many processors of the runtime there are beside the shards': for the journal's clerk, helpers, the controller, the collector.
+	// With none idle the runtime's monitor takes those that are in a system call away, and wakes every 20 us to do so.
+	procsSpare = 4
 )
 
 // serve runs the node until ctx ends.
@@ -204,14 +203,8 @@ const collectAt = 50
 
 // setProcs fixes GOMAXPROCS: the runtime would otherwise follow cgroup limits and stop the world to do so.
 func setProcs(shards int) {
-	n := shards
-	if runtime.NumCPU() >= procsSpareMin {
-		n += procsSpare
-	} else {
-		n++
-	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(n)
+		runtime.GOMAXPROCS(shards + procsSpare)
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
