@@ -47,8 +47,10 @@ type family struct {
 	// What it shows differently from what is in the record.
 	emptyNull bool // what is empty reads as null
 
-	groupsOnly  bool // the tests of everything else use it themselves
-	ownAssignor bool // its members assign partitions in a way no other client knows
+	// missesTopics is a client that does not always see a topic that its pattern matches: kafka-python 3.0.12 missed one in ten runs.
+	missesTopics bool
+	groupsOnly   bool // the tests of everything else use it themselves
+	ownAssignor  bool // its members assign partitions in a way no other client knows
 
 	lateEnd         bool // finds the end, instead of nothing, where no record is late enough
 	neverDry        bool // waits for the topic it only wanted to have validated
@@ -76,7 +78,7 @@ var roster = []*family{
 	{name: "aiokafka", kit: Python, client: "aiokafka", codecs: allCodecs, ways: allWays, reads: true, noEmptiness: true,
 		onlyReplaces: true, describeCreates: true},
 	{name: "kafka-python", kit: Python, client: "kafka-python", codecs: allCodecs, ways: allWays, reads: true, noEmptiness: true, noNullHeader: true,
-		onlySets: true},
+		onlySets: true, missesTopics: true},
 	{name: "kafkajs", kit: Node, codecs: []string{"none", "gzip", "snappy"}, ways: allWays, headersGrouped: true, noNullHeader: true,
 		lateEnd: true, onlyReplaces: true, ownAssignor: true},
 	{name: "sarama", kit: Golang, client: "sarama", codecs: allCodecs, ways: allWays, reads: true},
