@@ -17,14 +17,15 @@ func (w *World) watch() {
 		if err := p.Failure(); err != nil && !w.node.harmed[p.Directory().At] {
 			w.fail(&violation{"I19 offline", fmt.Sprintf("%s, and nothing failed in this life: %v", p.Dir(), err)})
 		}
+		b := w.byName[p.Name()]
+		if b != nil && p.Log() != nil && !p.Log().Closed() && p.Failure() == nil {
+			w.glance(b, p) // one that is leaving has its retention and its compaction all the same
+		}
 		if !p.Serves(t) {
 			return
 		}
 		w.fail(inOrder(p.Dir(), p.Log().Start(), p.Marks()))
 		w.fail(owners.claim(p.Name(), t.Shard()))
-		if b := w.byName[p.Name()]; b != nil {
-			w.glance(b, p)
-		}
 	})
 }
 
