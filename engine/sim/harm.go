@@ -186,6 +186,7 @@ func (w *World) settle(what string, ok func() bool) {
 			return
 		}
 		w.proceed()
+		w.watch()
 	}
 	w.fail(&violation{"liveness", what + " does not end"})
 }
