@@ -226,6 +226,53 @@ func TestPwritev(t *testing.T) {
 	}
 }
 
+// TestDurableWrites: whole boundaries, many buffers in one call, and what only the page cache takes.
+func TestDurableWrites(t *testing.T) {
+	d := openTemp(t)
+	if _, err := create(t, d, "f").Pwritev([][]byte{make([]byte, 1<<20)}, 0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.OpenDurable("f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	var bufs [][]byte
+	for i := range iovMax + 1 {
+		bufs = append(bufs, append(Aligned(Boundary), bytes.Repeat([]byte{byte(i)}, Boundary)...))
+	}
+	want := bytes.Join(bufs, nil)
+	if n, err := f.Pwritev(bufs, Boundary); n != len(want) || err != nil {
+		t.Fatalf("%d bytes of %d, %v", n, len(want), err)
+	}
+	odd := append(Aligned(700)[:1], make([]byte, 600)...)[1:]
+	if n, err := f.Pwritev([][]byte{odd, {7}}, Boundary+3); n != 601 || err != nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	copy(want[3:], odd)
+	want[603] = 7
+	got := make([]byte, len(want))
+	if _, err := f.Pread(got, Boundary); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("read back something else, %v", err)
+	}
+}
+
+// TestWhole: the largest part between boundaries, for every place and length.
+func TestWhole(t *testing.T) {
+	block := Aligned(4 * Boundary)
+	for at := range Boundary + 1 {
+		for _, n := range []int{0, 1, Boundary - 1, Boundary, Boundary + 1, 2*Boundary + 7, 3 * Boundary} {
+			b := block[at : at+n]
+			first := (at + Boundary - 1) / Boundary * Boundary
+			last := (at + n) / Boundary * Boundary
+			from, to := Whole(b)
+			if last <= first && to != 0 || last > first && (from != first-at || to != last-at) {
+				t.Fatalf("%d bytes at %d: [%d, %d)", n, at, from, to)
+			}
+		}
+	}
+}
+
 // TestShortWrites: the limit on file sizes makes the kernel write a part, and then nothing.
 func TestShortWrites(t *testing.T) {
 	if os.Getenv("PINION_TEST_FSIZE") == "" {

@@ -35,7 +35,7 @@ func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
 		} else {
 			n, errno = pwritev(f.fd, bufs, skip, pos+int64(done))
 		}
-		if errno == unix.EINTR {
+		if errno == unix.EINTR || errno == unix.EINVAL && f.undirect() {
 			continue
 		}
 		if errno != 0 {
@@ -56,6 +56,16 @@ func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
 		}
 	}
 	return done, nil
+}
+
+// undirect has a file that takes no such write past the page cache written through it from now on. It is false when it was already.
+func (f *file) undirect() bool {
+	flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFL, 0)
+	if f.durable == nil || err != nil || flags&unix.O_DIRECT == 0 {
+		return false
+	}
+	_, err = unix.FcntlInt(uintptr(f.fd), unix.F_SETFL, flags&^unix.O_DIRECT)
+	return err == nil
 }
 
 func (f *file) Pread(b []byte, pos int64) (int, error) { return f.readFull(b, pos, 0) }
