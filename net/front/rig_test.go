@@ -35,6 +35,7 @@ type node struct {
 	broker *broker.Broker
 	front  *Front
 	addr   string
+	dir    string
 	stop   func() // cleanly; the end of the test does it too
 }
 
@@ -51,8 +52,9 @@ func startNodeWith(tb testing.TB, shards int, prepare func(f *Front), sets ...st
 	if runtime.GOMAXPROCS(0) < shards+2 {
 		runtime.GOMAXPROCS(shards + 2)
 	}
+	dir := tb.TempDir()
 	in := config.Input{Sets: append([]string{
-		"log.dirs=" + tb.TempDir(), "listeners=PLAINTEXT://127.0.0.1:0", "pinion.admin=", fmt.Sprintf("pinion.shards=%d", shards),
+		"log.dirs=" + dir, "listeners=PLAINTEXT://127.0.0.1:0", "pinion.admin=", fmt.Sprintf("pinion.shards=%d", shards),
 	}, sets...)}
 	cfg, _, err := config.Load(in)
 	if err != nil {
@@ -62,7 +64,7 @@ func startNodeWith(tb testing.TB, shards int, prepare func(f *Front), sets ...st
 	if os.Getenv("PINION_TEST_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	n := &node{tb: tb}
+	n := &node{tb: tb, dir: dir}
 	if n.broker, err = broker.Open(cfg, logger); err != nil {
 		tb.Fatalf("open: %v", err)
 	}
