@@ -22,7 +22,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 export CGO_ENABLED ?= 0
 BUILD    := $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: help build check test test-tools clients frameworks group-kills many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-omb-shapes run clean
+.PHONY: help build check test test-tools clients frameworks group-kills many versus-kafka docs hostile corrupt torture soak race fuzz sim sim-raft sim-groups mutants demo bench-quick bench-versus-kafka bench-durable bench-omb-shapes run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | column -t -s '	'
