@@ -2,6 +2,7 @@ package families
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,6 +82,10 @@ func takeTogether(t *testing.T, present []*family) {
 			answer, err := a.Do(Command{Op: "take", Topic: groupTopic, Group: group, Count: groupTakes})
 			mu.Lock()
 			defer mu.Unlock()
+			if err != nil && f.cannotLead != "" && strings.Contains(err.Error(), f.cannotLead) {
+				t.Logf("%s left out: as the leader it reads no subscription but of version 0: %v", f.name, err)
+				return
+			}
 			if err != nil {
 				t.Errorf("%s: %v", f.name, err)
 				return
