@@ -1,7 +1,6 @@
 package frameworks
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pinion/bench/harness"
-	"pinion/bench/peer"
 	"pinion/bench/versus"
 )
 
@@ -87,19 +85,9 @@ func awaitIn(t *testing.T, s side, dir string) {
 func kafkaOnTwo(t *testing.T) side {
 	t.Helper()
 	dir := t.TempDir()
-	kafka, err := peer.Start(t.Context(), peer.Config{Dir: t.TempDir(), JVM: peer.Small, Set: append([]string{"log.dirs=" + twoIn(dir)}, versus.Settings...)})
-	skipMissing(t, err)
-	t.Cleanup(func() {
-		if err := kafka.Kill(); err != nil {
-			t.Error(err)
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), kafkaReadyMax)
-	defer cancel()
-	if err := kafka.Listening(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return side{name: "Kafka", addr: kafka.Address(), dir: dir}
+	kafka := startKafkaWith(t, "log.dirs="+twoIn(dir))
+	kafka.dir = dir
+	return kafka
 }
 
 func pinionOnTwo(t *testing.T) side {

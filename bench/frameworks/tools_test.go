@@ -116,9 +116,12 @@ func startSides(t *testing.T) []side {
 	return list
 }
 
-func startKafka(t *testing.T) side {
+func startKafka(t *testing.T) side { return startKafkaWith(t) }
+
+// startKafkaWith is startKafka with settings that come before the usual ones.
+func startKafkaWith(t *testing.T, set ...string) side {
 	t.Helper()
-	kafka, err := peer.Start(t.Context(), peer.Config{Dir: t.TempDir(), JVM: peer.Small, Set: versus.Settings})
+	kafka, err := peer.Start(t.Context(), peer.Config{Dir: t.TempDir(), JVM: peer.Small, Set: append(set, versus.Settings...)})
 	skipMissing(t, err)
 	t.Cleanup(func() {
 		if err := kafka.Kill(); err != nil {

@@ -162,11 +162,9 @@ func settingChanges(set, remove []string) ([]kadm.AlterConfig, error) {
 		}
 		changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
 	}
-	for _, key := range remove {
-		if key == "" || strings.Contains(key, "=") {
-			return nil, usagef("-d %s: want KEY", key)
-		}
-		changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key})
+	changes, err := appendDeletions(changes, remove)
+	if err != nil {
+		return nil, err
 	}
 	if len(changes) == 0 {
 		return nil, usagef("nothing to change; give KEY=VALUE or -d KEY")

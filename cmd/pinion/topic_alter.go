@@ -69,14 +69,23 @@ func (f *alterFlags) alterations() ([]kadm.AlterConfig, error) {
 			list = append(list, kadm.AlterConfig{Op: group.op, Name: key, Value: &value})
 		}
 	}
-	for _, key := range f.remove {
+	list, err := appendDeletions(list, f.remove)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, usagef("nothing to change; give -s KEY=VALUE or -d KEY")
+	}
+	return list, nil
+}
+
+// appendDeletions adds what -d asks for: keys that go back to their default.
+func appendDeletions(list []kadm.AlterConfig, remove []string) ([]kadm.AlterConfig, error) {
+	for _, key := range remove {
 		if key == "" || strings.Contains(key, "=") {
 			return nil, usagef("-d %s: want KEY", key)
 		}
 		list = append(list, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: key})
-	}
-	if len(list) == 0 {
-		return nil, usagef("nothing to change; give -s KEY=VALUE or -d KEY")
 	}
 	return list, nil
 }

@@ -15,7 +15,7 @@ type file struct {
 	fd      int
 	name    string // for messages
 	root    *root
-	durable []unix.Iovec // for writes that wait for the disk; else nil
+	durable bool // writes wait for the disk
 }
 
 func (f *file) Fd() int { return f.fd }
@@ -28,13 +28,11 @@ func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
 			bufs, skip = bufs[1:], 0
 			continue
 		}
-		var n int
-		var errno unix.Errno
-		if f.durable != nil {
-			n, errno = pwritevWaits(f.fd, f.durable, bufs, skip, pos+int64(done))
-		} else {
-			n, errno = pwritev(f.fd, bufs, skip, pos+int64(done))
+		write := pwritev
+		if f.durable {
+			write = pwritevWaits
 		}
+		n, errno := write(f.fd, bufs, skip, pos+int64(done))
 		if errno == unix.EINTR || errno == unix.EINVAL && f.undirect() {
 			continue
 		}
@@ -61,7 +59,7 @@ func (f *file) Pwritev(bufs [][]byte, pos int64) (int, error) {
 // undirect has a file that takes no such write past the page cache written through it from now on. It is false when it was already.
 func (f *file) undirect() bool {
 	flags, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFL, 0)
-	if f.durable == nil || err != nil || flags&unix.O_DIRECT == 0 {
+	if !f.durable || err != nil || flags&unix.O_DIRECT == 0 {
 		return false
 	}
 	_, err = unix.FcntlInt(uintptr(f.fd), unix.F_SETFL, flags&^unix.O_DIRECT)

@@ -215,7 +215,7 @@ func (r *root) OpenDurable(name string) (File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
-	return &file{fd: fd, name: name, root: r, durable: make([]unix.Iovec, iovMax)}, nil
+	return &file{fd: fd, name: name, root: r, durable: true}, nil
 }
 
 // direct reports whether writes of a file may go past the page cache with buffers and positions on a Boundary. Where the kernel does not say

@@ -12,7 +12,7 @@ import (
 )
 
 // iovPerCall is how many buffers one pwritev takes: the array lies on the stack, 1 KiB. A write that waits for the disk waits once for as many
-// as the kernel takes (IOV_MAX).
+// as the kernel takes (IOV_MAX), by an array of 16 KiB, which is nothing beside the wait.
 const (
 	iovPerCall = 64
 	iovMax     = 1024
@@ -35,11 +35,11 @@ func fill(iov []unix.Iovec, bufs [][]byte, skip int) (count int) {
 	return count
 }
 
-// pwritevWaits is pwritev by an ordinary call, with a vector of the caller's.
-func pwritevWaits(fd int, iov []unix.Iovec, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
-	count := fill(iov, bufs, skip)
-	n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(count), uintptr(pos), 0, 0)
-	clear(iov[:count])
+// pwritevWaits is pwritev by an ordinary call.
+func pwritevWaits(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
+	var iov [iovMax]unix.Iovec
+	count := fill(iov[:], bufs, skip)
+	n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)
 	return int(n), errno
 }
 

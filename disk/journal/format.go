@@ -61,7 +61,6 @@ const (
 	atEntryLength  = 56
 	atEntrySkip    = 60
 	atEntryForm    = 62
-	positionBytes  = 1<<32 - 1
 	entryBytesMax  = entryHeader + entryAlign // beside the batch
 )
 
@@ -169,6 +168,7 @@ func readRecord(b []byte) (r record, ok bool) {
 	}
 	rest := b[min(len(b), int(padded(recordHeader+len(r.entries)))):]
 	lent, sound := 0, true
+	// What is odd in the entries themselves is no torn write, as the CRC was right: each says so.
 	_ = eachEntry(r.entries, r.count, func(h []byte, form uint16, skip, length int, _ []byte) error {
 		if form != behind {
 			return nil

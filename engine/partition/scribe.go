@@ -119,11 +119,13 @@ func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
 
 // send hands in what the turn has gathered. While two are away the third goes on gathering.
 func (s *scribe) send(t *shard.Turn) {
-	if !s.urgent || s.away == quiresMax-1 && s.site.Fenced() == nil {
+	switch {
+	case !s.urgent:
 		return
-	}
-	if s.site.Fenced() != nil {
+	case s.site.Fenced() != nil:
 		s.filling.takeBack(t) // nobody writes it any more
+		return
+	case s.away == quiresMax-1:
 		return
 	}
 	s.tell(t)
