@@ -34,6 +34,7 @@ func build(g *gatherer) *Broker {
 		SocketBacklog:            g.int32("socket.listen.backlog.size"),
 		ConnectionsIdleMax:       g.duration("connections.max.idle.ms"),
 		ConnectionsMax:           g.int32("max.connections"),
+		ConnectionsRateMax:       g.int32("max.connection.creation.rate"),
 		ConnectionsPerIPMax:      g.int32("max.connections.per.ip"),
 		ConnectionsPerIP:         g.overridesPerIP(),
 

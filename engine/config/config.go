@@ -42,6 +42,7 @@ type Broker struct {
 	SocketBacklog            int32
 	ConnectionsIdleMax       time.Duration // negative: never closed for idleness
 	ConnectionsMax           int32
+	ConnectionsRateMax       int32 // max.connection.creation.rate: accepted in a second
 	ConnectionsPerIPMax      int32
 	ConnectionsPerIP         map[string]int32 // max.connections.per.ip.overrides: address or host name to limit
 

@@ -111,6 +111,7 @@ var idle = map[string]string{
 	"tiered":       "there is no tiered storage",
 	"quorum":       "the metadata quorum lives inside the broker and has no such setting",
 	"replication":  "replication between nodes is not served yet",
+	"moves":        "logs that move between directories are copied by their shards, as fast as replica.alter.log.dirs.io.max.bytes.per.second allows",
 	"metrics":      "metrics are served at pinion.admin and need no reporter",
 	"quotas":       "quotas are set for users and client ids, not by plugins or for all (kafka-configs)",
 	"plugins":      "JVM plugins cannot be loaded",

@@ -5,7 +5,6 @@ package quota
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"pinion/engine/clock"
 	"pinion/engine/placement"
@@ -33,10 +32,7 @@ type Book struct {
 }
 
 // NewBook makes a book without accounts.
-func NewBook(p Pace) *Book {
-	p.Windows, p.Window = min(max(p.Windows, 1), windowsMax), min(max(p.Window, time.Second), time.Hour)
-	return &Book{pace: p}
-}
+func NewBook(p Pace) *Book { return &Book{pace: p.bounded()} }
 
 // accountName says who shares an account: a user, a client id, or the one as the other.
 type accountName struct {

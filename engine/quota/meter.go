@@ -33,6 +33,11 @@ type Pace struct {
 	Window  time.Duration // quota.window.size.seconds
 }
 
+// bounded is p within what a meter can be.
+func (p Pace) bounded() Pace {
+	return Pace{Windows: min(max(p.Windows, 1), windowsMax), Window: min(max(p.Window, time.Second), time.Hour)}
+}
+
 func newMeter(p Pace) *Meter { return &Meter{windows: make([]atomic.Uint64, p.Windows)} }
 
 // add counts n in the window of now.

@@ -263,11 +263,14 @@ func (d *door) accept(t *shard.Turn) {
 		return
 	}
 	for range acceptsPerTurn {
-		if h.options.Limits.Full() {
-			t.Arm(&d.pause, listen.Pause, d)
+		if hold := h.options.Limits.Hold(t.Now().Mono); hold > 0 {
+			t.Arm(&d.pause, hold, d)
 			return
 		}
 		fd, peer, err := listen.Accept(d.endpoint.FD)
+		if err == nil {
+			h.options.Limits.Rate.Add(t.Now().Mono)
+		}
 		switch {
 		case err == nil && h.crowded():
 			_ = unix.Close(fd)

@@ -2,8 +2,10 @@ package front
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -384,5 +386,31 @@ func TestConfigsThroughKadm(t *testing.T) {
 	}
 	if static, _ := n.broker.Config.Topic(nil); static.RetentionBytes != -1 {
 		t.Fatal("the configuration of the start was changed")
+	}
+}
+
+// TestConnectionRate: connections beyond max.connection.creation.rate wait in the kernel's queue, and are served once there is room again.
+func TestConnectionRate(t *testing.T) {
+	n := startNode(t, 2)
+	c := n.dial()
+	c.alter(brokerResource, "", "max.connection.creation.rate=0")
+	var queued []*client
+	asked := kmsg.NewPtrApiVersionsRequest()
+	for range 4 { // to both shards
+		q := n.dial()
+		q.send(asked, 3)
+		queued = append(queued, q)
+	}
+	for _, q := range queued {
+		if err := q.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a connection that had to wait: %v", err)
+		}
+	}
+	c.alter(brokerResource, "", "-max.connection.creation.rate")
+	for _, q := range queued {
+		q.receive(q.corr, asked)
 	}
 }

@@ -57,6 +57,8 @@ func Listen(cfg *config.Broker, shards int) (*Front, error) {
 	if err != nil {
 		return nil, err
 	}
+	limits.Rate = quota.NewRate(cfg.Quotas)
+	limits.Rate.Set(cfg.ConnectionsRateMax)
 	f.Limits = limits
 	for i, l := range cfg.Listeners {
 		opened, cores, err := f.bind(cfg, l, shards)
@@ -101,6 +103,7 @@ func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) err
 	node := &api.Node{ID: b.Config.NodeID, Naming: f.Naming, Broker: b.Live, Control: b.Control, Sets: b.Sets, Directories: b.Directories, Coordinators: b.Groups, Log: loggers.Part(logger, loggers.API)}
 	node.Book = quota.NewBook(b.Config.Quotas)
 	b.Watch(func(cfg *config.Broker) {
+		f.Limits.Rate.Set(cfg.ConnectionsRateMax)
 		f.Limits.Set(int(cfg.ConnectionsMax), int(cfg.ConnectionsPerIPMax), perIP(cfg), func(err error) {
 			logger.Error("limits of connections stay as they are", "err", err)
 		})

@@ -8,8 +8,11 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"pinion/engine/clock"
 	"pinion/engine/must"
+	"pinion/engine/quota"
 )
 
 // ConnID names a connection for as long as the process runs. It is never reused; 0 is no connection.
@@ -33,6 +36,9 @@ const Unlimited = math.MaxInt32
 // Limits counts the connections of all shards against max.connections, max.connections.per.ip and its overrides. Any shard may
 // call it; accepting is rare beside requests, so one mutex guards the table and the data path never comes here.
 type Limits struct {
+	// Rate is how many connections may come in a second; nil: any number.
+	Rate *quota.Rate
+
 	// Written under mu; read by Full without it, where an answer late by one connection does no harm.
 	open  atomic.Int64
 	total atomic.Int64
@@ -118,9 +124,18 @@ func addressesOf(host string) ([]netip.Addr, error) {
 // key makes one peer one entry: IPv4 in IPv6 clothes is IPv4, zones do not tell peers apart.
 func key(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
-// Full reports that max.connections is reached. A shard asks before it accepts and, when full, leaves its listener alone for Pause:
-// clients then wait in the kernel's queue, as they do with Kafka, instead of being refused and coming back at once.
+// Full reports that max.connections is reached: clients then wait in the kernel's queue, as they do with Kafka, instead of being refused and
+// coming back at once.
 func (l *Limits) Full() bool { return l.open.Load() >= l.total.Load() }
+
+// Hold is for how long a shard leaves its listener alone, 0 if it may accept: clients wait in the kernel's queue while there are too many, or too
+// many have come lately (KIP-402, KIP-612). It is asked again after that, for limits change.
+func (l *Limits) Hold(now clock.Mono) time.Duration {
+	if l.Full() {
+		return Pause
+	}
+	return min(l.Rate.Wait(now), time.Second)
+}
 
 // Open is the number of connections admitted and not yet left.
 func (l *Limits) Open() int { return int(l.open.Load()) }
