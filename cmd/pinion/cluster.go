@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 func newCluster(con *console) *cobra.Command {
 	cluster := &cobra.Command{Use: "cluster", Short: "Where partitions live, and moving them between shards; log directories; settings of brokers; what clients may use"}
-	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs(), newClusterQuotas(), newClusterConfig())
+	cluster.AddCommand(newClusterPartitions(con), newClusterLogDirs(), newClusterQuotas(), newClusterConfig(con))
 	asGroup(cluster)
 	return cluster
 }

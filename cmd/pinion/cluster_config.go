@@ -25,13 +25,13 @@ type brokerSetting struct {
 	Error  string  `json:"error,omitempty"`
 }
 
-func newClusterConfig() *cobra.Command {
+func newClusterConfig(con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Aliases: []string{"configs"}, Short: "Settings of brokers, and changing them while they run",
 		Long: `Show what brokers are set to and where that comes from, and change what can be changed while they run: for the whole cluster, or with --broker for
 one broker, whose own settings win. Topics that do not say otherwise follow at once.`,
 	}
-	cmd.AddCommand(newConfigGet(), newConfigSet())
+	cmd.AddCommand(newConfigGet(), newConfigSet(), newConfigExport(), newConfigDiff(con), newConfigImport(con), newConfigEdit(con))
 	asGroup(cmd)
 	return cmd
 }
@@ -172,11 +172,8 @@ func settingChanges(set, remove []string) ([]kadm.AlterConfig, error) {
 	return changes, nil
 }
 
-func setSettings(ctx context.Context, cmd *cobra.Command, client *kadm.Client, changes []kadm.AlterConfig, broker int32, dryRun bool) error {
-	var only []int32
-	if broker != noBroker {
-		only = []int32{broker}
-	}
+// alterSettings changes settings of the brokers named, of all without any, or has them checked. It returns what to say of each when there was no error.
+func alterSettings(ctx context.Context, client *kadm.Client, changes []kadm.AlterConfig, dryRun bool, only ...int32) (kadm.AlterConfigsResponse, string, error) {
 	alter, status := client.AlterBrokerConfigs, "OK"
 	if dryRun {
 		alter, status = client.ValidateAlterBrokerConfigs, "would be changed"
@@ -186,7 +183,19 @@ func setSettings(ctx context.Context, cmd *cobra.Command, client *kadm.Client, c
 		err = errors.New("the broker did not answer for it")
 	}
 	if err != nil {
-		return fmt.Errorf("change settings: %w", reason(err))
+		return kadm.AlterConfigsResponse{}, "", fmt.Errorf("change settings: %w", reason(err))
+	}
+	return done[0], status, nil
+}
+
+func setSettings(ctx context.Context, cmd *cobra.Command, client *kadm.Client, changes []kadm.AlterConfig, broker int32, dryRun bool) error {
+	var only []int32
+	if broker != noBroker {
+		only = []int32{broker}
+	}
+	done, status, err := alterSettings(ctx, client, changes, dryRun, only...)
+	if err != nil {
+		return err
 	}
 	id, entries, err := brokerConfigs(ctx, client, broker)
 	if err != nil {
@@ -199,8 +208,8 @@ func setSettings(ctx context.Context, cmd *cobra.Command, client *kadm.Client, c
 		if i := slices.IndexFunc(entries, func(e kadm.Config) bool { return e.Key == change.Name }); i >= 0 {
 			row.Value, row.Source = entries[i].Value, entries[i].Source.String()
 		}
-		if done[0].Err != nil {
-			row.Status, row.Error, failed = "FAILED", describeError(done[0].Err, done[0].ErrMessage), 1
+		if done.Err != nil {
+			row.Status, row.Error, failed = "FAILED", describeError(done.Err, done.ErrMessage), 1
 		}
 		list = append(list, row)
 	}
