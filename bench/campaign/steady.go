@@ -67,7 +67,7 @@ func steadyRows() []row {
 		produceRow("produce-64x1KiB-all", load.Produce{Connections: 4, InFlight: 4, Shape: large, Acks: -1}, "append-64KiB", false),
 		produceRow("produce-100x100B-all", load.Produce{Connections: 16, InFlight: 2, Shape: small, Acks: -1}, "append-11KiB", false),
 		row{name: "fetch-1MiB", what: "fetch 1 MiB, 4 connections, in memory", figure: perGB, lower: true,
-			limit: "sendfile-1MiB", limited: "cpu_s_per_gb", also: []string{"fetch_mb_per_s", "fetch_p99_us"}, quick: true, steady: fetchRow},
+			limit: "serve-1MiB", limited: "cpu_s_per_gb", also: []string{"fetch_mb_per_s", "fetch_p99_us"}, quick: true, steady: fetchRow},
 		smallRow("small-64x1", load.Produce{Connections: 64, InFlight: 1, Shape: one, Acks: 1}, true),
 		smallRow("small-4x16", load.Produce{Connections: 4, InFlight: 16, Shape: one, Acks: 1}, true),
 		endToEndRow("e2e-2000", 2000, 1, "relay-2000", true),

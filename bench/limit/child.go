@@ -74,8 +74,9 @@ func start(spec Spec, out io.Writer, failed chan<- error) (address string, err e
 		return "", err
 	}
 	threads := make([]func(fd int) error, spec.Threads)
+	shared := &shelf{}
 	for i := range threads {
-		if threads[i], err = newThread(spec); err != nil {
+		if threads[i], err = newThread(spec, shared); err != nil {
 			return "", err
 		}
 	}
@@ -91,7 +92,7 @@ func start(spec Spec, out io.Writer, failed chan<- error) (address string, err e
 				report(fmt.Errorf("TCP_NODELAY: %w", err))
 			}
 			serve := threads[i%len(threads)]
-			if spec.Kind == Null || spec.Kind == Relay {
+			if spec.turns() {
 				report(serve(fd))
 				continue
 			}
@@ -99,7 +100,7 @@ func start(spec Spec, out io.Writer, failed chan<- error) (address string, err e
 		}
 	}()
 	for _, thread := range threads {
-		if spec.Kind == Null || spec.Kind == Relay {
+		if spec.turns() {
 			onThread(func() { report(thread(-1)) })
 		}
 	}
@@ -107,12 +108,14 @@ func start(spec Spec, out io.Writer, failed chan<- error) (address string, err e
 }
 
 // newThread makes one thread's loop; it is called with each connection, and by those that turn once with -1.
-func newThread(spec Spec) (func(fd int) error, error) {
+func newThread(spec Spec, shared *shelf) (func(fd int) error, error) {
 	switch spec.Kind {
 	case Append:
 		return newAppender(spec)
 	case Sendfile:
 		return newSender(spec)
+	case Serve:
+		return newServer(spec, shared)
 	case Null:
 		return newReplier(spec, false)
 	case Relay:

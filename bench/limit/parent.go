@@ -29,7 +29,7 @@ type Figures struct {
 	Bytes    int64          // of payload, before compression
 	Requests int64          // or chunks
 	Latency  *hdr.Histogram // of what Measures names; nanoseconds
-	Measures string         // produce: of a request; e2e: from producer to consumer; sync: of a write with its sync
+	Measures string         // produce, fetch: of a request; e2e: from producer to consumer; sync: of a write with its sync
 }
 
 // CPUSecondsPerGB is the loop's processor time for 1e9 bytes of payload.
@@ -55,7 +55,7 @@ func Run(ctx context.Context, command []string, spec Spec, timing Timing) (Figur
 	}
 	figures, err := c.measure(ctx, spec, timing)
 	figures.Name = spec.Name
-	figures.Measures = map[Kind]string{Null: "produce", Relay: "e2e", Journal: "sync"}[spec.Kind]
+	figures.Measures = map[Kind]string{Serve: "fetch", Null: "produce", Relay: "e2e", Journal: "sync"}[spec.Kind]
 	if ended := c.stop(); err != nil || ended != nil {
 		return figures, fmt.Errorf("loop %s: %w", spec.Name, errors.Join(err, ended))
 	}
@@ -227,8 +227,16 @@ func pause(ctx context.Context, failed <-chan error, d time.Duration) error {
 // ask measures the loops that answer, with the generator that measures brokers.
 func (c *child) ask(ctx context.Context, spec Spec, timing Timing) (Figures, error) {
 	target := load.Target{Topic: relayTopic, Leaders: []string{c.address}}
-	plan := load.Plan{Warmup: timing.Warmup, Duration: timing.Duration,
-		Produce: &load.Produce{Target: target, Connections: nullConnections, InFlight: 1, Shape: *spec.Shape, Acks: 1}}
+	plan := load.Plan{Warmup: timing.Warmup, Duration: timing.Duration}
+	if spec.Kind == Serve {
+		fetch, err := c.fetch(spec)
+		if err != nil {
+			return Figures{}, err
+		}
+		plan.Fetch = fetch
+	} else {
+		plan.Produce = &load.Produce{Target: target, Connections: nullConnections, InFlight: 1, Shape: *spec.Shape, Acks: 1}
+	}
 	if spec.Kind == Relay {
 		plan.Produce.Connections, plan.Produce.Rate, plan.Produce.Stamp = 4, spec.Rate, true
 		plan.Tail = &load.Tail{Target: target, Connections: 1, From: []int64{0}, RecordBytes: spec.Shape.RecordBytes}
@@ -240,10 +248,28 @@ func (c *child) ask(ctx context.Context, spec Spec, timing Timing) (Figures, err
 		End:   func() { after, second = c.cpu() },
 	})
 	f := Figures{Took: outcome.Total.End, CPU: after - before, Bytes: outcome.Total.Sent.Bytes, Requests: outcome.Total.Sent.Requests, Latency: outcome.Total.Latency}
-	if spec.Kind == Relay {
+	switch spec.Kind {
+	case Relay:
 		f.Latency = outcome.Total.EndToEnd
+	case Serve:
+		f.Bytes, f.Requests, f.Latency = outcome.Total.Received.Bytes, outcome.Total.Received.Requests, outcome.Total.Fetch
 	}
 	return f, errors.Join(err, first, second)
+}
+
+// fetch is the load of the row of fetches: each connection reads a partition from start to end, over and over.
+func (c *child) fetch(spec Spec) (*load.Fetch, error) {
+	b, err := spec.Shape.Batch()
+	if err != nil {
+		return nil, err
+	}
+	f := &load.Fetch{Target: load.Target{Topic: relayTopic}, Connections: servedPartitions, BytesMax: int32(spec.Chunk)}
+	for range servedPartitions {
+		f.Target.Leaders = append(f.Target.Leaders, c.address)
+		f.Starts = append(f.Starts, 0)
+		f.Ends = append(f.Ends, servedBatches(len(b))*int64(spec.Shape.Records))
+	}
+	return f, nil
 }
 
 // journal reads the child's own times.

@@ -13,7 +13,8 @@ type Kind string
 // The loops. Each thread of a streaming loop has one connection.
 const (
 	Append   Kind = "append"   // receive a chunk, CRC-32C over it, decompress it if it is compressed, append it to a file
-	Sendfile Kind = "sendfile" // send chunks of a resident file
+	Sendfile Kind = "sendfile" // send chunks of a resident file, asked by nobody
+	Serve    Kind = "serve"    // receive a fetch, send a head and a chunk of a resident file; 4 connections
 	Null     Kind = "null"     // receive a small produce request, CRC-32C, append, answer; 64 connections
 	Relay    Kind = "relay"    // hand what a producer sends to a waiting consumer: the two hops of end to end latency
 	Journal  Kind = "journal"  // write a chunk to a file written once before, and fdatasync
@@ -24,7 +25,7 @@ type Spec struct {
 	Name    string
 	Kind    Kind
 	Chunk   int         // bytes of one system call: of a batch, a write, a sendfile
-	Shape   *load.Shape // of the batch that is the chunk; of the requests of Null and Relay
+	Shape   *load.Shape // of the batch that is the chunk; of the requests of Null and Relay; of the batches in Serve's files
 	Rate    float64     // Relay: requests a second
 	Threads int
 	Dir     string // where files go: the file system under test
@@ -35,6 +36,10 @@ func (s Spec) valid() error {
 	case Append, Null, Relay:
 		if s.Shape == nil {
 			return fmt.Errorf("loop %s: a shape is missing", s.Name)
+		}
+	case Serve:
+		if s.Shape == nil || s.Chunk < s.Shape.Payload() || s.Chunk > chunkMax {
+			return fmt.Errorf("loop %s: chunks of %d bytes, of batches that are smaller", s.Name, s.Chunk)
 		}
 	case Sendfile, Journal:
 		if s.Chunk < 1 || s.Chunk > chunkMax {
@@ -48,6 +53,9 @@ func (s Spec) valid() error {
 	}
 	return nil
 }
+
+// turns reports whether a thread has an epoll instance for its connections, in place of one connection.
+func (s Spec) turns() bool { return s.Kind == Serve || s.Kind == Null || s.Kind == Relay }
 
 const chunkMax = 16 << 20
 
@@ -65,6 +73,7 @@ func Specs(threads int, dir string) []Spec {
 		{Name: "append-64KiB-zstd", Kind: Append, Shape: with(large, codec.Zstd)},
 		{Name: "append-11KiB-zstd", Kind: Append, Shape: with(small, codec.Zstd)},
 		{Name: "sendfile-1MiB", Kind: Sendfile, Chunk: 1 << 20},
+		{Name: "serve-1MiB", Kind: Serve, Chunk: 1 << 20, Shape: &large},
 		{Name: "null-64x1", Kind: Null, Shape: &one},
 		{Name: "relay-2000", Kind: Relay, Shape: &one, Rate: 2000},
 		{Name: "relay-10000", Kind: Relay, Shape: &one, Rate: 10_000},

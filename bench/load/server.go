@@ -41,8 +41,24 @@ func AppendProduceReply(b []byte, correlation uint32, topic []byte) []byte {
 	return b
 }
 
+// Fetched is the one partition a Fetch request of a connection that reads one asks for, and from which offset.
+func Fetched(frame []byte) (partition int32, offset int64) {
+	b := frame[fetchedTopicAt:]
+	b = b[2+int(binary.BigEndian.Uint16(b))+4:]
+	return int32(binary.BigEndian.Uint32(b)), int64(binary.BigEndian.Uint64(b[4+4:]))
+}
+
+// fetchedTopicAt is where the topic's name begins: behind the header, replica, wait, least and most bytes, isolation, session and its epoch,
+// and the number of topics.
+const fetchedTopicAt = 4 + 2 + 2 + 4 + 2 + len(client) + 4 + 4 + 4 + 4 + 1 + 4 + 4 + 4
+
 // AppendFetchReply writes the answer to a Fetch request with batches of partition 0.
 func AppendFetchReply(b []byte, correlation uint32, topic string, batches []byte) []byte {
+	return append(AppendFetchHead(b, correlation, topic, 0, len(batches)), batches...)
+}
+
+// AppendFetchHead writes what stands before the batches of an answer to a Fetch request for one partition: so many bytes of them follow.
+func AppendFetchHead(b []byte, correlation uint32, topic string, partition int32, bytes int) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b = binary.BigEndian.AppendUint32(b, correlation)
@@ -52,9 +68,9 @@ func AppendFetchReply(b []byte, correlation uint32, topic string, batches []byte
 	b = binary.BigEndian.AppendUint32(b, 1)
 	b = appendString(b, topic)
 	b = binary.BigEndian.AppendUint32(b, 1)
-	b = append(b, make([]byte, partitionFrontBytes-4)...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(batches)))
-	b = append(b, batches...)
-	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	b = binary.BigEndian.AppendUint32(b, uint32(partition))
+	b = append(b, make([]byte, partitionFrontBytes-4-4)...)
+	b = binary.BigEndian.AppendUint32(b, uint32(bytes))
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4+bytes))
 	return b
 }

@@ -42,9 +42,10 @@ func newBenchLimit(con *console) *cobra.Command {
 		Long: `What this machine does when the broker is nothing but its system calls: loops in a process of their own, with as many threads as a
 broker has shards, over the loopback.
 
-append: receive a batch, CRC-32C, decompress it if it is compressed, append it to a file. sendfile: send a file that is in memory.
-null: receive a small request, CRC-32C, append, answer; 64 connections. relay: two hops, the floor of end to end latency. journal:
-write and fdatasync. On a virtual machine use --touch-memory first: pages that were never used before cost several times as much.`,
+append: receive a batch, CRC-32C, decompress it if it is compressed, append it to a file. sendfile: send a file that is in memory to who
+takes it, asked by nobody. serve: answer requests for pieces of such files, as a broker does; 4 connections. null: receive a small request,
+CRC-32C, append, answer; 64 connections. relay: two hops, the floor of end to end latency. journal: write and fdatasync. On a virtual
+machine use --touch-memory first: pages that were never used before cost several times as much.`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return benchLimit(cmd, con, f) },
 	}
@@ -137,7 +138,8 @@ func runLoops(ctx context.Context, con *console, specs []limit.Spec, f limitFlag
 		what := figures.Measures
 		row := limitRow{Loop: spec.Name, PerCPU: named["requests_per_cpu_s"], PerS: named["requests_per_s"], AllFigures: named,
 			P50Us: named[what+"_p50_us"], P99Us: named[what+"_p99_us"], MaxUs: named[what+"_max_us"]}
-		if spec.Kind == limit.Append || spec.Kind == limit.Sendfile {
+		switch spec.Kind {
+		case limit.Append, limit.Sendfile, limit.Serve:
 			row.CPUPerGB, row.MBPerS = named["cpu_s_per_gb"], named["mb_per_s"]
 		}
 		rows = append(rows, row)
