@@ -115,6 +115,7 @@ func (s *Shard) run(cpu int) {
 		s.pass(n)
 		woke = s.clock.Now().Mono
 		s.stats.Turns.Observe(woke.Sub(began))
+		s.slice.follow(woke)
 	}
 }
 

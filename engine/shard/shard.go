@@ -59,6 +59,7 @@ type Shard struct {
 	owed        int // mail that will come without a bell
 	doze        time.Duration
 	poll        pollBudget
+	slice       slice
 	events      []unix.EpollEvent
 	stats       Stats
 	stopped     bool
