@@ -39,7 +39,7 @@ func (s *seat) forget(t *shard.Turn) {
 	before, now := s.held, s.set.options.Image()
 	s.held = now
 	s.machine.Forget(t.Now(), goneBetween(before, now), func() { s.held = before })
-	s.carry(t)
+	s.carry(t, nil)
 }
 
 // goneBetween says which topics one image has and a later one has not.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pinion/disk/batch"
+	"pinion/engine/clock"
 	"pinion/engine/group"
 	"pinion/engine/model"
 	"pinion/engine/partition"
@@ -31,9 +32,10 @@ type seat struct {
 	// Owned by the shard.
 	state   state
 	machine *group.Coordinator
-	asks    map[group.Request]*Ask // under way
+	asks    map[group.Request]*Ask // that wait for something
 	held    *placement.Image       // which the offsets were last held against: of no topic it has and the newest has not are any kept
 	wake    shard.Timer            // the machine's next deadline
+	due     clock.Mono             // when that is, while wake is armed
 	loader  loader
 	stores  *store // that are home, to be used again
 	kept    int    // of them
@@ -57,20 +59,26 @@ func (s *seat) take(t *shard.Turn, ask *Ask) {
 		}
 		ask.reply(t, code)
 	case serving:
-		s.asks[ask.Request] = ask
 		s.machine.Do(t.Now(), ask.Request)
-		s.carry(t)
+		if !s.carry(t, ask) {
+			s.asks[ask.Request] = ask
+		}
 	default:
 		ask.reply(t, group.NotCoordinator)
 	}
 }
 
-// carry takes what the machine has decided to where it belongs.
-func (s *seat) carry(t *shard.Turn) {
+// carry takes what the machine has decided to where it belongs, and reports whether that answers the ask that was just run, if one was.
+func (s *seat) carry(t *shard.Turn, asked *Ask) (answered bool) {
 	for _, a := range s.machine.Appends() {
 		s.append(t, a)
 	}
 	for _, r := range s.machine.Answers() {
+		if asked != nil && r == asked.Request {
+			answered = true
+			asked.reply(t, group.OK)
+			continue
+		}
 		ask := s.asks[r]
 		delete(s.asks, r)
 		ask.reply(t, group.OK)
@@ -78,9 +86,13 @@ func (s *seat) carry(t *shard.Turn) {
 	when, ok := s.machine.Next()
 	if !ok || s.state != serving {
 		t.Disarm(&s.wake)
-		return
+		return answered
 	}
-	t.Arm(&s.wake, when.Sub(t.Now().Mono), s)
+	if !s.wake.Armed() || s.due != when {
+		s.due = when
+		t.Arm(&s.wake, when.Sub(t.Now().Mono), s)
+	}
+	return answered
 }
 
 // Fire does what is due.
@@ -88,7 +100,7 @@ func (s *seat) Fire(t *shard.Turn, _ *shard.Timer) {
 	s.own.Check(t)
 	if s.state == serving {
 		s.machine.Tick(t.Now())
-		s.carry(t)
+		s.carry(t, nil)
 	}
 }
 
@@ -97,7 +109,7 @@ func (s *seat) serve(t *shard.Turn) {
 	s.state = serving
 	s.machine.Loaded(t.Now())
 	s.forget(t)
-	s.carry(t)
+	s.carry(t, nil)
 }
 
 // leave gives the groups up: the next owner reads what is durable.
@@ -107,7 +119,7 @@ func (s *seat) leave(t *shard.Turn) {
 	if was == serving {
 		s.machine.Abandon(group.NotCoordinator)
 	}
-	s.carry(t)
+	s.carry(t, nil)
 }
 
 // drain answers who waits for other clients.
@@ -116,7 +128,7 @@ func (s *seat) drain(t *shard.Turn) {
 		return
 	}
 	s.machine.Dismiss(group.NotCoordinator)
-	s.carry(t)
+	s.carry(t, nil)
 	t.Disarm(&s.wake)
 }
 
@@ -195,7 +207,7 @@ func (st *store) Appended(t *shard.Turn, ask *partition.AppendAsk) {
 	s.keep(st)
 	if s.state == serving {
 		s.machine.Stored(t.Now(), what, code)
-		s.carry(t)
+		s.carry(t, nil)
 	}
 }
 

@@ -171,7 +171,7 @@ func (s *Set) Fire(t *shard.Turn, _ *shard.Timer) {
 			wall, _ := s.guard.Judge(t.Now())
 			seat.machine.Expire(t.Now(), wall)
 			seat.forget(t) // what could not be stored the first time
-			seat.carry(t)
+			seat.carry(t, nil)
 			break
 		}
 	}

@@ -244,7 +244,7 @@ func (c *Coordinator) expectHeartbeat(g *group, m *member, patience time.Duratio
 	if m.alive.fire == nil {
 		m.alive.fire = func() { c.fail(g, m) }
 	}
-	c.deadlines.set(&m.alive, c.moment().Add(patience), m.alive.fire)
+	c.deadlines.putOff(&m.alive, c.moment(), patience, m.alive.fire)
 }
 
 // fail ends the session of a member that was not heard of in time.

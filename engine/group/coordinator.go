@@ -101,13 +101,8 @@ func (c *Coordinator) Do(now clock.Now, r Request) {
 	}
 }
 
-// Next is when Tick has something to do.
-func (c *Coordinator) Next() (clock.Mono, bool) {
-	if len(c.deadlines.heap) == 0 {
-		return 0, false
-	}
-	return c.deadlines.heap[0].when, true
-}
+// Next is when Tick may have something to do: not before.
+func (c *Coordinator) Next() (clock.Mono, bool) { return c.deadlines.next() }
 
 // Tick does what is due.
 func (c *Coordinator) Tick(now clock.Now) {

@@ -2,6 +2,7 @@ package group
 
 import (
 	"container/heap"
+	"time"
 
 	"pinion/engine/clock"
 )
@@ -12,6 +13,10 @@ type deadline struct {
 	order uint64 // in which they were set, so that equal moments have an order
 	slot  int    // 1-based place in the heap; 0: not set
 	fire  func()
+
+	// Its place is by these, which stay behind where it was put off. Invariant: by <= when.
+	by   clock.Mono
+	rank uint64
 }
 
 // deadlines is a heap of them.
@@ -23,11 +28,32 @@ type deadlines struct {
 func (d *deadlines) set(at *deadline, when clock.Mono, fire func()) {
 	d.order++
 	at.when, at.order, at.fire = when, d.order, fire
+	at.by, at.rank = when, d.order
 	if at.slot == 0 {
 		heap.Push(&d.heap, at)
 		return
 	}
 	heap.Fix(&d.heap, at.slot-1)
+}
+
+// putOff is set for a deadline that is put off again and again and seldom met: it moves in the heap only when half of the time has gone by until the
+// place it has there. A heartbeat every few seconds, of each of ten thousand members, would otherwise move each time among all of its kind.
+func (d *deadlines) putOff(at *deadline, now clock.Mono, patience time.Duration, fire func()) {
+	when := now.Add(patience)
+	if at.slot == 0 || when < at.by || at.by.Sub(now) < patience/2 {
+		d.set(at, when, fire)
+		return
+	}
+	d.order++
+	at.when, at.order, at.fire = when, d.order, fire
+}
+
+// next is a moment before which none is due.
+func (d *deadlines) next() (clock.Mono, bool) {
+	if len(d.heap) == 0 {
+		return 0, false
+	}
+	return d.heap[0].by, true
 }
 
 func (d *deadlines) cancel(at *deadline) {
@@ -38,10 +64,15 @@ func (d *deadlines) cancel(at *deadline) {
 
 // due takes the first one that is due, nil if none is.
 func (d *deadlines) due(now clock.Mono) *deadline {
-	if len(d.heap) == 0 || d.heap[0].when > now {
-		return nil
+	for len(d.heap) > 0 && d.heap[0].by <= now {
+		at := d.heap[0]
+		if at.order == at.rank {
+			return heap.Pop(&d.heap).(*deadline)
+		}
+		at.by, at.rank = at.when, at.order
+		heap.Fix(&d.heap, 0)
 	}
-	return heap.Pop(&d.heap).(*deadline)
+	return nil
 }
 
 // deadlineHeap is for container/heap.
@@ -50,10 +81,10 @@ type deadlineHeap []*deadline
 func (h deadlineHeap) Len() int { return len(h) }
 
 func (h deadlineHeap) Less(i, j int) bool {
-	if h[i].when != h[j].when {
-		return h[i].when < h[j].when
+	if h[i].by != h[j].by {
+		return h[i].by < h[j].by
 	}
-	return h[i].order < h[j].order
+	return h[i].rank < h[j].rank
 }
 
 func (h deadlineHeap) Swap(i, j int) {
