@@ -188,12 +188,18 @@ func (st *Stats) answered(key int16, took time.Duration) {
 	}
 }
 
+// timed reports whether the time of requests of a key is counted.
+func timed(key int16) bool { return key == wire.KeyProduce || key == wire.KeyFetch }
+
 // emit moves finished replies, in order, into the output.
 func (c *Conn) emit(t *shard.Turn) {
 	if c.first == nil || !c.first.done || c.first.ends {
 		return
 	}
-	now := t.Read().Mono
+	now := t.Now().Mono
+	if timed(c.first.Key) { // the clock is read for them alone; a produce is followed by none but produces
+		now = t.Read().Mono
+	}
 	for c.first != nil && c.first.done && !c.first.ends {
 		r := c.first
 		c.first, r.next = r.next, nil

@@ -14,6 +14,9 @@ import (
 // sendmsg sends the vectors without the checks and the garbage of the library's wrapper. more tells the kernel that the
 // rest of the frame follows at once, so that it does not send a small packet first. A mapped page that cannot be read gives EFAULT.
 func sendmsg(fd int, vectors [][]byte, more bool) (int, error) {
+	if len(vectors) == 1 && !more {
+		return send(fd, vectors[0])
+	}
 	var iov [vectorsMax]unix.Iovec
 	n := 0
 	for _, v := range vectors {
@@ -38,6 +41,16 @@ func sendmsg(fd int, vectors [][]byte, more bool) (int, error) {
 	return int(sent), nil
 }
 
+// send is sendmsg for the answer that is one piece of bytes, as most are: no vectors to make, which the kernel would copy and check.
+func send(fd int, b []byte) (int, error) {
+	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+		unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(sent), nil
+}
+
 // sendfile sends from a file at a position, which it moves.
 func sendfile(fd, from int, at *int64, most int) (int, error) {
 	sent, _, errno := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(fd), uintptr(from), uintptr(unsafe.Pointer(at)), uintptr(most), 0, 0)
@@ -47,17 +60,17 @@ func sendfile(fd, from int, at *int64, most int) (int, error) {
 	return int(sent), nil
 }
 
-// receive fills first, which may be empty, and then second.
+// receive fills first, which may be empty, and then second. A read would go through what the kernel has for files first.
 func receive(fd int, first, second []byte) (int, error) {
-	iov := [2]unix.Iovec{{Base: unsafe.SliceData(first)}, {Base: unsafe.SliceData(second)}}
-	iov[0].SetLen(len(first))
-	iov[1].SetLen(len(second))
 	var n uintptr
 	var errno syscall.Errno
 	if len(first) > 0 {
+		iov := [2]unix.Iovec{{Base: unsafe.SliceData(first)}, {Base: unsafe.SliceData(second)}}
+		iov[0].SetLen(len(first))
+		iov[1].SetLen(len(second))
 		n, _, errno = syscall.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov)), uintptr(len(iov)))
 	} else {
-		n, _, errno = syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(second))), uintptr(len(second)))
+		n, _, errno = syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(second))), uintptr(len(second)), unix.MSG_DONTWAIT, 0, 0)
 	}
 	if errno != 0 {
 		return 0, errno

@@ -82,7 +82,7 @@ func allocations(t *testing.T, n *node, rounds func() error) float64 {
 
 // TestServingAllocatesNothing counts the allocations of the whole process, client and broker, per request in steady state.
 func TestServingAllocatesNothing(t *testing.T) {
-	n := startNode(t, 2)
+	n := startNode(t, 2, "group.initial.rebalance.delay.ms=0")
 	topic := n.create("alloc", 4, map[string]string{"segment.bytes": "104857600"})
 	writer := n.dial()
 	for index := range int32(4) {
@@ -130,6 +130,7 @@ func TestServingAllocatesNothing(t *testing.T) {
 	t.Run("fetch session that moves on, version 12", func(t *testing.T) { n.tb = t; sessionAllocations(t, n, 12) })
 	t.Run("fetch session that moves on, version 17", func(t *testing.T) { n.tb = t; sessionAllocations(t, n, 17) })
 	t.Run("long poll woken by another connection", func(t *testing.T) { n.tb = t; wakeAllocations(t, n) })
+	t.Run("heartbeats", func(t *testing.T) { n.tb = t; heartbeatAllocations(t, n) })
 }
 
 func checkAllocations(t *testing.T, n *node, round func() error) {

@@ -24,6 +24,7 @@ type client struct {
 	route *placement.Image // by which everything under way was sent; nil while nothing is
 	quota *quota.Client    // nil until a quota is set
 	poll  *fetchCall       // the fetch under way; a connection has one at most
+	beat  *beat            // its last heartbeat
 }
 
 // Closed ends a poll, which would hold its memory and its waiters until its deadline. Asks under way come home to their calls.

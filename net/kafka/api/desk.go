@@ -128,6 +128,10 @@ func (d *Desk) serve(t *shard.Turn, r *conn.Request) {
 		d.produce(t, r)
 	case wire.KeyFetch:
 		d.fetchRequest(t, r)
+	case wire.KeyHeartbeat:
+		if !d.heartbeatAgain(t, r) {
+			d.cold(t, r, wire.Lookup(r.Key))
+		}
 	default:
 		d.cold(t, r, wire.Lookup(r.Key))
 	}

@@ -61,18 +61,24 @@ func (d *Desk) coordinate(t *shard.Turn, r *conn.Request, id string, req group.R
 
 // coordinateAt is coordinate for the groups of one partition.
 func (d *Desk) coordinateAt(t *shard.Turn, r *conn.Request, topic *placement.Topic, index int32, req group.Request, done func(t *shard.Turn, code group.Code)) {
-	place := topic.Partition(index)
-	owner := model.NoShard
-	if place != nil && place.Leader == d.node.ID {
-		owner = place.ShardOn(d.node.ID)
-	}
-	if owner < 0 || int(owner) >= len(d.node.Coordinators) || d.elsewhere(r, owner) {
+	owner, ours := d.seatOf(r, topic, index)
+	if !ours {
 		done(t, group.NotCoordinator)
 		return
 	}
 	call := &groupCall{done: done}
 	call.Ask = coordinator.Ask{Home: t.Shard(), To: d.node.Coordinators[owner], Caller: call, Partition: model.Partition{Topic: topic.ID, Index: index}, Request: req}
 	t.Ask(owner, &call.Ask)
+}
+
+// seatOf is the shard that looks after the groups of one partition, and whether a request that came here may ask it.
+func (d *Desk) seatOf(r *conn.Request, topic *placement.Topic, index int32) (model.ShardID, bool) {
+	place := topic.Partition(index)
+	if place == nil || place.Leader != d.node.ID {
+		return model.NoShard, false
+	}
+	owner := place.ShardOn(d.node.ID)
+	return owner, owner >= 0 && int(owner) < len(d.node.Coordinators) && !d.elsewhere(r, owner)
 }
 
 // groupError is the code a client is told, counted.
