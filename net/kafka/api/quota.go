@@ -50,11 +50,10 @@ func (d *Desk) metered(t *shard.Turn, r *conn.Request, q *placement.Quotas, serv
 
 // quotaOf is the client's quotas, nil where there are none.
 func (d *Desk) quotaOf(r *conn.Request) *quota.Client {
-	c := r.Conn().Attachment().(*client).quota
-	if c == nil || d.image().Quotas() == nil {
+	if d.image().Quotas() == nil {
 		return nil
 	}
-	return c
+	return r.Conn().Attachment().(*client).quota
 }
 
 // spend counts n of a kind for a request that is about to be answered, and its time, and holds its client back for as long as it gives.
