@@ -1,6 +1,7 @@
 package front
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,13 @@ func TestHeartbeatsSaidAgain(t *testing.T) {
 		beat("as a static member", &static, 4, kerr.UnknownMemberID)
 	}
 	beat("as before", one, 4, nil)
+	// Too long to be kept: decoded each time, and what was said before is not taken for it.
+	endless := *one
+	endless.MemberID = strings.Repeat("m", 20_000)
+	for range 2 {
+		beat("of an endless name", &endless, 4, kerr.UnknownMemberID)
+		beat("after an endless name", one, 4, nil)
+	}
 	// Sent together: the first ones are still on their way when the next are begun.
 	const together = 20
 	var frames []byte

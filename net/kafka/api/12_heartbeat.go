@@ -23,7 +23,7 @@ type beat struct {
 	desk    *Desk
 	said    group.Heartbeat
 	version int16
-	body    []byte // as the client sent it
+	body    []byte // as the client sent it; nil: too long to be kept
 	request *conn.Request
 	away    bool // from when it is asked until its answer has left
 	size    int
@@ -41,11 +41,17 @@ func (d *Desk) heartbeatAgain(t *shard.Turn, r *conn.Request) bool {
 }
 
 func (d *Desk) heartbeat(t *shard.Turn, r *conn.Request, req *kmsg.HeartbeatRequest) {
-	b := &beat{desk: d, version: r.Version, body: kept(r.Body)}
+	b := &beat{desk: d, version: r.Version}
 	b.said = group.Heartbeat{Common: group.Common{Group: req.Group}, Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation}
-	r.Conn().Attachment().(*client).beat = b
+	c := r.Conn().Attachment().(*client)
+	if c.beat = nil; len(r.Body) <= beatBytesMax {
+		c.beat, b.body = b, kept(r.Body)
+	}
 	b.ask(t, r)
 }
+
+// beatBytesMax bounds what a connection keeps: names of some hundred bytes, where the protocol has room for 32 KiB each.
+const beatBytesMax = 1 << 10
 
 // ask sends the heartbeat to its group's coordinator.
 func (b *beat) ask(t *shard.Turn, r *conn.Request) {
