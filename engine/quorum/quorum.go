@@ -30,7 +30,7 @@ import (
 const Folder = "pinion-metadata"
 
 const (
-	snapshotEntries = 50_000  // entries replayed at a start, at most about this many
+	snapshotEntries = 10_000  // entries replayed at a start, and kept in memory until the next snapshot, at most about this many
 	snapshotBytes   = 4 << 20 // log that must have grown before a snapshot is worth its writing
 	openSteps       = 10_000  // rounds that replay may take before we call it a bug
 )

@@ -52,7 +52,7 @@ type Desk struct {
 	fetch        wire.FetchView
 	validator    batch.Validator
 	recoder      batch.Recoder
-	topics       map[model.TopicID]*topicEntry
+	topics       topicCache
 	produces     *produceCall // free lists
 	producesKept int          // parts of the calls in that list
 	fetches      *fetchCall
@@ -81,20 +81,9 @@ type Stats struct {
 	MetadataPartitions, Sheets uint64
 }
 
-// topicEntry caches what a topic's configuration resolves to; it is good as long as the image shows the same topic value and the
-// broker's own configuration is the same.
-type topicEntry struct {
-	topic  *placement.Topic
-	broker *config.Broker // whose defaults it took
-	config config.Topic
-}
-
-// topicsCached bounds the cache of a desk; beyond it the cache starts over.
-const topicsCached = 10_000
-
 // NewDesk makes the desk of the shard that runs the turn.
 func NewDesk(t *shard.Turn, s *shard.Shard, node *Node) *Desk {
-	d := &Desk{own: shard.Own(t), node: node, shard: s, home: t.Shard(), topics: make(map[model.TopicID]*topicEntry)}
+	d := &Desk{own: shard.Own(t), node: node, shard: s, home: t.Shard(), topics: topicCache{}}
 	if node.press == nil {
 		node.press = newPress(t)
 	}
@@ -175,11 +164,8 @@ func (d *Desk) config(topic *placement.Topic) *config.Topic {
 		d.node.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
 		c, _ = broker.Topic(nil)
 	}
-	if len(d.topics) >= topicsCached {
-		clear(d.topics)
-	}
 	e := &topicEntry{topic, broker, c}
-	d.topics[topic.ID] = e
+	d.topics.put(e, d.image())
 	return &e.config
 }
 
