@@ -187,12 +187,32 @@ func newConfigExport() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return d.write(cmd.OutOrStdout())
+				return exportSettings(cmd, d)
 			})
 		},
 	}
 	cmd.Flags().Int32Var(&broker, "broker", noBroker, "of this broker alone")
 	return cmd
+}
+
+// exportSettings writes a file, or where another form is wanted a list.
+func exportSettings(cmd *cobra.Command, d *dynamic) error {
+	if form, err := outputFormat(cmd); err != nil || form == formatText {
+		return errors.Join(err, d.write(cmd.OutOrStdout()))
+	}
+	type setting struct {
+		Key   string  `json:"key"`
+		Value *string `json:"value"` // null: it is not told
+	}
+	var list []setting
+	for _, key := range slices.Sorted(maps.Keys(d.values)) {
+		value := d.values[key]
+		list = append(list, setting{key, &value})
+	}
+	for _, key := range d.hidden {
+		list = append(list, setting{Key: key})
+	}
+	return writeList(cmd, nil, list, nil)
 }
 
 func newConfigDiff(con *console) *cobra.Command {

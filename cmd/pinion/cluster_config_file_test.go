@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,16 @@ func TestClusterConfigFiles(t *testing.T) {
 	if got := lines(); got != "log.retention.ms=8000|message.max.bytes=4096" {
 		t.Fatalf("after refusals: %q", got)
 	}
+	var exported []struct{ Key, Value string }
+	if r := at("", "export", "-o", "json"); json.Unmarshal([]byte(r.out), &exported) != nil || len(exported) != 2 || exported[1].Key != "message.max.bytes" || exported[1].Value != "4096" {
+		t.Errorf("exported as JSON: %s%s", r.out, r.err)
+	}
+	for _, args := range [][]string{{"diff", "-"}, {"import", "-", "--dry-run"}} {
+		var list []settingChange
+		if r := at(whole, append(args, "-o", "json")...); json.Unmarshal([]byte(r.out), &list) != nil || len(list) != 3 || *list[0].Now != "8000" || *list[0].Then != "9000" || list[2].Then != nil {
+			t.Errorf("%q as JSON: %s%s", args, r.out, r.err)
+		}
+	}
 	want(0, "*", whole, "import", "-", "--yes")
 	if got := lines(); got != "log.retention.ms=9000|max.connections=700" {
 		t.Fatalf("back again: %q", got)
@@ -83,11 +94,11 @@ func TestClusterConfigEdit(t *testing.T) {
 	pinionAt(t, b, "", "cluster", "config", "set", "log.retention.ms=9000", "max.connections=700").want(t, 0, "*")
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	edit := func(editor string) result {
+	edit := func(editor string, args ...string) result {
 		t.Helper()
 		var out, problems bytes.Buffer
 		con := &console{in: strings.NewReader(""), out: &out, err: &problems, env: []string{"PINION_BROKERS=" + b.Addr, "VISUAL= ", "EDITOR=" + editor}}
-		return result{run(t.Context(), con, []string{"cluster", "config", "edit"}), out.String(), problems.String()}
+		return result{run(t.Context(), con, append([]string{"cluster", "config", "edit"}, args...)), out.String(), problems.String()}
 	}
 	left := func() int {
 		t.Helper()
@@ -100,13 +111,16 @@ func TestClusterConfigEdit(t *testing.T) {
 	if r := edit("sed -i s/9000/9500/"); r.code != 0 || r.table() != "KEY NOW THEN STATUS\nlog.retention.ms 9000 9500 OK" || left() != 0 {
 		t.Fatalf("code %d, %d files left: %s%s", r.code, left(), r.out, r.err)
 	}
+	if r := edit("sed -i s/9500/9600/", "-o", "jsonl"); r.code != 0 || !json.Valid([]byte(r.out)) || !strings.Contains(r.out, `"then":"9600"`) {
+		t.Fatalf("as JSON: code %d: %s%s", r.code, r.out, r.err)
+	}
 	if r := edit("true"); r.code != 0 || r.table() != "KEY NOW THEN STATUS" || left() != 0 {
 		t.Fatalf("nothing edited: code %d, %d files left: %s%s", r.code, left(), r.out, r.err)
 	}
 	if r := edit("false"); r.code != 1 || left() != 1 || !strings.Contains(r.err, dir) {
 		t.Fatalf("an editor that failed: code %d, %d files left: %s%s", r.code, left(), r.out, r.err)
 	}
-	if r := edit("sed -i s/9500/never/"); r.code != 1 || left() != 2 || !strings.Contains(r.out, "log.retention.ms") {
+	if r := edit("sed -i s/9600/never/"); r.code != 1 || left() != 2 || !strings.Contains(r.out, "log.retention.ms") {
 		t.Fatalf("a value that cannot be: code %d, %d files left: %s%s", r.code, left(), r.out, r.err)
 	}
 }
