@@ -115,9 +115,6 @@ func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
 			}
 		}
 	}
-	if ask.lent = ask.Home != t.Shard() && ask.Bytes > 0; ask.lent {
-		t.Owed(1)
-	}
 	t.Reply(ask.Home, (*FetchReply)(ask))
 }
 

@@ -58,7 +58,6 @@ type FetchAsk struct {
 	BytesMin  int64 // a waiter fires when this many bytes came in
 	Committed bool  // read_committed: stop at the last stable offset (KIP-98)
 	Wait      bool
-	Parting   bool // nobody waits for it to be Released or Cancelled
 
 	// Set by the owner.
 	Bytes      int64 // in all spans
@@ -69,7 +68,6 @@ type FetchAsk struct {
 	pending int  // preparations under way
 	loans   int  // segments it may take leases on besides
 	broke   bool // there were none when it came
-	lent    bool // it has gone to another shard with spans
 }
 
 // FetchCaller is told, on the home shard, what became of its ask.
@@ -95,30 +93,11 @@ func (r *FetchReply) Deliver(t *shard.Turn) {
 // Release is the ask on its way to the owner to give its spans back; it comes home as Released.
 type Release FetchAsk
 
-// Return gives the owner its spans back.
-func (a *FetchAsk) Return(t *shard.Turn) { a.post(t, a.Owner, (*Release)(a)) }
-
-// post sends what ends the ask to the owner or home. Where it is Parting that is not worth waking anybody.
-func (a *FetchAsk) post(t *shard.Turn, to model.ShardID, m shard.Mail) {
-	switch {
-	case a.Parting:
-		t.Later(to, m)
-	case to == a.Owner:
-		t.Ask(to, m)
-	default:
-		t.Reply(to, m)
-	}
-}
-
 // Deliver returns the leases and sends the ask home.
 func (r *Release) Deliver(t *shard.Turn) {
 	a := (*FetchAsk)(r)
 	a.To.release(t, a)
-	if a.lent {
-		a.lent = false
-		t.Owed(-1)
-	}
-	a.post(t, a.Home, (*released)(a))
+	t.Reply(a.Home, (*released)(a))
 }
 
 type released FetchAsk
@@ -141,7 +120,7 @@ func (f *fetchFire) Deliver(t *shard.Turn) { f.ask.Caller.Fired(t, f.ask) }
 // Cancel asks the owner to forget the waiter. Cancelled always follows, after a Fired that may have crossed it.
 func (a *FetchAsk) Cancel(t *shard.Turn) {
 	a.cancel.ask = a
-	a.post(t, a.Owner, &a.cancel)
+	t.Ask(a.Owner, &a.cancel)
 }
 
 // fetchCancel is mail to the owner and back.
@@ -160,5 +139,5 @@ func (c *fetchCancel) Deliver(t *shard.Turn) {
 	}
 	c.ask.To.forget(c.ask)
 	c.home = true
-	c.ask.post(t, c.ask.Home, c)
+	t.Reply(c.ask.Home, c)
 }

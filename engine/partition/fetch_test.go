@@ -50,40 +50,6 @@ func TestReadGivesWhatIsVisibleAndTakesItBack(t *testing.T) {
 	}
 }
 
-// What ends an ask whose caller is through with it rings nobody's bell, on neither way, and ends it nevertheless: the spans are back with their
-// owner, the waiter is gone.
-func TestWhatEndsAPartingAskWakesNobody(t *testing.T) {
-	r := newRig(t)
-	r.fill(0, 4)
-	bells := func() (n uint64) {
-		for _, id := range []model.ShardID{owner, home} {
-			r.on(id, func(t *shard.Turn) { n += t.Stats().Doorbells })
-		}
-		return n
-	}
-	read, waits := r.newFetch(1, 0, 0), r.newFetch(4, 1, 0)
-	r.send(&read.ask)
-	r.expect(read, "fetched")
-	r.send(&waits.ask)
-	r.expect(waits, "registered")
-	read.ask.Parting, waits.ask.Parting = true, true
-	before := bells()
-	r.on(home, func(t *shard.Turn) {
-		read.ask.Return(t)
-		waits.ask.Cancel(t)
-	})
-	r.expect(read, "released")
-	r.expect(waits, "cancelled")
-	if after := bells(); after != before {
-		t.Errorf("%d bells", after-before)
-	}
-	if read.ask.Parts[0].Leased {
-		t.Error("still on loan")
-	}
-	r.fill(0, 1)
-	r.quiet(waits)
-}
-
 // Epochs a client knows are held against ours (KIP-320), and its last record's against the log (KIP-595).
 func TestReadComparesEpochs(t *testing.T) {
 	r := newRig(t)

@@ -131,7 +131,6 @@ func (s *Shard) run(cpu int) {
 // collect returns ready events: at once when there is work, else after polling within budget, else after sleeping.
 func (s *Shard) collect(now clock.Mono) int {
 	if !s.idle() {
-		s.doze = dozeMin
 		return s.epoll(0)
 	}
 	if s.expected > 0 {
@@ -148,11 +147,6 @@ func (s *Shard) collect(now clock.Mono) int {
 	n := s.epoll(s.timeout(now))
 	s.sleeping.Store(false)
 	s.stats.Sleeps++
-	if n == 0 && s.idle() {
-		s.doze = min(2*s.doze, sleepMax)
-	} else {
-		s.doze = dozeMin
-	}
 	return n
 }
 

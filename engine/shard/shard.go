@@ -56,8 +56,6 @@ type Shard struct {
 	bulkErrands []errand
 	again       bool
 	expected    int // asks outstanding
-	owed        int // mail that will come without a bell
-	doze        time.Duration
 	poll        pollBudget
 	slice       slice
 	events      []unix.EpollEvent
@@ -83,7 +81,7 @@ func newShard(id model.ShardID, clk clock.Clock) (*Shard, error) {
 		unix.Close(epfd)
 		return nil, fmt.Errorf("shard %d: eventfd: %w", id, err)
 	}
-	s := &Shard{id: id, name: fmt.Sprintf("shard %d", id), epfd: epfd, bell: bell, clock: clk, slow: slow{epfd: -1}, doze: dozeMin, events: make([]unix.EpollEvent, eventsPerTurn)}
+	s := &Shard{id: id, name: fmt.Sprintf("shard %d", id), epfd: epfd, bell: bell, clock: clk, slow: slow{epfd: -1}, events: make([]unix.EpollEvent, eventsPerTurn)}
 	s.turn.shard = s
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: bellMark}
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, bell, &ev); err != nil {
@@ -278,19 +276,9 @@ func (s *Shard) idle() bool {
 	return s.lanes[reply].empty() && s.lanes[bulk].empty() && !s.again && len(s.errands) == 0 && len(s.bulkErrands) == 0
 }
 
-// A shard sleeps sleepMax at most, so that its clock and counters stay fresh and mail without a bell is found. One that is owed such mail sleeps
-// dozeMin at first, and twice as long each time that nothing came.
-const (
-	sleepMax = time.Second
-	dozeMin  = 10 * time.Millisecond
-)
-
-// timeout is how long the shard may sleep.
+// timeout is how long the shard may sleep, at most a second so that its clock and counters stay fresh.
 func (s *Shard) timeout(now clock.Mono) time.Duration {
-	d := sleepMax
-	if s.owed > 0 {
-		d = s.doze
-	}
+	d := time.Second
 	if when, ok := s.timers.next(); ok {
 		d = min(d, max(0, when.Sub(now)))
 	}

@@ -28,16 +28,12 @@ func (t *Turn) Shard() model.ShardID { return t.shard.id }
 func (t *Turn) Now() clock.Now { return t.now }
 
 // Ask posts mail to another shard's bulk lane, or to this shard's own queue, which is emptied before the turn ends.
-func (t *Turn) Ask(to model.ShardID, m Mail) { t.post(to, m, bulk, true) }
+func (t *Turn) Ask(to model.ShardID, m Mail) { t.post(to, m, bulk) }
 
 // Reply posts mail that ends somebody's waiting. It never queues behind bulk.
-func (t *Turn) Reply(to model.ShardID, m Mail) { t.post(to, m, reply, true) }
+func (t *Turn) Reply(to model.ShardID, m Mail) { t.post(to, m, reply) }
 
-// Later posts mail that nobody waits for, to the bulk lane. A sleeping shard is not woken by it: waking one costs more than most mail does. It is
-// looked at together with whatever comes next, and within a second at the latest; sooner by a shard that has said that it is Owed some.
-func (t *Turn) Later(to model.ShardID, m Mail) { t.post(to, m, bulk, false) }
-
-func (t *Turn) post(to model.ShardID, m Mail, l laneKind, wake bool) {
+func (t *Turn) post(to model.ShardID, m Mail, l laneKind) {
 	s := t.shard
 	if to == s.id {
 		s.local.push(m)
@@ -48,9 +44,7 @@ func (t *Turn) post(to model.ShardID, m Mail, l laneKind, wake bool) {
 		return
 	}
 	s.peers[to].lanes[l].push(m)
-	if wake {
-		s.mailed[to] = true
-	}
+	s.mailed[to] = true
 }
 
 // Read reads the clock again, for what has to be timed within a turn.
@@ -83,10 +77,6 @@ func (t *Turn) Again() { t.shard.again = true }
 
 // Expect counts asks whose replies this shard waits for; while any is outstanding it may poll a little before it sleeps.
 func (t *Turn) Expect(delta int) { t.shard.expected += delta }
-
-// Owed counts what will come back by Later. While anything is out the shard looks for it now and then, the more rarely the longer it has done
-// nothing.
-func (t *Turn) Owed(delta int) { t.shard.owed += delta }
 
 // Source is told of the readiness of a descriptor it watches (epoll event bits, edge triggered).
 type Source interface {

@@ -89,13 +89,13 @@ func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 func (l *fetchLeg) takeBack(t *shard.Turn) bool {
 	switch l.state {
 	case legRegistered:
-		l.state, l.ask.Parting = legCancelling, l.call == nil
+		l.state = legCancelling
 		l.ask.Cancel(t)
 		return true
 	case legHeld:
 		if l.leased() {
-			l.state, l.ask.Parting = legReleasing, l.call == nil
-			l.ask.Return(t)
+			l.state = legReleasing
+			t.Ask(l.ask.Owner, (*partition.Release)(&l.ask))
 			return true
 		}
 		l.state = legIdle
