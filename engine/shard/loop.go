@@ -124,7 +124,6 @@ func (s *Shard) run(cpu int) {
 		s.pass(n)
 		woke = s.clock.Now().Mono
 		s.stats.Turns.Observe(woke.Sub(began))
-		s.slice.follow(woke)
 	}
 }
 

@@ -57,7 +57,6 @@ type Shard struct {
 	again       bool
 	expected    int // asks outstanding
 	poll        pollBudget
-	slice       slice
 	events      []unix.EpollEvent
 	stats       Stats
 	stopped     bool
