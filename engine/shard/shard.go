@@ -219,7 +219,7 @@ func (s *Shard) ready(t *Turn, ev *unix.EpollEvent) {
 		unring(s.bell)
 		return
 	case slowMark:
-		s.slow.arm(t)
+		t.Arm(&s.slow.timer, slowSpan-time.Duration(t.now.Mono)%slowSpan, &s.slow)
 		return
 	}
 	w := &s.sources[ev.Fd]
