@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -54,10 +55,11 @@ func TestFailedCommitIsFinal(t *testing.T) {
 	if err := trace.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	untrace := sync.OnceFunc(func() {
 		_ = trace.Process.Kill()
 		_ = trace.Wait() // it ends by the signal
-	}()
+	})
+	defer untrace()
 	ready := func() string {
 		res, err := http.Get(b.Admin + "/readyz")
 		if err != nil {
@@ -79,7 +81,7 @@ func TestFailedCommitIsFinal(t *testing.T) {
 	}
 	stop()
 	wait()
-	_ = trace.Process.Kill()
+	untrace() // and wait: a signal that comes while the tracer is dying is lost
 	if code, err := b.Stop(); err != nil || code == 0 {
 		t.Errorf("exit code %d, %v\n%s", code, err, b.Log())
 	}
