@@ -17,6 +17,7 @@ import (
 type Set struct {
 	shards []*Shard
 	cpus   []int
+	vigil  *vigil
 	done   chan struct{}
 }
 
@@ -27,7 +28,7 @@ const (
 
 // NewSet makes n shards that share the clock. They do not run until Start.
 func NewSet(n int, clk clock.Clock) (*Set, error) {
-	set := &Set{done: make(chan struct{}, n)}
+	set := &Set{vigil: newVigil(clk), done: make(chan struct{}, n+1)}
 	for i := range n {
 		s, err := newShard(model.ShardID(i), clk)
 		if err != nil {
@@ -39,6 +40,7 @@ func NewSet(n int, clk clock.Clock) (*Set, error) {
 	for _, s := range set.shards {
 		s.peers, s.mailed = set.shards, make([]bool, n)
 		s.help, s.bulk = help, bulk
+		s.slow.vigil = set.vigil
 	}
 	return set, nil
 }
@@ -58,6 +60,10 @@ func (set *Set) Start(cpus []int) {
 			s.run(cpus[i%len(cpus)])
 		}()
 	}
+	go func() {
+		defer func() { set.done <- struct{}{} }()
+		set.vigil.run()
+	}()
 }
 
 // Stop ends the loops after their current turn and waits for them. Mail that is still in an inbox stays undelivered.
@@ -68,6 +74,9 @@ func (set *Set) Stop() {
 	for range set.shards {
 		<-set.done
 	}
+	set.vigil.lookers.Store(0)
+	close(set.vigil.call)
+	<-set.done
 }
 
 // Close frees descriptors and helpers of a set that does not run.
@@ -144,7 +153,7 @@ func (s *Shard) collect(now clock.Mono) int {
 // something to do before; to give the processor up and ask for it again each time costs more than the sleep saves.
 const nap = 2 * time.Millisecond
 
-// epoll waits at most d. A longer wait goes through an ordinary system call so that the runtime can use the processor meanwhile.
+// epoll waits at most d. In a longer wait the runtime can use the processor.
 func (s *Shard) epoll(d time.Duration) int {
 	ms := int((max(d, 0) + time.Millisecond - 1) / time.Millisecond)
 	first := min(ms, int(nap/time.Millisecond))
@@ -156,10 +165,10 @@ func (s *Shard) epoll(d time.Duration) int {
 		return n
 	}
 	ms -= first
-	n, err := unix.EpollWait(s.epfd, s.events, ms)
-	if err != nil {
-		if err != unix.EINTR {
-			must.Failf("%s: epoll_wait: %v", s.name, err)
+	n, errno = epollSleep(s.epfd, s.events, ms)
+	if errno != 0 {
+		if errno != unix.EINTR {
+			must.Failf("%s: epoll_wait: %v", s.name, errno)
 		}
 		return 0
 	}

@@ -219,7 +219,7 @@ func (s *Shard) ready(t *Turn, ev *unix.EpollEvent) {
 		unring(s.bell)
 		return
 	case slowMark:
-		t.Arm(&s.slow.timer, slowSpan-time.Duration(t.now.Mono)%slowSpan, &s.slow)
+		s.slow.arm(t)
 		return
 	}
 	w := &s.sources[ev.Fd]
