@@ -226,6 +226,9 @@ func (s *Shard) ready(t *Turn, ev *unix.EpollEvent) {
 	if w.generation != uint32(ev.Pad) || w.source == nil {
 		return
 	}
+	if !w.slow {
+		s.slow.other = true
+	}
 	w.source.Ready(t, ev.Events)
 }
 

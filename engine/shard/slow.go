@@ -19,7 +19,11 @@ type slow struct {
 	vigil *vigil
 	timer Timer
 	every bool // it looks at every moment; the instance is not watched
+	other bool // since the last look, a descriptor that is not slow was ready
 }
+
+// quiet reports that nothing is to be expected before the next look.
+func (l *slow) quiet() bool { return l.every && !l.other }
 
 // slowSpan is how long news may wait. Chosen here: far below what a session's timeout is counted in, and as many wakes a second as cost little.
 const slowSpan = 50 * time.Millisecond
@@ -73,6 +77,7 @@ const slowMany = 2
 func (l *slow) Fire(t *Turn, _ *Timer) {
 	s := t.shard
 	found := 0
+	l.other = false
 	for {
 		n, errno := epollRaw(l.epfd, s.events, 0)
 		if errno != 0 {

@@ -115,3 +115,38 @@ func TestOneLookFindsMoreThanOneCallTells(t *testing.T) {
 		}
 	}
 }
+
+// A shard sleeps as one that only looks at slow descriptors until another one is ready, and again from the next look on.
+func TestOtherDescriptorsEndTheQuiet(t *testing.T) {
+	set := startSet(t, 1)
+	slowRead, slowWrite := pipe(t)
+	read, write := pipe(t)
+	looked, told := make(chan bool, 4), make(chan bool, 4)
+	on(t, set, 0, func(turn *Turn) {
+		h, err := turn.Watch(slowRead, source(func(turn *Turn, _ uint32) { looked <- turn.shard.slow.other }))
+		if err != nil {
+			t.Error(err)
+		}
+		turn.Slow(slowRead, h, true)
+		if _, err := turn.Watch(read, source(func(turn *Turn, _ uint32) { told <- turn.shard.slow.other })); err != nil {
+			t.Error(err)
+		}
+	})
+	hear := func(from chan bool, want bool) {
+		t.Helper()
+		select {
+		case other := <-from:
+			if other != want {
+				t.Errorf("another descriptor was ready: %v, want %v", other, want)
+			}
+		case <-time.After(patience):
+			t.Fatal("nobody was told")
+		}
+	}
+	for range 2 {
+		poke(t, write)
+		hear(told, true)
+		poke(t, slowWrite)
+		hear(looked, false)
+	}
+}
