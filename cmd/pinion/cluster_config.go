@@ -172,13 +172,21 @@ func settingChanges(set, remove []string) ([]kadm.AlterConfig, error) {
 	return changes, nil
 }
 
-// alterSettings changes settings of the brokers named, of all without any, or has them checked. It returns what to say of each when there was no error.
-func alterSettings(ctx context.Context, client *kadm.Client, changes []kadm.AlterConfig, dryRun bool, only ...int32) (kadm.AlterConfigsResponse, string, error) {
+// only names a broker, and for noBroker none: that is the whole cluster.
+func only(broker int32) []int32 {
+	if broker == noBroker {
+		return nil
+	}
+	return []int32{broker}
+}
+
+// alterSettings changes settings of a broker, for noBroker of the cluster, or has them checked. It returns what to say of each when there was no error.
+func alterSettings(ctx context.Context, client *kadm.Client, changes []kadm.AlterConfig, broker int32, dryRun bool) (kadm.AlterConfigsResponse, string, error) {
 	alter, status := client.AlterBrokerConfigs, "OK"
 	if dryRun {
 		alter, status = client.ValidateAlterBrokerConfigs, "would be changed"
 	}
-	done, err := alter(ctx, changes, only...)
+	done, err := alter(ctx, changes, only(broker)...)
 	if err == nil && len(done) != 1 {
 		err = errors.New("the broker did not answer for it")
 	}
@@ -189,11 +197,7 @@ func alterSettings(ctx context.Context, client *kadm.Client, changes []kadm.Alte
 }
 
 func setSettings(ctx context.Context, cmd *cobra.Command, client *kadm.Client, changes []kadm.AlterConfig, broker int32, dryRun bool) error {
-	var only []int32
-	if broker != noBroker {
-		only = []int32{broker}
-	}
-	done, status, err := alterSettings(ctx, client, changes, dryRun, only...)
+	done, status, err := alterSettings(ctx, client, changes, broker, dryRun)
 	if err != nil {
 		return err
 	}

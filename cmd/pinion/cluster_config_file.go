@@ -41,17 +41,9 @@ func (d *dynamic) scope() string {
 	return fmt.Sprintf("broker %d", d.broker)
 }
 
-// only is the broker that changes are for.
-func (d *dynamic) only() []int32 {
-	if d.broker == noBroker {
-		return nil
-	}
-	return []int32{d.broker}
-}
-
 func readDynamic(ctx context.Context, client *kadm.Client, broker int32) (*dynamic, error) {
 	d := &dynamic{broker: broker, values: map[string]string{}}
-	described, err := client.DescribeBrokerConfigs(ctx, d.only()...)
+	described, err := client.DescribeBrokerConfigs(ctx, only(broker)...)
 	if err == nil && len(described) != 1 {
 		err = errors.New("the broker did not answer for it")
 	}
@@ -137,7 +129,7 @@ func (d *dynamic) apply(ctx context.Context, client *kadm.Client, list []setting
 		}
 		changes = append(changes, change)
 	}
-	done, status, err := alterSettings(ctx, client, changes, dryRun, d.only()...)
+	done, status, err := alterSettings(ctx, client, changes, d.broker, dryRun)
 	if err != nil {
 		return 0, err
 	}
@@ -222,15 +214,7 @@ func newConfigDiff(con *console) *cobra.Command {
 		Example: "  pinion cluster config diff cluster.properties\n  pinion --brokers other:9092 cluster config export | pinion cluster config diff -",
 		Args:    exactly(1, "the file, - for standard input"),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			text, err := readInput(con, names[0])
-			if err != nil {
-				return err
-			}
-			return admin(cmd, func(ctx context.Context, client *kadm.Client) error {
-				_, list, err := compareSettings(ctx, client, broker, names[0], text)
-				if err != nil {
-					return err
-				}
+			return compareSettings(cmd, con, broker, names[0], func(_ context.Context, _ *kadm.Client, _ *dynamic, list []settingChange) error {
 				return writeChanges(cmd, list)
 			})
 		},
@@ -239,14 +223,24 @@ func newConfigDiff(con *console) *cobra.Command {
 	return cmd
 }
 
-// compareSettings reads the settings and what a file makes of them.
-func compareSettings(ctx context.Context, client *kadm.Client, broker int32, name string, text []byte) (*dynamic, []settingChange, error) {
-	d, err := readDynamic(ctx, client, broker)
+// compareSettings calls then with the settings and what a file makes of them.
+func compareSettings(cmd *cobra.Command, con *console, broker int32, name string,
+	then func(ctx context.Context, client *kadm.Client, d *dynamic, list []settingChange) error) error {
+	text, err := readInput(con, name)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	list, err := d.changes(name, text)
-	return d, list, err
+	return admin(cmd, func(ctx context.Context, client *kadm.Client) error {
+		d, err := readDynamic(ctx, client, broker)
+		if err != nil {
+			return err
+		}
+		list, err := d.changes(name, text)
+		if err != nil {
+			return err
+		}
+		return then(ctx, client, d, list)
+	})
 }
 
 func newConfigImport(con *console) *cobra.Command {
@@ -259,15 +253,7 @@ back to what the broker was started with. All is changed or nothing. Asks first 
 		Example: "  pinion cluster config import cluster.properties --dry-run\n  pinion cluster config import cluster.properties --yes",
 		Args:    exactly(1, "the file, - for standard input"),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			text, err := readInput(con, names[0])
-			if err != nil {
-				return err
-			}
-			return admin(cmd, func(ctx context.Context, client *kadm.Client) error {
-				d, list, err := compareSettings(ctx, client, broker, names[0], text)
-				if err != nil {
-					return err
-				}
+			return compareSettings(cmd, con, broker, names[0], func(ctx context.Context, client *kadm.Client, d *dynamic, list []settingChange) error {
 				if len(list) > 0 && !yes && !dryRun {
 					if err := confirm(con, fmt.Sprintf("change %d settings of %s", len(list), d.scope())); err != nil {
 						return err
