@@ -101,6 +101,9 @@ func ratio(a, b []float64) string {
 
 var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA", "PINION/KAFKA", "THAN KAFKA"}
 
+// ofLoop is what a loop calls a broker's figure, where the names differ.
+var ofLoop = map[string]string{"broker_cores": "cores", "produce_mb_per_s": "mb_per_s", "fetch_mb_per_s": "mb_per_s", "produce_requests_per_s": "requests_per_s"}
+
 // table is the rows' main figures, one line each, and the further ones below.
 func table(l *ledger) (lines [][]string) {
 	for _, r := range l.known() {
@@ -110,12 +113,18 @@ func table(l *ledger) (lines [][]string) {
 			if i == 0 && len(kafka) > 0 && len(pinion) > 0 {
 				line[7] = string(verdict.Compare(kafka, pinion, r.lower).Call)
 			}
+			bound := figure
 			switch {
-			case i > 0:
+			case i == 0:
+				bound = r.limited
+			case ofLoop[figure] != "":
+				bound = ofLoop[figure]
+			}
+			if i > 0 {
 				line[0] = ""
-			case r.limit != "":
-				bound := l.rounds(r.limit, "limit", r.limited)
-				line[2], line[4] = l.cell(r.limit, "limit", r.limited), ratio(pinion, bound)
+			}
+			if r.limit != "" {
+				line[2], line[4] = l.cell(r.limit, "limit", bound), ratio(pinion, l.rounds(r.limit, "limit", bound))
 			}
 			if line[3] != "" || line[5] != "" {
 				lines = append(lines, line)

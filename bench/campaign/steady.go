@@ -87,14 +87,15 @@ func durableRows() (list []row) {
 			tail = "-" + z.String()
 		}
 		list = append(list,
-			produceRow("produce-64x1KiB"+tail, load.Produce{Connections: 4, InFlight: 4, Shape: a, Acks: -1, Idempotent: true}, "append-64KiB"+tail, false),
-			produceRow("produce-100x100B"+tail, load.Produce{Connections: 16, InFlight: 2, Shape: b, Acks: -1, Idempotent: true}, "append-11KiB"+tail, false))
+			produceRow("produce-64x1KiB"+tail, load.Produce{Connections: 4, InFlight: 4, Shape: a, Acks: -1, Idempotent: true}, "durable-64KiB"+tail, false),
+			produceRow("produce-100x100B"+tail, load.Produce{Connections: 16, InFlight: 2, Shape: b, Acks: -1, Idempotent: true}, "durable-11KiB"+tail, false))
 	}
 	for _, flying := range []struct{ connections, each int }{{64, 1}, {4, 16}} {
 		r := smallRow(fmt.Sprintf("small-%dx%d", flying.connections, flying.each), load.Produce{Connections: flying.connections, InFlight: flying.each, Shape: one, Acks: -1, Idempotent: true}, false)
+		r.limit = fmt.Sprintf("durable-%dx%d", flying.connections, flying.each)
 		list = append(list, r)
 	}
-	list = append(list, endToEndRow("e2e-2000", 2000, -1, "", false), endToEndRow("e2e-10000", 10_000, -1, "", false))
+	list = append(list, endToEndRow("e2e-2000", 2000, -1, "relay-2000-durable", false), endToEndRow("e2e-10000", 10_000, -1, "relay-10000-durable", false))
 	for i := range list {
 		r := &list[i]
 		r.name += "-fsync"
@@ -122,7 +123,7 @@ func produceRow(name string, p load.Produce, limit string, quick bool) row {
 
 func smallRow(name string, p load.Produce, quick bool) row {
 	return row{name: name, what: fmt.Sprintf("produce %s, %d connections x %d", one, p.Connections, p.InFlight), figure: perCPU, quick: quick,
-		limit: "null-64x1", limited: "requests_per_cpu_s", also: []string{"produce_requests_per_s", "produce_p99_us"},
+		limit: fmt.Sprintf("null-%dx%d", p.Connections, p.InFlight), limited: "requests_per_cpu_s", also: []string{"produce_requests_per_s", "produce_p99_us"},
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
 			return c.produce(ctx, s, r, p)
 		}}

@@ -9,8 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// journalBytes is how long the journal is; it was written once before, so that a sync does not change the file system's tables.
+// journalBytes is how long a journal is; it was written once before, so that a sync does not change the file system's tables.
 const journalBytes = 64 << 20
+
+// written makes such a file.
+func written(dir string) (appendFile, error) {
+	file := appendFile{dir: dir, fd: -1}
+	zeros := make([]byte, 1<<20)
+	for file.at < journalBytes {
+		if err := file.append(zeros); err != nil {
+			return file, err
+		}
+	}
+	if err := unix.Fdatasync(file.fd); err != nil {
+		return file, fmt.Errorf("sync: %w", err)
+	}
+	return file, nil
+}
 
 // journal writes and syncs, and reports how long each took.
 type journal struct {
@@ -19,20 +34,79 @@ type journal struct {
 }
 
 func newJournal(spec Spec) (*journal, error) {
-	j := &journal{file: appendFile{dir: spec.Dir, fd: -1}, chunk: make([]byte, spec.Chunk)}
-	zeros := make([]byte, 1<<20)
-	for j.file.at < journalBytes {
-		if err := j.file.append(zeros); err != nil {
-			return nil, err
-		}
+	file, err := written(spec.Dir)
+	if err != nil {
+		return nil, err
 	}
-	if err := unix.Fdatasync(j.file.fd); err != nil {
-		return nil, fmt.Errorf("sync: %w", err)
-	}
+	j := &journal{file: file, chunk: make([]byte, spec.Chunk)}
 	for i := range j.chunk {
 		j.chunk[i] = byte(i)
 	}
 	return j, nil
+}
+
+// stone is a journal as a broker would keep it: written past the page cache, and every write waits until the device has stored it.
+type stone struct {
+	fd     int
+	at     int64
+	gather []byte // page aligned, as the device wants it
+	n      int
+}
+
+// stoneBytes is more than one look at the sockets brings, and sectorBytes what the device writes at least.
+const (
+	stoneBytes  = 8 << 20
+	sectorBytes = 512
+)
+
+func newStone(dir string) (*stone, error) {
+	file, err := written(dir)
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("/proc/self/fd/%d", file.fd)
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_DSYNC|unix.O_DIRECT, 0)
+	if err == unix.EINVAL { // a file system that has only its page cache
+		fd, err = unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_DSYNC, 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	gather, err := unix.Mmap(-1, 0, stoneBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return &stone{fd: fd, gather: gather}, nil
+}
+
+// add takes bytes for the next write.
+func (s *stone) add(b []byte) error {
+	if s.n+len(b)+sectorBytes > len(s.gather) {
+		return fmt.Errorf("more than %d bytes at a time", stoneBytes)
+	}
+	s.n += copy(s.gather[s.n:], b)
+	return nil
+}
+
+// store writes what was added, in whole sectors.
+func (s *stone) store() error {
+	size := (s.n + sectorBytes - 1) / sectorBytes * sectorBytes
+	if s.at+int64(size) > journalBytes {
+		s.at = 0
+	}
+	for b := s.gather[:size]; len(b) > 0; {
+		n, err := pwriteRaw(s.fd, b, s.at)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		s.at += int64(n)
+		b = b[n:]
+	}
+	s.n = 0
+	return nil
 }
 
 // run writes round and round; each sync is a line of JSON: nanoseconds.

@@ -44,9 +44,6 @@ type Timing struct{ Warmup, Duration time.Duration }
 // relayTopic is the name of the topic that is none.
 const relayTopic = "limit"
 
-// nullConnections is how many connections the null loop answers.
-const nullConnections = 64
-
 // Run measures one loop. command is how to start a process that calls Child.
 func Run(ctx context.Context, command []string, spec Spec, timing Timing) (Figures, error) {
 	c, err := startChild(ctx, command, spec)
@@ -194,7 +191,7 @@ func pump(ctx context.Context, fd int, sending bool, chunk []byte, count *atomic
 	for ctx.Err() == nil {
 		var err error
 		if sending {
-			err = send(fd, chunk)
+			err = sendBy(unix.Write, fd, chunk)
 		} else {
 			for left := len(chunk); left > 0 && err == nil; {
 				n := min(left, 256<<10)
@@ -235,10 +232,10 @@ func (c *child) ask(ctx context.Context, spec Spec, timing Timing) (Figures, err
 		}
 		plan.Fetch = fetch
 	} else {
-		plan.Produce = &load.Produce{Target: target, Connections: nullConnections, InFlight: 1, Shape: *spec.Shape, Acks: 1}
+		plan.Produce = &load.Produce{Target: target, Connections: spec.Connections, InFlight: spec.InFlight, Shape: *spec.Shape, Acks: 1}
 	}
 	if spec.Kind == Relay {
-		plan.Produce.Connections, plan.Produce.Rate, plan.Produce.Stamp = 4, spec.Rate, true
+		plan.Produce.Connections, plan.Produce.InFlight, plan.Produce.Rate, plan.Produce.Stamp = 4, 1, spec.Rate, true
 		plan.Tail = &load.Tail{Target: target, Connections: 1, From: []int64{0}, RecordBytes: spec.Shape.RecordBytes}
 	}
 	var before, after time.Duration

@@ -28,9 +28,15 @@ func readRaw(fd int, b []byte) (int, error) {
 	return result(n, errno)
 }
 
-// sendRaw sends to a socket that does not wait; more follows at once.
-func sendRaw(fd int, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_MORE|unix.MSG_NOSIGNAL, 0, 0)
+// sendRaw sends what its socket has room for; with MSG_MORE in flags more follows at once.
+func sendRaw(fd int, b []byte, flags uintptr) (int, error) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL|flags, 0, 0)
+	return result(n, errno)
+}
+
+// pwriteRaw writes to a file: into the page cache, or for a loop that has nothing else to do until the device has it.
+func pwriteRaw(fd int, b []byte, at int64) (int, error) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(at), 0, 0)
 	return result(n, errno)
 }
 

@@ -9,29 +9,46 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pinion/bench/load"
+	"pinion/disk/batch"
+	"pinion/disk/codec"
 )
 
 // replier answers the generator's requests on many connections: one thread's epoll loop. With relay it hands the batches of
-// produce requests to the connection that waits in a fetch.
+// produce requests to the connection that waits in a fetch. With a journal what one look at the sockets brought is answered after one write there.
 type replier struct {
-	epoll  int
-	relay  bool
-	file   appendFile
-	buffer []byte
-	out    []byte
+	epoll    int
+	relay    bool
+	shape    *load.Shape
+	file     appendFile
+	journal  *stone // nil: none
+	reader   codec.Reader
+	inflated []byte
+	buffer   []byte
+	out      []byte
+	answers  []answer
 
 	offset  int64
 	batches []byte // relay: not handed on yet
+	handed  []byte // relay: what was handed on last
 	waiting int    // relay: the connection whose fetch waits; -1: none
 	number  uint32 // relay: and its correlation
 }
+
+// answer is what a connection gets, up to a place in what goes out.
+type answer struct{ fd, end int }
 
 func newReplier(spec Spec, relay bool) (func(int) error, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	r := &replier{epoll: epoll, relay: relay, file: appendFile{dir: spec.Dir, fd: -1}, buffer: make([]byte, 256<<10), waiting: -1}
+	r := &replier{epoll: epoll, relay: relay, shape: spec.Shape, file: appendFile{dir: spec.Dir, fd: -1}, inflated: make([]byte, 64<<10),
+		buffer: make([]byte, 256<<10), waiting: -1}
+	if spec.Durable {
+		if r.journal, err = newStone(spec.Dir); err != nil {
+			return nil, err
+		}
+	}
 	return func(fd int) error {
 		if fd < 0 {
 			return r.run()
@@ -44,7 +61,7 @@ func newReplier(spec Spec, relay bool) (func(int) error, error) {
 func (r *replier) run() error {
 	var events [128]unix.EpollEvent
 	for {
-		n, err := unix.EpollWait(r.epoll, events[:], -1)
+		n, err := waitRaw(r.epoll, events[:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -59,14 +76,42 @@ func (r *replier) run() error {
 			} else if err != nil {
 				return err
 			}
+			if r.journal == nil {
+				if err := r.reply(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := r.reply(); err != nil {
+			return err
 		}
 	}
 }
 
-// serve reads what one connection sent. The generator has one small request in flight, so that a read brings whole requests;
-// where it does not, the rest is waited for.
+// reply sends what has gathered, once it is stored. A connection that is gone says so where it is read.
+func (r *replier) reply() error {
+	if r.journal != nil && r.journal.n > 0 {
+		if err := r.journal.store(); err != nil {
+			return err
+		}
+	}
+	from := 0
+	for _, a := range r.answers {
+		if err := send(a.fd, r.out[from:a.end]); err != nil && !errors.Is(err, errDone) {
+			return err
+		}
+		from = a.end
+	}
+	r.out, r.answers = r.out[:0], r.answers[:0]
+	if err := r.handOn(); err != nil && !errors.Is(err, errDone) {
+		return err
+	}
+	return nil
+}
+
+// serve reads what one connection sent. Where a read does not bring whole requests the rest is waited for.
 func (r *replier) serve(fd int) error {
-	n, err := unix.Read(fd, r.buffer)
+	n, err := readRaw(fd, r.buffer)
 	switch {
 	case err == unix.EINTR:
 		return nil
@@ -75,7 +120,6 @@ func (r *replier) serve(fd int) error {
 	case err != nil:
 		return fmt.Errorf("receive: %w", err)
 	}
-	r.out = r.out[:0]
 	for b := r.buffer[:n]; len(b) > 0; {
 		if len(b) < 4 {
 			return errors.New("a request whose length came in pieces")
@@ -96,10 +140,8 @@ func (r *replier) serve(fd int) error {
 		}
 		b = b[size:]
 	}
-	if err := send(fd, r.out); err != nil {
-		return err
-	}
-	return r.handOn()
+	r.answers = append(r.answers, answer{fd, len(r.out)})
+	return nil
 }
 
 func (r *replier) request(fd int, frame []byte) error {
@@ -110,13 +152,23 @@ func (r *replier) request(fd int, frame []byte) error {
 		r.waiting, r.number = fd, load.Correlation(frame)
 		return nil
 	}
-	batch := load.ProducedBatch(frame)
-	if err := r.file.append(batch); err != nil {
+	produced := load.ProducedBatch(frame)
+	if r.shape.Codec != codec.None {
+		if err := inflate(&r.reader, r.shape, produced[batch.HeaderSize:], r.inflated); err != nil {
+			return err
+		}
+	}
+	if err := r.file.append(produced); err != nil {
 		return err
+	}
+	if r.journal != nil {
+		if err := r.journal.add(produced); err != nil {
+			return err
+		}
 	}
 	if r.relay {
 		at := len(r.batches)
-		r.batches = append(r.batches, batch...)
+		r.batches = append(r.batches, produced...)
 		binary.BigEndian.PutUint64(r.batches[at:], uint64(r.offset))
 		r.offset++
 	}
@@ -129,15 +181,21 @@ func (r *replier) handOn() error {
 	if r.waiting < 0 || len(r.batches) == 0 {
 		return nil
 	}
-	r.out = load.AppendFetchReply(r.out[:0], r.number, relayTopic, r.batches)
+	r.handed = load.AppendFetchReply(r.handed[:0], r.number, relayTopic, r.batches)
 	fd := r.waiting
 	r.waiting, r.batches = -1, r.batches[:0]
-	return send(fd, r.out)
+	return send(fd, r.handed)
 }
 
-func send(fd int, b []byte) error {
+// send gives an answer to a socket that has room for it.
+func send(fd int, b []byte) error { return sendBy(sendOnce, fd, b) }
+
+func sendOnce(fd int, b []byte) (int, error) { return sendRaw(fd, b, 0) }
+
+// sendBy sends all of b, by calls that may take less.
+func sendBy(call func(fd int, b []byte) (int, error), fd int, b []byte) error {
 	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
+		n, err := call(fd, b)
 		switch {
 		case err == unix.EINTR:
 			continue

@@ -148,7 +148,7 @@ func (r *server) serve(fd int, events uint32) error {
 	s.from, s.at = file.fd, offset/r.shelf.each*r.shelf.batch
 	s.left = int(min(int64(r.chunk), file.at-s.at))
 	r.head = load.AppendFetchHead(r.head[:0], load.Correlation(frame), relayTopic, partition, s.left)
-	switch n, err := sendRaw(fd, r.head); {
+	switch n, err := sendRaw(fd, r.head, unix.MSG_MORE); {
 	case err == unix.EPIPE, err == unix.ECONNRESET:
 		return errDone
 	case err != nil:

@@ -39,7 +39,7 @@ func (a *appendFile) append(b []byte) error {
 		a.fd, a.at = fd, 0
 	}
 	for len(b) > 0 {
-		n, err := unix.Pwrite(a.fd, b, a.at)
+		n, err := pwriteRaw(a.fd, b, a.at)
 		if err == unix.EINTR {
 			continue
 		}
