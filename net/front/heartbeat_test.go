@@ -128,9 +128,6 @@ func heartbeatAllocations(t *testing.T, n *node) {
 		beat := n.joined(produce.c, group)
 		beat.SetVersion(4)
 		k := &canned{c: produce.c, frame: produce.c.form.AppendRequest(nil, beat, 7), in: produce.in}
-		if err := produce.c.conn.SetReadDeadline(time.Time{}); err != nil { // that of the last answer, not of all rounds
-			t.Fatal(err)
-		}
 		checkAllocations(t, n, func() error {
 			if _, err := produce.round(); err != nil {
 				return err

@@ -3,6 +3,7 @@ package front
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -268,16 +269,17 @@ func (c *client) send(req kmsg.Request, version int16) int32 {
 }
 
 // frame reads one response frame, without its length.
-func (c *client) frame() ([]byte, error) {
+func (c *client) frame() (b []byte, err error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(replyMax)); err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, c.conn.SetReadDeadline(time.Time{})) }() // it is for this answer
 	var size [4]byte
 	if _, err := io.ReadFull(c.conn, size[:]); err != nil {
 		return nil, err
 	}
-	b := make([]byte, binary.BigEndian.Uint32(size[:]))
-	_, err := io.ReadFull(c.conn, b)
+	b = make([]byte, binary.BigEndian.Uint32(size[:]))
+	_, err = io.ReadFull(c.conn, b)
 	return b, err
 }
 
