@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pinion/engine/clock"
 )
 
 // evictPages throws a file's pages out of memory, and skips where the file system keeps them.
@@ -96,5 +98,64 @@ func TestColdRead(t *testing.T) {
 	}
 	if s, state := r.l.Read(300, 400, 10, true); state != ReadOK || s.Offset != 300 {
 		t.Fatalf("state %d", state)
+	}
+}
+
+// TestRecall: whoever passes a place first leaves nothing of it in memory, the second in a minute does, and reads in steps that end within pages are one
+// pass, not two.
+func TestRecall(t *testing.T) {
+	var r recall
+	second := clock.Mono(time.Second)
+	const start, step = 10_000, 65_537
+	at := func(n int) int64 { return start + int64(n)*step }
+	for n := range 100 {
+		if r.again(at(n), step, second) {
+			t.Fatalf("step %d of the first is taken for a second", n)
+		}
+	}
+	for n := range 99 {
+		if !r.again(at(n), step, 60*second) {
+			t.Fatalf("step %d of the second is taken for a first", n)
+		}
+	}
+	if r.again(at(100), step, 61*second) {
+		t.Error("what the first has not reached is taken for read")
+	}
+	if r.again(at(50), step, 130*second) {
+		t.Error("a minute has passed since the stretch grew")
+	}
+	if r.again(at(3), step, 131*second) || !r.again(at(3), step, 132*second) || r.again(at(50), step, 133*second) {
+		t.Error("the stretch is not the latest")
+	}
+	last := int64(1<<32 - 2*step)
+	if r.again(last, step, 200*second) || !r.again(last, step, 200*second) {
+		t.Error("the end of the largest segment is not remembered")
+	}
+}
+
+// TestKeptRead: what is read to be kept is in memory afterwards, and the same bytes.
+func TestKeptRead(t *testing.T) {
+	r := newRig(t, testConfig())
+	for range 100 {
+		r.append(1, 10_000)
+	}
+	span, state := r.l.Read(0, 100, 1<<20, true)
+	if state != ReadOK {
+		t.Fatalf("state %d", state)
+	}
+	want := bytes.Clone(span.Bytes())
+	evictPages(t, span.seg)
+	for _, keep := range []bool{false, true} {
+		read := Span.ReadCold
+		if span.Again(0, span.Len, clock.Mono(time.Second)) {
+			read = Span.ReadKeep
+		}
+		got := make([]byte, span.Len)
+		if n, err := read(span, got, 0); n != span.Len || err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%d of %d bytes: %v", n, span.Len, err)
+		}
+		if held(t, span.seg) != keep {
+			t.Fatalf("in memory afterwards: %v, want %v", !keep, keep)
+		}
 	}
 }

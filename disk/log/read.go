@@ -7,6 +7,7 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/must"
 )
@@ -53,14 +54,24 @@ func (s Span) Mapping() []byte { return s.seg.data }
 // Resident reports whether the span can be sent from its byte at on without waiting for the disk. Some 5 us for 1 MiB.
 func (s Span) Resident(at int) bool { return s.seg.file.Resident(s.Pos+int64(at), int64(s.Len-at)) }
 
+// Again reports whether n bytes from at on were read from the disk within the last minute, and counts this as such a read: they are worth keeping.
+func (s Span) Again(at, n int, now clock.Mono) bool {
+	return s.seg.recall.again(s.Pos+int64(at), n, now)
+}
+
 // ReadCold fills b with the span's bytes from at on, without leaving them in the page cache. It blocks: helpers only. A shorter
 // count than asked comes with io.EOF, at the end of the span.
-func (s Span) ReadCold(b []byte, at int) (int, error) {
+func (s Span) ReadCold(b []byte, at int) (int, error) { return s.read(b, at, device.File.ReadCold) }
+
+// ReadKeep is ReadCold that leaves them there.
+func (s Span) ReadKeep(b []byte, at int) (int, error) { return s.read(b, at, device.File.Pread) }
+
+func (s Span) read(b []byte, at int, read func(f device.File, b []byte, pos int64) (int, error)) (int, error) {
 	if at < 0 || at > s.Len {
 		must.Failf("read at %d of a span of %d bytes", at, s.Len)
 	}
 	cut := min(len(b), s.Len-at)
-	n, err := s.seg.file.ReadCold(b[:cut], s.Pos+int64(at))
+	n, err := read(s.seg.file, b[:cut], s.Pos+int64(at))
 	if err == io.EOF {
 		// The log says there are bytes; the file has lost them.
 		return n, &Damage{Segment: fileName("", s.seg.base, logSuffix), Pos: s.Pos + int64(at+n), Offset: s.Offset, Reason: "file is shorter than the log"}

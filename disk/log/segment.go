@@ -19,6 +19,8 @@ type Segment struct {
 	base  model.Offset
 	limit int64 // the segment never grows beyond
 
+	recall recall // any thread
+
 	// Owned by the shard.
 	log      *Log // nil once the segment belongs to no log: it closes with the last lease
 	leases   int  // spans and Works that hold it

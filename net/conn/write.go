@@ -156,12 +156,17 @@ type coldRead struct {
 	at    int
 	block *slab.Block
 	n     int
+	keep  bool // others have read it, too
 	err   error
 }
 
 // Run reads, waiting for the disk.
 func (r *coldRead) Run() {
-	r.n, r.err = r.span.ReadCold(r.block.Bytes()[:r.n], r.at)
+	read := log.Span.ReadCold
+	if r.keep {
+		read = log.Span.ReadKeep
+	}
+	r.n, r.err = read(r.span, r.block.Bytes()[:r.n], r.at)
 }
 
 // warm sends a helper for the next bytes of a cold span. The span's lease stays with the reply, which the connection keeps until
@@ -174,7 +179,8 @@ func (c *Conn) warm(t *shard.Turn, p *piece) {
 		return
 	}
 	c.out.cold = true
-	t.HelpBulk(&coldRead{conn: c, span: p.span, at: p.at, block: block, n: min(p.left, coldStep)})
+	n := min(p.left, coldStep)
+	t.HelpBulk(&coldRead{conn: c, span: p.span, at: p.at, block: block, n: n, keep: p.span.Again(p.at, n, t.Now().Mono)})
 }
 
 // Deliver puts what was read in front of the rest of its span.
