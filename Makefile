@@ -161,11 +161,11 @@ bench-quick: build ## the main rows against Pinion and the machine's limits, und
 bench-versus-kafka: build ## every row against Pinion and Apache Kafka, ROUNDS times, into bench/RESULTS.md; BUDGET=30m stops, the next run goes on
 	@$(CAMPAIGN) -sets main,fsync,life,tools -peers pinion,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
 
-bench-durable: build ## the durable rows against Pinion (fsync) and Apache Kafka (which never syncs), into bench/RESULTS-durable.md
-	@$(CAMPAIGN) -sets fsync -peers pinion,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT)-durable -results bench/RESULTS-durable.md $(ARGS)
+bench-durable: build ## of these, the rows of durable topics (Apache Kafka never syncs)
+	@$(CAMPAIGN) -sets fsync -peers pinion,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
 
 bench-omb-shapes: build ## the shapes of OpenMessaging Benchmark that two cores can run, with ordinary clients, against both
-	@$(CAMPAIGN) -sets omb -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -duration 1m -warmup 10s -out $(BENCH_OUT)-omb $(ARGS)
+	@$(CAMPAIGN) -sets omb -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -duration 1m -warmup 10s -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
 
 clean: ## what the targets above made
 	rm -rf bin

@@ -94,19 +94,8 @@ func (s *stone) store() error {
 	if s.at+int64(size) > journalBytes {
 		s.at = 0
 	}
-	for b := s.gather[:size]; len(b) > 0; {
-		n, err := pwriteRaw(s.fd, b, s.at)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		s.at += int64(n)
-		b = b[n:]
-	}
 	s.n = 0
-	return nil
+	return writeAll(s.fd, s.gather[:size], &s.at)
 }
 
 // run writes round and round; each sync is a line of JSON: nanoseconds.

@@ -38,15 +38,20 @@ func (a *appendFile) append(b []byte) error {
 		}
 		a.fd, a.at = fd, 0
 	}
+	return writeAll(a.fd, b, &a.at)
+}
+
+// writeAll writes b at a place in a file, and moves the place.
+func writeAll(fd int, b []byte, at *int64) error {
 	for len(b) > 0 {
-		n, err := pwriteRaw(a.fd, b, a.at)
+		n, err := pwriteRaw(fd, b, *at)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("append: %w", err)
 		}
-		a.at += int64(n)
+		*at += int64(n)
 		b = b[n:]
 	}
 	return nil
