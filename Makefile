@@ -159,10 +159,10 @@ bench-quick: build ## the main rows against Pinion and the machine's limits, und
 	@rm -rf bin/bench-quick; $(CAMPAIGN) -quick -touch -duration 3s -out bin/bench-quick $(ARGS)
 
 bench-versus-kafka: build ## every row against Pinion and Apache Kafka, ROUNDS times, into bench/RESULTS.md; BUDGET=30m stops, the next run goes on
-	@$(CAMPAIGN) -sets main,fsync,life,tools -peers pinion,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
+	@$(CAMPAIGN) -sets main,fsync,life,tools -peers pinion,pinion-cores,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
 
 bench-durable: build ## of these, the rows of durable topics (Apache Kafka never syncs)
-	@$(CAMPAIGN) -sets fsync -peers pinion,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
+	@$(CAMPAIGN) -sets fsync -peers pinion,pinion-cores,kafka -rounds $(ROUNDS) -duration $(DURATION) -budget $(BUDGET) -touch -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)
 
 bench-omb-shapes: build ## the shapes of OpenMessaging Benchmark that two cores can run, with ordinary clients, against both
 	@$(CAMPAIGN) -sets omb -peers pinion,kafka -rounds $(ROUNDS) -budget $(BUDGET) -duration 1m -warmup 10s -out $(BENCH_OUT) -results bench/RESULTS.md $(ARGS)

@@ -69,7 +69,7 @@ func main() {
 
 // isolate runs this command again in a network of its own, once what comes over the network is here.
 func isolate(ctx context.Context, o options) (started bool, code int, err error) {
-	if slices.Contains(o.peers, "kafka") && !machine.InOwnNetwork() {
+	if slices.Contains(o.peers, kafka) && !machine.InOwnNetwork() {
 		if _, err := peer.Jars(ctx); err != nil {
 			return false, 0, err
 		}
@@ -79,7 +79,7 @@ func isolate(ctx context.Context, o options) (started bool, code int, err error)
 
 func parse() (options, error) {
 	var o options
-	peers := flag.String("peers", "pinion", "what to measure: pinion,kafka")
+	peers := flag.String("peers", "pinion", "what to measure: pinion, pinion-cores (each core a broker of its own, for the rows that load a broker that runs), kafka")
 	only := flag.String("only", "", "rows whose name this expression describes; all if empty")
 	flag.IntVar(&o.rounds, "rounds", 1, "rounds of every row, alternating between the peers")
 	flag.DurationVar(&o.seconds, "duration", 5*time.Second, "measured time of a row")
@@ -111,8 +111,8 @@ func parse() (options, error) {
 	}
 	o.peers = strings.Split(*peers, ",")
 	for _, p := range o.peers {
-		if p != "pinion" && p != "kafka" {
-			return o, fmt.Errorf("-peers %s: want pinion or kafka", p)
+		if p != pinion && p != pinionCores && p != kafka {
+			return o, fmt.Errorf("-peers %s: want pinion, pinion-cores or kafka", p)
 		}
 	}
 	if o.rounds < 1 || o.seconds <= 0 || o.shards < 1 || o.scale <= 0 {

@@ -99,7 +99,7 @@ func ratio(a, b []float64) string {
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", c.Ratio, c.Low, c.High)
 }
 
-var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA", "PINION/KAFKA", "THAN KAFKA"}
+var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA", "PINION/KAFKA", "THAN KAFKA", "CORES", "CORES/LIMIT", "CORES/KAFKA"}
 
 // ofLoop is what a loop calls a broker's figure, where the names differ.
 var ofLoop = map[string]string{"broker_cores": "cores", "produce_mb_per_s": "mb_per_s", "fetch_mb_per_s": "mb_per_s", "produce_requests_per_s": "requests_per_s"}
@@ -108,10 +108,11 @@ var ofLoop = map[string]string{"broker_cores": "cores", "produce_mb_per_s": "mb_
 func table(l *ledger) (lines [][]string) {
 	for _, r := range l.known() {
 		for i, figure := range append([]string{r.figure}, r.also...) {
-			pinion, kafka := l.rounds(r.name, "pinion", figure), l.rounds(r.name, "kafka", figure)
-			line := []string{r.what, unit(figure), "", l.cell(r.name, "pinion", figure), "", l.cell(r.name, "kafka", figure), ratio(pinion, kafka), ""}
-			if i == 0 && len(kafka) > 0 && len(pinion) > 0 {
-				line[7] = string(verdict.Compare(kafka, pinion, r.lower).Call)
+			own, cores, other := l.rounds(r.name, pinion, figure), l.rounds(r.name, pinionCores, figure), l.rounds(r.name, kafka, figure)
+			line := []string{r.what, unit(figure), "", l.cell(r.name, pinion, figure), "", l.cell(r.name, kafka, figure), ratio(own, other), "",
+				l.cell(r.name, pinionCores, figure), "", ratio(cores, other)}
+			if i == 0 && len(other) > 0 && len(own) > 0 {
+				line[7] = string(verdict.Compare(other, own, r.lower).Call)
 			}
 			bound := figure
 			switch {
@@ -124,9 +125,10 @@ func table(l *ledger) (lines [][]string) {
 				line[0] = ""
 			}
 			if r.limit != "" {
-				line[2], line[4] = l.cell(r.limit, "limit", bound), ratio(pinion, l.rounds(r.limit, "limit", bound))
+				loop := l.rounds(r.limit, "limit", bound)
+				line[2], line[4], line[9] = l.cell(r.limit, "limit", bound), ratio(own, loop), ratio(cores, loop)
 			}
-			if line[3] != "" || line[5] != "" {
+			if line[3] != "" || line[5] != "" || line[8] != "" {
 				lines = append(lines, line)
 			}
 		}
@@ -168,7 +170,7 @@ func (c *campaign) note(ctx context.Context, s *subject) error {
 		return err
 	}
 	session.Configs[s.name] = measure.Telling(configs)
-	if s.name == "kafka" {
+	if s.name == kafka {
 		session.Versions["kafka"] = peer.Version
 		session.Settings["kafka virtual machine"] = strings.Join(peer.Flags(), " ")
 	}
@@ -181,8 +183,9 @@ func writeResults(l *ledger, name string) error {
 	p := func(format string, args ...any) { fmt.Fprintf(&page, format+"\n", args...) }
 	p("# Results\n\nWritten by `bench/campaign` from the figures of a run; not by hand. Medians of rounds, and in brackets the interval of the")
 	p("median (95 in 100 by resampling; the range where there are fewer than %d rounds). Latencies of open loops count from the intended", verdict.RoundsMin)
-	p("time. A ratio of processor times below 1 is good for Pinion, one of requests per processor second above 1. The last column is")
-	p("said only where the interval of the ratio leaves 1 out; \"same\" is a difference within the noise, \"unknown\" too few rounds.\n")
+	p("time. A ratio of processor times below 1 is good for Pinion, one of requests per processor second above 1. THAN KAFKA is")
+	p("said only where the interval of the ratio leaves 1 out; \"same\" is a difference within the noise, \"unknown\" too few rounds. CORES is Pinion with")
+	p("`pinion.advertise=core`, where clients know each core as a broker; everything else is its default in both.\n")
 	p("| %s |\n|%s", strings.Join(header, " | "), strings.Repeat("---|", len(header)))
 	for _, line := range table(l) {
 		p("| %s |", strings.Join(line, " | "))
@@ -214,7 +217,7 @@ func writeLoops(l *ledger, p func(string, ...any)) {
 		}
 		p("| %s |", strings.Join(cells, " | "))
 	}
-	if heat := l.rounds("warming-up", "kafka", perGB); len(heat) > 0 {
+	if heat := l.rounds("warming-up", kafka, perGB); len(heat) > 0 {
 		var parts []string
 		for _, v := range heat {
 			parts = append(parts, number(v))

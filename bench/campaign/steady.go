@@ -27,7 +27,7 @@ type row struct {
 
 // configs are those of the row's topic.
 func (r row) configs(s *subject) map[string]*string {
-	if !r.durable || s.name != "pinion" {
+	if !r.durable || s.name == kafka {
 		return nil
 	}
 	fsync := "fsync"

@@ -39,6 +39,13 @@ func (p pinionBroker) End() error {
 	return err
 }
 
+// The peers.
+const (
+	pinion      = "pinion"
+	pinionCores = "pinion-cores" // with pinion.advertise=core: clients send each request to the core that owns the partition
+	kafka       = "kafka"
+)
+
 // subject is one peer of a campaign with a broker that runs.
 type subject struct {
 	name   string
@@ -62,7 +69,10 @@ func (c *campaign) start(ctx context.Context, name, dir string, settings ...stri
 	s := &subject{name: name, dir: dir}
 	began := time.Now()
 	switch name {
-	case "pinion":
+	case pinion, pinionCores:
+		if name == pinionCores {
+			settings = append(settings, "pinion.advertise=core")
+		}
 		b, err := harness.Start(harness.Config{Dir: dir, Shards: c.shards, Binary: c.binary, Set: append(settings, pinionSettings...)})
 		if err != nil {
 			return nil, err
