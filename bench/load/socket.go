@@ -57,10 +57,36 @@ func prepare(fd int, to unix.Sockaddr) error {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
 		return fmt.Errorf("SO_SNDTIMEO: %w", err)
 	}
-	if err := unix.Connect(fd, to); err != nil {
+	err := unix.Connect(fd, to)
+	if err == unix.EINTR {
+		err = connected(fd)
+	}
+	if err != nil {
 		return err
 	}
 	return unix.SetNonblock(fd, true)
+}
+
+// connected waits for the end of a connect that a signal has interrupted: it goes on meanwhile, and must not be asked for again.
+func connected(fd int) error {
+	for deadline := time.Now().Add(dialTimeout); ; {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(left/time.Millisecond)+1)
+		switch {
+		case err == unix.EINTR || err == nil && n == 0:
+			continue
+		case err != nil:
+			return err
+		}
+		code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && code != 0 {
+			err = unix.Errno(code)
+		}
+		return err
+	}
 }
 
 // DialBlocking connects a socket whose calls wait.
