@@ -87,16 +87,11 @@ func firstAck(ctx context.Context, s *subject, topic string) error {
 		}
 	}
 	p := &load.Produce{Target: target, Connections: 1, InFlight: 1, Shape: one, Acks: 1, Requests: 1}
-	for {
-		// A broker that is still coming up names itself as leader before it is one: a client would ask again.
-		_, err = load.Run(ctx, s.client, load.Plan{Produce: p}, load.Hooks{})
-		if !kerr.IsRetriable(err) {
-			return err
-		}
-		if err := sleep(ctx, 5*time.Millisecond); err != nil {
-			return err
-		}
-	}
+	// A broker that is still coming up names itself as leader before it is one: a client would ask again.
+	return insist(ctx, func(ctx context.Context) error {
+		_, err := load.Run(ctx, s.client, load.Plan{Produce: p}, load.Hooks{})
+		return err
+	}, kerr.IsRetriable)
 }
 
 func startEmpty(ctx context.Context, c *campaign, peer string) (figures measure.Figures, err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -102,7 +103,8 @@ func ratio(a, b []float64) string {
 var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA", "PINION/KAFKA", "THAN KAFKA", "CORES", "CORES/LIMIT", "CORES/KAFKA"}
 
 // ofLoop is what a loop calls a broker's figure, where the names differ.
-var ofLoop = map[string]string{"broker_cores": "cores", "produce_mb_per_s": "mb_per_s", "fetch_mb_per_s": "mb_per_s", "produce_requests_per_s": "requests_per_s"}
+var ofLoop = map[string]string{perGB: "cpu_s_per_gb", perCPU: "requests_per_cpu_s", "broker_cores": "cores",
+	"produce_mb_per_s": "mb_per_s", "fetch_mb_per_s": "mb_per_s", "produce_requests_per_s": "requests_per_s"}
 
 // table is the rows' main figures, one line each, and the further ones below.
 func table(l *ledger) (lines [][]string) {
@@ -114,17 +116,11 @@ func table(l *ledger) (lines [][]string) {
 			if i == 0 && len(other) > 0 && len(own) > 0 {
 				line[7] = string(verdict.Compare(other, own, r.lower).Call)
 			}
-			bound := figure
-			switch {
-			case i == 0:
-				bound = r.limited
-			case ofLoop[figure] != "":
-				bound = ofLoop[figure]
-			}
 			if i > 0 {
 				line[0] = ""
 			}
 			if r.limit != "" {
+				bound := cmp.Or(ofLoop[figure], figure)
 				loop := l.rounds(r.limit, "limit", bound)
 				line[2], line[4], line[9] = l.cell(r.limit, "limit", bound), ratio(own, loop), ratio(cores, loop)
 			}

@@ -16,7 +16,6 @@ type row struct {
 	figure  string // by which it is judged
 	lower   bool   // less of it is better
 	limit   string // loop that bounds it; empty: none
-	limited string // figure of the loop
 	also    []string
 	quick   bool // part of the short run
 	durable bool // Pinion's topic is made with pinion.durability=fsync
@@ -67,7 +66,7 @@ func steadyRows() []row {
 		produceRow("produce-64x1KiB-all", load.Produce{Connections: 4, InFlight: 4, Shape: large, Acks: -1}, "append-64KiB", false),
 		produceRow("produce-100x100B-all", load.Produce{Connections: 16, InFlight: 2, Shape: small, Acks: -1}, "append-11KiB", false),
 		row{name: "fetch-1MiB", what: "fetch 1 MiB, 4 connections, in memory", figure: perGB, lower: true,
-			limit: "serve-1MiB", limited: "cpu_s_per_gb", also: []string{"fetch_mb_per_s", "fetch_p99_us"}, quick: true, steady: fetchRow},
+			limit: "serve-1MiB", also: []string{"fetch_mb_per_s", "fetch_p99_us"}, quick: true, steady: fetchRow},
 		smallRow("small-64x1", load.Produce{Connections: 64, InFlight: 1, Shape: one, Acks: 1}, true),
 		smallRow("small-4x16", load.Produce{Connections: 4, InFlight: 16, Shape: one, Acks: 1}, true),
 		endToEndRow("e2e-2000", 2000, 1, "relay-2000", true),
@@ -114,7 +113,7 @@ func produceRow(name string, p load.Produce, limit string, quick bool) row {
 	case p.Acks == -1:
 		what += ", acks=all"
 	}
-	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, limited: "cpu_s_per_gb", quick: quick,
+	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, quick: quick,
 		also: []string{"produce_mb_per_s", "produce_p99_us"},
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
 			return c.produce(ctx, s, r, p)
@@ -123,7 +122,7 @@ func produceRow(name string, p load.Produce, limit string, quick bool) row {
 
 func smallRow(name string, p load.Produce, quick bool) row {
 	return row{name: name, what: fmt.Sprintf("produce %s, %d connections x %d", one, p.Connections, p.InFlight), figure: perCPU, quick: quick,
-		limit: fmt.Sprintf("null-%dx%d", p.Connections, p.InFlight), limited: "requests_per_cpu_s", also: []string{"produce_requests_per_s", "produce_p99_us"},
+		limit: fmt.Sprintf("null-%dx%d", p.Connections, p.InFlight), also: []string{"produce_requests_per_s", "produce_p99_us"},
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
 			return c.produce(ctx, s, r, p)
 		}}
@@ -169,7 +168,7 @@ func fill(ctx context.Context, s *subject, target load.Target, shape load.Shape,
 
 func endToEndRow(name string, rate float64, acks int16, limit string, quick bool) row {
 	return row{name: name, what: fmt.Sprintf("end to end, open loop, %.0f records of 100 B a second", rate), figure: "e2e_p99_us", lower: true,
-		limit: limit, limited: "e2e_p99_us", also: []string{"e2e_p50_us", "e2e_p999_us", "broker_cores", "generator_delay_p99_us"}, quick: quick,
+		limit: limit, also: []string{"e2e_p50_us", "e2e_p999_us", "broker_cores", "generator_delay_p99_us"}, quick: quick,
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (figures measure.Figures, err error) {
 			err = s.withTopic(ctx, partitions, r.configs(s), func(target load.Target) error {
 				plan := load.Plan{Warmup: c.warmup, Duration: c.seconds,

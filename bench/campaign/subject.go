@@ -100,17 +100,20 @@ func (c *campaign) start(ctx context.Context, name, dir string, settings ...stri
 const answerMax = 10 * time.Minute
 
 func (s *subject) answers(ctx context.Context) error {
+	if err := insist(ctx, s.client.Ping, func(error) bool { return true }); err != nil {
+		return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, s.broker.Log())
+	}
+	return nil
+}
+
+// insist tries until it succeeds, fails for what does not pass, or has taken answerMax.
+func insist(ctx context.Context, try func(context.Context) error, passes func(error) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, answerMax)
 	defer cancel()
 	for {
-		err := s.client.Ping(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer: %w\n%s", s.name, err, s.broker.Log())
-		case <-time.After(5 * time.Millisecond): // between two tries; the start is measured in milliseconds
+		err := try(ctx)
+		if err == nil || !passes(err) || sleep(ctx, 5*time.Millisecond) != nil { // the start is measured in milliseconds
+			return err
 		}
 	}
 }

@@ -116,10 +116,8 @@ func newThread(spec Spec, shared *shelf) (func(fd int) error, error) {
 		return newSender(spec)
 	case Serve:
 		return newServer(spec, shared)
-	case Null:
-		return newReplier(spec, false)
-	case Relay:
-		return newReplier(spec, true)
+	case Null, Relay:
+		return newReplier(spec)
 	}
 	must.Failf("no thread for a loop of kind %s", spec.Kind)
 	return nil, nil

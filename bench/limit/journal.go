@@ -45,21 +45,21 @@ func newJournal(spec Spec) (*journal, error) {
 	return j, nil
 }
 
-// stone is a journal as a broker would keep it: written past the page cache, and every write waits until the device has stored it.
-type stone struct {
+// durableFile is a journal as a broker would keep it: written past the page cache, and every write waits until the device has stored it.
+type durableFile struct {
 	fd     int
 	at     int64
 	gather []byte // page aligned, as the device wants it
 	n      int
 }
 
-// stoneBytes is more than one look at the sockets brings, and sectorBytes what the device writes at least.
+// gatherBytes is more than one look at the sockets brings, and sectorBytes what the device writes at least.
 const (
-	stoneBytes  = 8 << 20
+	gatherBytes = 8 << 20
 	sectorBytes = 512
 )
 
-func newStone(dir string) (*stone, error) {
+func newDurableFile(dir string) (*durableFile, error) {
 	file, err := written(dir)
 	if err != nil {
 		return nil, err
@@ -72,24 +72,24 @@ func newStone(dir string) (*stone, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	gather, err := unix.Mmap(-1, 0, stoneBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	gather, err := unix.Mmap(-1, 0, gatherBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	return &stone{fd: fd, gather: gather}, nil
+	return &durableFile{fd: fd, gather: gather}, nil
 }
 
 // add takes bytes for the next write.
-func (s *stone) add(b []byte) error {
+func (s *durableFile) add(b []byte) error {
 	if s.n+len(b)+sectorBytes > len(s.gather) {
-		return fmt.Errorf("more than %d bytes at a time", stoneBytes)
+		return fmt.Errorf("more than %d bytes at a time", gatherBytes)
 	}
 	s.n += copy(s.gather[s.n:], b)
 	return nil
 }
 
 // store writes what was added, in whole sectors.
-func (s *stone) store() error {
+func (s *durableFile) store() error {
 	size := (s.n + sectorBytes - 1) / sectorBytes * sectorBytes
 	if s.at+int64(size) > journalBytes {
 		s.at = 0

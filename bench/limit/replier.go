@@ -13,14 +13,13 @@ import (
 	"pinion/disk/codec"
 )
 
-// replier answers the generator's requests on many connections: one thread's epoll loop. With relay it hands the batches of
+// replier answers the generator's requests on many connections: one thread's epoll loop. For Relay it hands the batches of
 // produce requests to the connection that waits in a fetch. With a journal what one look at the sockets brought is answered after one write there.
 type replier struct {
 	epoll    int
-	relay    bool
-	shape    *load.Shape
+	spec     Spec
 	file     appendFile
-	journal  *stone // nil: none
+	journal  *durableFile // nil: none
 	reader   codec.Reader
 	inflated []byte
 	buffer   []byte
@@ -37,15 +36,15 @@ type replier struct {
 // answer is what a connection gets, up to a place in what goes out.
 type answer struct{ fd, end int }
 
-func newReplier(spec Spec, relay bool) (func(int) error, error) {
+func newReplier(spec Spec) (func(int) error, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	r := &replier{epoll: epoll, relay: relay, shape: spec.Shape, file: appendFile{dir: spec.Dir, fd: -1}, inflated: make([]byte, 64<<10),
+	r := &replier{epoll: epoll, spec: spec, file: appendFile{dir: spec.Dir, fd: -1}, inflated: make([]byte, 64<<10),
 		buffer: make([]byte, 256<<10), waiting: -1}
 	if spec.Durable {
-		if r.journal, err = newStone(spec.Dir); err != nil {
+		if r.journal, err = newDurableFile(spec.Dir); err != nil {
 			return nil, err
 		}
 	}
@@ -153,8 +152,8 @@ func (r *replier) request(fd int, frame []byte) error {
 		return nil
 	}
 	produced := load.ProducedBatch(frame)
-	if r.shape.Codec != codec.None {
-		if err := inflate(&r.reader, r.shape, produced[batch.HeaderSize:], r.inflated); err != nil {
+	if r.spec.Shape.Codec != codec.None {
+		if err := inflate(&r.reader, r.spec.Shape, produced[batch.HeaderSize:], r.inflated); err != nil {
 			return err
 		}
 	}
@@ -166,7 +165,7 @@ func (r *replier) request(fd int, frame []byte) error {
 			return err
 		}
 	}
-	if r.relay {
+	if r.spec.Kind == Relay {
 		at := len(r.batches)
 		r.batches = append(r.batches, produced...)
 		binary.BigEndian.PutUint64(r.batches[at:], uint64(r.offset))
