@@ -123,6 +123,7 @@ func (s *Shard) run(cpu int) {
 		began := s.clock.Now().Mono
 		s.pass(n)
 		woke = s.clock.Now().Mono
+		s.busy.worked(began, woke)
 		s.stats.Turns.Observe(woke.Sub(began))
 	}
 }

@@ -57,6 +57,7 @@ type Shard struct {
 	again       bool
 	expected    int // asks outstanding
 	poll        pollBudget
+	busy        busy
 	events      []unix.EpollEvent
 	stats       Stats
 	stopped     bool

@@ -25,7 +25,7 @@ func (t *ShardStats) add(s *ShardStats) {
 func (t *ShardStats) numbers() []*uint64 {
 	return []*uint64{
 		&t.SocketBytesIn, &t.SocketBytesOut,
-		&t.Connections, &t.ConnectionsAccepted, &t.ConnectionsClosed, &t.RefusedTotal, &t.RefusedPerIP, &t.RefusedExhausted,
+		&t.Connections, &t.ConnectionsAccepted, &t.ConnectionsClosed, &t.ConnectionsMoved, &t.RefusedTotal, &t.RefusedPerIP, &t.RefusedExhausted,
 		&t.Throttled, &t.ThrottledNanos,
 		&t.BusyNanos,
 		&t.RequestBytesUsed, &t.RequestBytesLimit, &t.ResponseBytesUsed, &t.ResponseBytesLimit, &t.ParkedBytesUsed, &t.ParkedBytesLimit,

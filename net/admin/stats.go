@@ -29,6 +29,7 @@ type ShardStats struct {
 	Connections         uint64
 	ConnectionsAccepted uint64
 	ConnectionsClosed   uint64
+	ConnectionsMoved    uint64 // to another shard
 	RefusedTotal        uint64
 	RefusedPerIP        uint64
 	RefusedExhausted    uint64

@@ -78,6 +78,8 @@ func writeConnections(p *page, total *ShardStats, listener string) {
 	p.count(total.ConnectionsAccepted)
 	p.open("pinion_connections_closed_total", counter, "Connections closed.")
 	p.count(total.ConnectionsClosed)
+	p.open("pinion_connections_moved_total", counter, "Times a connection went to the shard that it asks.")
+	p.count(total.ConnectionsMoved)
 	p.open("pinion_connections_refused_total", counter, "Connections closed at once because of a limit.")
 	p.count(total.RefusedTotal, "limit", "max.connections")
 	p.count(total.RefusedPerIP, "limit", "max.connections.per.ip")

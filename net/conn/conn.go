@@ -41,6 +41,7 @@ type Conn struct {
 	stalls   int // reasons not to begin another request
 	mute     *mute
 	pace     pace
+	lean     lean
 	// generation is the handler's when the requests in flight were begun.
 	generation uint64
 	attachment Attachment
@@ -51,10 +52,11 @@ type Conn struct {
 	queued   bool // on the hub's list for the end of this turn
 	looking  bool // next turn mail is under way
 
-	closed bool
-	at     int32      // place in the hub's list
-	heard  clock.Mono // last byte received or reply begun
-	look   lookAgain
+	closed  bool
+	watched bool
+	at      int32      // place in the hub's list
+	heard   clock.Mono // last byte received or reply begun
+	look    lookAgain
 }
 
 const (
@@ -88,10 +90,16 @@ func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
 		unix.Close(fd)
 		return
 	}
-	c.handle = handle
+	c.handle, c.watched = handle, true
+	h.enroll(t, c)
+	h.stats.Accepted++
+}
+
+// enroll puts a connection on the hub's list.
+func (h *Hub) enroll(t *shard.Turn, c *Conn) {
 	c.at = int32(len(h.conns))
 	h.conns = append(h.conns, c)
-	h.stats.Accepted++
+	h.counted(t)
 	h.looks.begin(t)
 }
 
@@ -195,6 +203,9 @@ func (c *Conn) endTurn(t *shard.Turn) bool {
 	}
 	began := c.advance(t)
 	c.closeIfDone(t)
+	if !began && !c.closed {
+		c.roam(t)
+	}
 	return began
 }
 
@@ -228,7 +239,9 @@ func (c *Conn) Close(t *shard.Turn) {
 	h := c.hub
 	c.closed = true
 	c.unmute(t)
-	t.Unwatch(c.fd, c.handle)
+	if c.watched {
+		t.Unwatch(c.fd, c.handle)
+	}
 	unix.Close(c.fd)
 	c.fd = -1
 	if c.parched {
@@ -251,7 +264,7 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	c.first, c.last = nil, nil
 	c.attachment.Closed(t)
-	h.forget(c)
+	h.forget(t, c)
 	h.options.Limits.Leave(c.peer.Addr())
 	h.stats.Closed++
 }

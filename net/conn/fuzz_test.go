@@ -17,6 +17,9 @@ type hearer struct{ heard []string }
 
 func (h *hearer) Admit(*shard.Turn, *Conn) Attachment { return h }
 func (h *hearer) Closed(*shard.Turn)                  {}
+func (*hearer) Still() bool                           { return true }
+func (*hearer) Release(*shard.Turn, Attachment)       {}
+func (*hearer) Adopt(*shard.Turn, Attachment)         {}
 func (h *hearer) Generation() uint64                  { return 0 }
 func (h *hearer) Handle(t *shard.Turn, r *Request) {
 	h.heard = append(h.heard, said(&r.Header))

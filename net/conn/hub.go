@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pinion/engine/clock"
+	"pinion/engine/model"
 	"pinion/engine/must"
 	"pinion/engine/shard"
 	"pinion/engine/slab"
@@ -19,6 +21,10 @@ import (
 type Handler interface {
 	// Admit gives a new connection what the handler keeps for it.
 	Admit(t *shard.Turn, c *Conn) Attachment
+	// Release takes what belongs to this shard out of the attachment of a connection that leaves it, and Adopt, of another shard's handler, takes
+	// it in where the connection arrives.
+	Release(t *shard.Turn, a Attachment)
+	Adopt(t *shard.Turn, a Attachment)
 	Handle(t *shard.Turn, r *Request)
 	// Generation changes when requests begun from now on must not overlap those begun before.
 	Generation() uint64
@@ -27,6 +33,8 @@ type Handler interface {
 // Attachment is what a handler keeps for one connection.
 type Attachment interface {
 	Closed(t *shard.Turn)
+	// Still reports whether nothing is under way for the connection.
+	Still() bool
 }
 
 // Endpoint is one listener as the hub knows it.
@@ -45,7 +53,8 @@ type Options struct {
 	IdleMax         time.Duration // connections.max.idle.ms; negative = never
 	StallMax        time.Duration // how long a peer may take nothing of what is sent, or send next to nothing of a frame; 0 = 30 s
 	Limits          *listen.Limits
-	ConnectionsRoom int // connections the node has descriptors for, those of its files left aside; 0 = not known
+	Crowd           *Crowd // nil: connections stay where they were accepted
+	ConnectionsRoom int    // connections the node has descriptors for, those of its files left aside; 0 = not known
 	AdminURL        string
 	Log             *slog.Logger
 }
@@ -57,6 +66,7 @@ type Hub struct {
 	// Immutable after NewHub.
 	options Options
 	handler Handler
+	shard   model.ShardID
 
 	// Owned by the shard.
 	pool      *slab.Pool
@@ -76,6 +86,7 @@ type Hub struct {
 	vectors   [][]byte  // of the gathering write under way
 	writer    Writer    // of the response being queued; kept here because a reply takes it by an interface, which would allocate it
 	rejects   [listen.KindCount]uint64
+	fled      clock.Mono // when a connection was last given away
 	draining  bool
 	relief    shard.Timer // armed while connections wait for memory
 	stats     Stats
@@ -88,6 +99,7 @@ type Stats struct {
 	// Refused by max.connections, by max.connections.per.ip, and for want of a descriptor.
 	RefusedTotal, RefusedPerIP, RefusedExhausted uint64
 	Closed                                       uint64
+	Moved                                        uint64 // to another shard
 	BytesIn                                      uint64
 	BytesOut                                     uint64
 	Sendfile                                     uint64 // of BytesOut, by sendfile
@@ -130,7 +142,7 @@ func NewHub(t *shard.Turn, options Options, handler Handler) *Hub {
 	if options.StallMax == 0 {
 		options.StallMax = stallMax
 	}
-	h := &Hub{own: shard.Own(t), options: options, handler: handler}
+	h := &Hub{own: shard.Own(t), options: options, handler: handler, shard: t.Shard()}
 	h.looks.hub = h
 	h.pool = slab.NewPool(t, poolKeep)
 	h.small.Limit = max(options.RequestBudget, 4*smallFrame)
@@ -138,6 +150,9 @@ func NewHub(t *shard.Turn, options Options, handler Handler) *Hub {
 	h.response.Limit = max(options.ResponseBudget, smallFrame)
 	if spare, err := listen.OpenSpare(); err == nil {
 		h.spare = spare
+	}
+	if options.Crowd != nil {
+		options.Crowd.places[h.shard].hub.Store(h)
 	}
 	return h
 }
@@ -198,12 +213,20 @@ func (h *Hub) each(f func(c *Conn)) {
 }
 
 // forget takes a closed connection off the list.
-func (h *Hub) forget(c *Conn) {
+func (h *Hub) forget(t *shard.Turn, c *Conn) {
 	last := len(h.conns) - 1
 	moved := h.conns[last]
 	h.conns[c.at], moved.at = moved, c.at
 	h.conns[last] = nil
 	h.conns = h.conns[:last]
+	h.counted(t)
+}
+
+// counted tells the other hubs how many connections are here.
+func (h *Hub) counted(t *shard.Turn) {
+	if crowd := h.options.Crowd; crowd != nil {
+		crowd.places[t.Shard()].count.Store(int32(len(h.conns)))
+	}
 }
 
 // EndTurn sends what the turn produced, one gathering write or sendfile run per connection.

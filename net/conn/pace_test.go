@@ -22,7 +22,10 @@ func (*calmer) Generation() uint64 { return 0 }
 
 func (c *calmer) Admit(*shard.Turn, *Conn) Attachment { return c }
 
-func (*calmer) Closed(*shard.Turn) {}
+func (*calmer) Closed(*shard.Turn)              {}
+func (*calmer) Still() bool                     { return true }
+func (*calmer) Release(*shard.Turn, Attachment) {}
+func (*calmer) Adopt(*shard.Turn, Attachment)   {}
 
 // A connection is slow after some requests in a row that nobody waits for, is served then as before, and is fast again with the next other one.
 func TestCalmConnectionsAreSlow(t *testing.T) {

@@ -26,6 +26,9 @@ type replier struct {
 
 func (r *replier) Admit(*shard.Turn, *Conn) Attachment { return r }
 func (r *replier) Closed(*shard.Turn)                  {}
+func (*replier) Still() bool                           { return true }
+func (*replier) Release(*shard.Turn, Attachment)       {}
+func (*replier) Adopt(*shard.Turn, Attachment)         {}
 func (r *replier) Generation() uint64                  { return 0 }
 func (r *replier) Handle(t *shard.Turn, request *Request) {
 	r.begun++

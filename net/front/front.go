@@ -36,6 +36,7 @@ type Front struct {
 	Limits     *listen.Limits
 
 	stallMax time.Duration // conn.Options.StallMax; only tests set it
+	stay     bool          // connections stay where they were accepted; only tests say so
 	closers  []io.Closer
 	hubs     []*conn.Hub
 	desks    []*api.Desk
@@ -118,6 +119,9 @@ func (f *Front) Open(b *broker.Broker, adminURL string, logger *slog.Logger) err
 		ConnectionsRoom: b.ConnectionsRoom(),
 		AdminURL:        adminURL,
 		Log:             loggers.Part(logger, loggers.Connections),
+	}
+	if !f.stay {
+		options.Crowd = conn.NewCrowd(b.Shards)
 	}
 	f.hubs = make([]*conn.Hub, b.Shards.Len())
 	f.desks = make([]*api.Desk, b.Shards.Len())

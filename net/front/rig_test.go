@@ -43,7 +43,7 @@ type node struct {
 // startNode serves from a fresh directory on a port of the kernel's choice until the test ends.
 func startNode(tb testing.TB, shards int, sets ...string) *node {
 	tb.Helper()
-	return startNodeWith(tb, shards, func(*Front) {}, sets...)
+	return startNodeWith(tb, shards, func(f *Front) { f.stay = true }, sets...)
 }
 
 // startNodeWith is startNode with a hand on the doors before they open.

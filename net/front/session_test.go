@@ -233,6 +233,51 @@ func TestFetchSessionsOfATopicMadeAnew(t *testing.T) {
 	}
 }
 
+// TestFetchSessionsMove: a session goes with its connection to the shard that the connection asks, and on from there; one that several connections
+// use stays.
+func TestFetchSessionsMove(t *testing.T) {
+	n := startNodeWith(t, 2, func(*Front) {})
+	topic := n.create("along", 4, nil)
+	part := at{topic: topic, index: n.on(topic, 1), max: 1 << 20}
+	// moves follows until the connection has gone from shard 0.
+	moves := func(f *follower) {
+		t.Helper()
+		before := n.hub(0).Moved
+		for deadline := time.Now().Add(20 * time.Second); n.hub(0).Moved == before; {
+			if time.Now().After(deadline) {
+				t.Fatal("the connection stays")
+			}
+			if resp := f.next(f.request(8 << 20)); resp.ErrorCode != 0 || len(resp.Topics) != 0 {
+				t.Fatalf("before it moves: error %d, %d topics", resp.ErrorCode, len(resp.Topics))
+			}
+		}
+	}
+	f, _ := n.follow(n.dialHome(0), 13, part)
+	moves(f)
+	b := records(1, 2, 100)
+	n.dialHome(1).produced(at{topic: topic, index: part.index, records: b})
+	resp := f.next(f.request(8 << 20))
+	if got := fetched(resp); resp.ErrorCode != 0 || len(got) != 1 || !bytes.Equal(got[0].RecordBatches, stamped(b, 0, 0)) {
+		t.Fatalf("after the move: error %d, %d partitions", resp.ErrorCode, len(got))
+	}
+	if here, there := n.desk(0), n.desk(1); here.Sessions != 0 || there.Sessions != 1 {
+		t.Errorf("%d and %d sessions, want it on the second shard", here.Sessions, there.Sessions)
+	}
+	shared, _ := n.follow(n.dialHome(0), 13, at{topic: topic, index: part.index, offset: 2, max: 1 << 20})
+	other := &follower{c: n.dialHome(0), version: 13, id: shared.id, epoch: shared.epoch}
+	if resp := other.next(other.request(8 << 20)); resp.ErrorCode != 0 {
+		t.Fatalf("another connection with the session: error %d", resp.ErrorCode)
+	}
+	shared.epoch = other.epoch
+	moves(shared)
+	if resp := shared.next(shared.request(8 << 20)); resp.ErrorCode != int16(wire.CodeFetchSessionIDNotFound) {
+		t.Errorf("a shared session after the move: error %d", resp.ErrorCode)
+	}
+	if got := n.desk(0).Sessions; got != 1 {
+		t.Errorf("%d sessions stayed, want the shared one", got)
+	}
+}
+
 // TestFetchSessionsTakeTurns: when an answer has room for one partition only, the others come first next time.
 func TestFetchSessionsTakeTurns(t *testing.T) {
 	n := startNode(t, 3)

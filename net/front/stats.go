@@ -93,7 +93,7 @@ func readHub(hub *conn.Stats, out *admin.ShardStats) {
 	}
 	out.SocketBytesIn, out.SocketBytesOut = hub.BytesIn, hub.BytesOut
 	out.Connections = uint64(hub.Connections)
-	out.ConnectionsAccepted, out.ConnectionsClosed = hub.Accepted, hub.Closed
+	out.ConnectionsAccepted, out.ConnectionsClosed, out.ConnectionsMoved = hub.Accepted, hub.Closed, hub.Moved
 	out.RefusedTotal, out.RefusedPerIP, out.RefusedExhausted = hub.RefusedTotal, hub.RefusedPerIP, hub.RefusedExhausted
 	out.Throttled, out.ThrottledNanos = hub.Muted, uint64(hub.MutedFor)
 	out.ProduceTime, out.FetchTime = buckets(&hub.ProduceTimes), buckets(&hub.FetchTimes)

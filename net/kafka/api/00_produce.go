@@ -311,6 +311,7 @@ func (c *produceCall) post(t *shard.Turn, p *producePart) {
 			c.client().out++
 			t.Expect(1)
 			p.ask.To, p.ask.Moves = set, image.Moves()
+			c.request.Conn().Asking(t, owner)
 			t.Ask(owner, &p.ask)
 			return
 		}

@@ -58,6 +58,7 @@ func (l *fetchLeg) post(t *shard.Turn, wait bool, bytesMin int64) {
 	l.state = legAsked
 	l.ask.Wait, l.ask.BytesMin, l.ask.BytesMax = wait, bytesMin, l.call.bytesMax
 	t.Expect(1)
+	l.call.request.Conn().Asking(t, l.ask.Owner)
 	t.Ask(l.ask.Owner, &l.ask)
 }
 

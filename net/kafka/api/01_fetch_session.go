@@ -10,8 +10,8 @@ import (
 )
 
 // Incremental fetch sessions (KIP-227): the home shard remembers what a client fetches, so that a request names only what
-// changed and a response only what is new. A session lives on the shard of the connection that made it; on any other, its id is
-// not found and the client starts a new one. Refusing to make a session (id 0) is always legal.
+// changed and a response only what is new. A session lives on the shard of the connection that used it last, and moves with it; on any
+// other, its id is not found and the client starts a new one. Refusing to make a session (id 0) is always legal.
 
 // sessions are those of one shard.
 type sessions struct {
@@ -32,6 +32,8 @@ type session struct {
 	named bool  // partitions were named by topic name (before version 13), not by id
 	used  int64 // order of use, for eviction
 	fresh bool  // nothing was answered yet: the first answer is full
+	owner *client
+	share bool // other connections used it too
 	bytes int64
 	parts map[sessionKey]*sessionPart
 	ring  sessionPart // list head: order of the next answer
@@ -114,6 +116,29 @@ func (s *sessions) drop(x *session) {
 	x.bytes = 0
 }
 
+// release hands out the session of a connection that leaves: nil if it is gone, or if a request of another connection may be using it.
+func (s *sessions) release(id int32) *session {
+	x := s.byID[id]
+	if x == nil || x.share {
+		return nil
+	}
+	delete(s.byID, id)
+	s.bytes -= x.bytes
+	return x
+}
+
+// adopt takes one in that another shard released, in the place of older ones if need be. Its id is no other's here (init).
+func (s *sessions) adopt(x *session) {
+	for len(s.byID) >= s.max || s.bytes+x.bytes > s.limit {
+		if !s.evict() {
+			return
+		}
+	}
+	s.byID[x.id] = x
+	s.bytes += x.bytes
+	s.touch(x)
+}
+
 // grow charges a session for what it is to remember besides, and ends older ones if need be. It refuses what is too much for one.
 func (s *sessions) grow(x *session, bytes int64) bool {
 	if x.bytes+bytes > s.limit/4 {
@@ -152,7 +177,7 @@ func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.Er
 	case s.named != (c.version < 13):
 		return wire.CodeFetchSessionTopicIDError
 	}
-	s.epoch = nextEpoch(s.epoch)
+	s.epoch, s.share = nextEpoch(s.epoch), s.share || s.owner != c.client()
 	d.sessions.touch(s)
 	if !d.sessionUpdate(s, v) {
 		// It has become too large to be remembered: the client starts over, and goes without.
@@ -161,7 +186,7 @@ func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.Er
 		}
 		return wire.CodeFetchSessionIDNotFound
 	}
-	c.session, c.head.SessionID = s, s.id
+	c.session, c.head.SessionID, c.client().session = s, s.id, s.id
 	for p := s.ring.next; p != &s.ring; p = p.next {
 		topic := d.image().TopicByID(p.key.id)
 		if s.named {
@@ -206,7 +231,7 @@ func (d *Desk) sessionStart(c *fetchCall, v *wire.FetchView) {
 	if len(d.sessions.byID) >= d.sessions.max && !d.sessions.evict() {
 		return
 	}
-	s := &session{id: d.sessions.nextID(), epoch: 1, named: c.version < 13, fresh: true, parts: make(map[sessionKey]*sessionPart, len(c.parts))}
+	s := &session{id: d.sessions.nextID(), epoch: 1, named: c.version < 13, fresh: true, owner: c.client(), parts: make(map[sessionKey]*sessionPart, len(c.parts))}
 	s.ring.next, s.ring.prev = &s.ring, &s.ring
 	v.Rewind()
 	if !d.sessionUpdate(s, v) {
@@ -219,7 +244,7 @@ func (d *Desk) sessionStart(c *fetchCall, v *wire.FetchView) {
 		p := &c.parts[i]
 		p.entry = s.parts[sessionKey{id: p.id, name: s.keyName(p.topicName()), index: p.index}]
 	}
-	c.session, c.head.SessionID = s, s.id
+	c.session, c.head.SessionID, c.client().session = s, s.id, s.id
 }
 
 func (s *session) keyName(name string) string {

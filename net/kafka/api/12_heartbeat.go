@@ -72,6 +72,7 @@ func (b *beat) ask(t *shard.Turn, r *conn.Request) {
 		return
 	}
 	b.Ask = coordinator.Ask{Home: t.Shard(), To: d.node.Coordinators[owner], Caller: b, Partition: model.Partition{Topic: topic.ID, Index: index}, Request: &b.said}
+	r.Conn().Asking(t, owner)
 	t.Ask(owner, &b.Ask)
 }
 

@@ -6,6 +6,7 @@ import (
 	"pinion/engine/placement"
 	"pinion/engine/quota"
 	"pinion/engine/shard"
+	"pinion/net/conn"
 )
 
 // client is what the desk keeps for one connection: the appends under way, so that those a moving partition turned away are
@@ -25,6 +26,9 @@ type client struct {
 	quota *quota.Client    // nil until a quota is set
 	poll  *fetchCall       // the fetch under way; a connection has one at most
 	beat  *beat            // its last heartbeat
+	// session is the id of the fetch session it used last, carried that session while the connection is on its way to another shard.
+	session int32
+	carried *session
 }
 
 // Closed ends a poll, which would hold its memory and its waiters until its deadline. Asks under way come home to their calls.
@@ -35,6 +39,24 @@ func (c *client) Closed(t *shard.Turn) {
 	}
 	if c.quota != nil {
 		c.quota.Close()
+	}
+}
+
+// Still implements conn.Attachment.
+func (c *client) Still() bool { return c.out == 0 && c.poll == nil && (c.beat == nil || !c.beat.away) }
+
+// Release implements conn.Handler.
+func (d *Desk) Release(_ *shard.Turn, a conn.Attachment) {
+	c := a.(*client)
+	c.beat, c.carried = nil, d.sessions.release(c.session)
+}
+
+// Adopt implements conn.Handler.
+func (d *Desk) Adopt(_ *shard.Turn, a conn.Attachment) {
+	c := a.(*client)
+	if c.carried != nil {
+		d.sessions.adopt(c.carried)
+		c.carried = nil
 	}
 }
 
