@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/listen"
@@ -53,21 +52,7 @@ func (n *numbered) Drop(*shard.Turn)              {}
 // crowded starts hubs on two shards, between which connections move.
 func crowded(t *testing.T) (set *shard.Set, hubs [2]*Hub, handlers [2]*wanderer) {
 	t.Helper()
-	set, err := shard.NewSet(2, clock.Real{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cpus, err := shard.CPUs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set.Start(cpus)
-	t.Cleanup(func() {
-		set.Stop()
-		if err := set.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	set = startShards(t, len(hubs))
 	limits, err := listen.NewLimits(-1, -1, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,12 @@ const patience = 20 * time.Second
 // startShard runs one shard until the test ends.
 func startShard(t testing.TB) *shard.Shard {
 	t.Helper()
-	set, err := shard.NewSet(1, clock.Real{})
+	return startShards(t, 1).Shard(0)
+}
+
+func startShards(t testing.TB, n int) *shard.Set {
+	t.Helper()
+	set, err := shard.NewSet(n, clock.Real{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +43,7 @@ func startShard(t testing.TB) *shard.Shard {
 			t.Error(err)
 		}
 	})
-	return set.Shard(0)
+	return set
 }
 
 // on runs f on the shard and waits until it has.

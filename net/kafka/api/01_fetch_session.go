@@ -127,8 +127,12 @@ func (s *sessions) release(id int32) *session {
 	return x
 }
 
-// adopt takes one in that another shard released, in the place of older ones if need be. Its id is no other's here (init).
+// adopt takes one in that another shard released, in the place of older ones if need be. No other has its id (init), unless the ids of its
+// first shard have come round.
 func (s *sessions) adopt(x *session) {
+	if other := s.byID[x.id]; other != nil {
+		s.drop(other)
+	}
 	for len(s.byID) >= s.max || s.bytes+x.bytes > s.limit {
 		if !s.evict() {
 			return
