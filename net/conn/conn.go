@@ -99,7 +99,7 @@ func (h *Hub) adopt(t *shard.Turn, d *door, fd int, peer netip.AddrPort) {
 func (h *Hub) enroll(t *shard.Turn, c *Conn) {
 	c.at = int32(len(h.conns))
 	h.conns = append(h.conns, c)
-	h.counted(t)
+	h.counted()
 	h.looks.begin(t)
 }
 
@@ -264,7 +264,7 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	c.first, c.last = nil, nil
 	c.attachment.Closed(t)
-	h.forget(t, c)
+	h.forget(c)
 	h.options.Limits.Leave(c.peer.Addr())
 	h.stats.Closed++
 }

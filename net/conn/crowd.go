@@ -119,7 +119,7 @@ type moving struct {
 func (c *Conn) leave(t *shard.Turn, to *Hub) {
 	h := c.hub
 	t.Unwatch(c.fd, c.handle)
-	h.forget(t, c)
+	h.forget(c)
 	c.watched = false
 	h.stats.Moved++
 	h.handler.Release(t, c.attachment)

@@ -149,7 +149,7 @@ func goWhereTheyAsk(t *testing.T, calm bool) {
 					homes[i].Store(int32(answer[4]))
 					next++
 				}
-				time.Sleep(time.Duration(rnd.IntN(2)) * time.Millisecond)
+				time.Sleep(time.Duration(rnd.IntN(2)) * time.Millisecond) // a connection moves between two requests
 			}
 		})
 	}
@@ -159,7 +159,7 @@ func goWhereTheyAsk(t *testing.T, calm bool) {
 			if time.Now().After(deadline) {
 				t.Fatalf("not all are on shard %d", home)
 			}
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) // looks again, until the deadline
 		}
 	}
 	to.Store(1)

@@ -213,19 +213,19 @@ func (h *Hub) each(f func(c *Conn)) {
 }
 
 // forget takes a closed connection off the list.
-func (h *Hub) forget(t *shard.Turn, c *Conn) {
+func (h *Hub) forget(c *Conn) {
 	last := len(h.conns) - 1
 	moved := h.conns[last]
 	h.conns[c.at], moved.at = moved, c.at
 	h.conns[last] = nil
 	h.conns = h.conns[:last]
-	h.counted(t)
+	h.counted()
 }
 
 // counted tells the other hubs how many connections are here.
-func (h *Hub) counted(t *shard.Turn) {
+func (h *Hub) counted() {
 	if crowd := h.options.Crowd; crowd != nil {
-		crowd.places[t.Shard()].count.Store(int32(len(h.conns)))
+		crowd.places[h.shard].count.Store(int32(len(h.conns)))
 	}
 }
 
