@@ -99,8 +99,8 @@ func (l *loader) Fire(t *shard.Turn, _ *shard.Timer) {
 	}
 }
 
-// Fired never happens: the ask leaves no waiter.
-func (l *loader) Fired(*shard.Turn, *partition.FetchAsk) {}
+// Waiting never happens: the ask does not want to wait.
+func (l *loader) Waiting(*shard.Turn, *partition.FetchAsk) {}
 
 // Cancelled never happens either.
 func (l *loader) Cancelled(*shard.Turn, *partition.FetchAsk) {}

@@ -9,12 +9,12 @@ import (
 // fetch answers a poll's ask with spans, after preparing what is cold or still opening.
 func (s *Set) fetch(t *shard.Turn, ask *FetchAsk) {
 	s.own.Check(t)
-	ask.Bytes, ask.Registered, ask.pending, ask.got = 0, false, 0, 0
+	ask.Bytes, ask.pending, ask.got, ask.reading = 0, 0, 0, true
 	ask.loans = s.files.Loans()
 	ask.broke = ask.loans == 0
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
-		part.ask, part.Leased, part.Diverging, part.Offline, part.Code = ask, false, false, false, OK
+		part.ask, part.FetchFound = ask, FetchFound{}
 		p, code := s.find(t, part.Partition)
 		if code != OK {
 			part.refuse(code)
@@ -97,8 +97,12 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	}
 }
 
-// fetched sends the ask home, leaving a waiter if there was nothing and it asked to wait.
+// fetched sends the ask home, or has it wait for more.
 func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
+	if ask.cancelled {
+		s.giveUp(t, ask)
+		return
+	}
 	if ask.Wait && ask.Bytes < ask.BytesMin && !ask.refused() {
 		// Too little: what there is goes back, its size stays known, and the poll asks again when there is more.
 		s.release(t, ask)
@@ -106,16 +110,50 @@ func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
 			s.fetch(t, ask)
 			return
 		}
-		ask.Registered = true
-		ask.got = ask.Bytes
-		for i := range ask.Parts {
-			part := &ask.Parts[i]
-			if p := s.byName[part.Partition]; p != nil {
-				p.enlist(part)
-			}
+		s.enlist(t, ask)
+		return
+	}
+	ask.reading = false
+	t.Reply(ask.Home, (*FetchReply)(ask))
+}
+
+// enlist has the ask wait for its partitions' bytes, and says so once.
+func (s *Set) enlist(t *shard.Turn, ask *FetchAsk) {
+	ask.got, ask.reading = ask.Bytes, false
+	for i := range ask.Parts {
+		part := &ask.Parts[i]
+		if p := s.byName[part.Partition]; p != nil {
+			p.enlist(part)
 		}
 	}
-	t.Reply(ask.Home, (*FetchReply)(ask))
+	if ask.enlisted {
+		return
+	}
+	ask.enlisted, ask.Had, ask.Short = true, ask.Bytes, ask.Short[:0]
+	for i := range ask.Parts {
+		ask.Short = append(ask.Short, ask.Parts[i].FetchFound)
+	}
+	ask.waiting.ask = ask
+	t.Reply(ask.Home, &ask.waiting)
+}
+
+// cancel sends home an ask whose waiter nobody wants any more, once no helper is away for it.
+func (s *Set) cancel(t *shard.Turn, ask *FetchAsk) {
+	s.own.Check(t)
+	if ask.reading {
+		ask.cancelled = true
+		return
+	}
+	s.forget(ask)
+	s.giveUp(t, ask)
+}
+
+// giveUp takes back what an ask has on loan that nobody waits for; an answer may have crossed its cancelling.
+func (s *Set) giveUp(t *shard.Turn, ask *FetchAsk) {
+	s.release(t, ask)
+	ask.reading, ask.cancelled = false, false
+	ask.cancel.home = true
+	t.Reply(ask.Home, &ask.cancel)
 }
 
 // outdated reports whether a partition changed since the ask read it: a helper was away meanwhile, for it or for another of the ask's
@@ -201,19 +239,19 @@ func (part *FetchPart) delist() {
 	part.prev, part.next, part.queue = nil, nil, nil
 }
 
-// wake tells polls that so many bytes became visible; one with enough is fired and forgotten.
+// wake tells polls that so many bytes became visible; one with enough is answered.
 func (p *Partition) wake(t *shard.Turn, bytes int64) {
 	for part := p.waiters.first; part != nil; {
 		next := part.next
 		ask := part.ask
 		ask.got += bytes
 		if ask.got >= ask.BytesMin {
-			// Firing unlinks every part of the ask, which may include the next one here only if a request names a
+			// It is unlinked from all its partitions, which may include the next one here only if a request names a
 			// partition twice; then the walk starts over.
 			again := next != nil && next.ask == ask
 			p.set.forget(ask)
-			ask.fire.ask = ask
-			t.Reply(ask.Home, &ask.fire)
+			ask.again.ask, ask.reading = ask, true
+			t.Ask(p.set.id, &ask.again)
 			if again {
 				next = p.waiters.first
 			}

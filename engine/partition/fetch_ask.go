@@ -16,18 +16,7 @@ type FetchPart struct {
 	Epoch       model.Epoch // current leader epoch the client knows, or NoEpoch (KIP-320)
 	LastFetched model.Epoch // epoch of the client's last record, or NoEpoch (KIP-595)
 
-	// Set by the owner.
-	Code        Code
-	High        model.Offset
-	Stable      model.Offset
-	LogStart    model.Offset
-	LeaderEpoch model.Epoch
-	Diverging   bool // the client's log left ours: DivergeEpoch and DivergeEnd say where
-	DivergeAt   model.Epoch
-	DivergeEnd  model.Offset
-	Offline     bool // the partition takes no appends any more: what is there is all that will be, and a poll must not wait for more
-	Leased      bool // Span is on loan
-	Span        log.Span
+	FetchFound // set by the owner
 
 	// Set by the home shard before the span is given back.
 	Spoiled   bool // it could not be read,
@@ -40,13 +29,29 @@ type FetchPart struct {
 	queue      *waiters // that it waits in
 }
 
-// FetchAsk is mail: sent by the home shard of a poll, run by the shard that owns the partitions, answered by FetchReply. The
-// answer carries spans on loan (given back by Release) or, if nothing is there and Wait was set, leaves a one-shot waiter with
-// the owner, which ends in Fired or, after Cancel, in Cancelled.
+// FetchFound is what an owner says of one partition.
+type FetchFound struct {
+	Code        Code
+	High        model.Offset
+	Stable      model.Offset
+	LogStart    model.Offset
+	LeaderEpoch model.Epoch
+	Diverging   bool // the client's log left ours: DivergeEpoch and DivergeEnd say where
+	DivergeAt   model.Epoch
+	DivergeEnd  model.Offset
+	Offline     bool // the partition takes no appends any more: what is there is all that will be, and a poll must not wait for more
+	Leased      bool // Span is on loan
+	Span        log.Span
+}
+
+// FetchAsk is mail: sent by the home shard of a poll, run by the shard that owns the partitions, answered by FetchReply, which carries spans on
+// loan (given back by Release). If too little is there and Wait was set, the ask stays with the owner as a waiter: home hears that at once, of
+// what there is once enough has come, and may Cancel it in between.
 type FetchAsk struct {
 	shard.Letter
-	fire   fetchFire
-	cancel fetchCancel
+	waiting fetchWaiting
+	again   fetchAgain
+	cancel  fetchCancel
 
 	// Set by the home shard.
 	Home      model.ShardID
@@ -60,26 +65,35 @@ type FetchAsk struct {
 	Wait      bool
 
 	// Set by the owner.
-	Bytes      int64 // in all spans
-	Registered bool  // a waiter stays with the owner
+	Bytes int64 // in all spans
+
+	// Set by the owner before home hears that it waits, and left alone from then on.
+	Short []FetchFound // what it says of each part
+	Had   int64        // bytes there are, too few
 
 	// Owned by the owner.
-	got     int64
-	pending int  // preparations under way
-	loans   int  // segments it may take leases on besides
-	broke   bool // there were none when it came
+	got       int64 // bytes that a waiter has
+	pending   int   // preparations under way
+	loans     int   // segments it may take leases on besides
+	broke     bool  // there were none when it came
+	enlisted  bool  // home has heard that it waits
+	reading   bool  // an answer is being made
+	cancelled bool  // meanwhile: nobody waits for it
 }
 
 // FetchCaller is told, on the home shard, what became of its ask.
 type FetchCaller interface {
 	Fetched(t *shard.Turn, ask *FetchAsk)
-	Fired(t *shard.Turn, ask *FetchAsk)
+	Waiting(t *shard.Turn, ask *FetchAsk)
 	Cancelled(t *shard.Turn, ask *FetchAsk)
 	Released(t *shard.Turn, ask *FetchAsk)
 }
 
 // Deliver hands the ask to the owner.
-func (a *FetchAsk) Deliver(t *shard.Turn) { a.To.fetch(t, a) }
+func (a *FetchAsk) Deliver(t *shard.Turn) {
+	a.enlisted = false
+	a.To.fetch(t, a)
+}
 
 // FetchReply is the ask on its way home.
 type FetchReply FetchAsk
@@ -108,16 +122,25 @@ func (r *released) Deliver(t *shard.Turn) {
 	a.Caller.Released(t, a)
 }
 
-// fetchFire is mail from the owner: what was waited for came.
-type fetchFire struct {
+// fetchWaiting is mail from the owner: the ask waits there.
+type fetchWaiting struct {
 	shard.Letter
 	ask *FetchAsk
 }
 
 // Deliver tells the caller.
-func (f *fetchFire) Deliver(t *shard.Turn) { f.ask.Caller.Fired(t, f.ask) }
+func (w *fetchWaiting) Deliver(t *shard.Turn) { w.ask.Caller.Waiting(t, w.ask) }
 
-// Cancel asks the owner to forget the waiter. Cancelled always follows, after a Fired that may have crossed it.
+// fetchAgain is mail of the owner to itself: what was waited for came, and all that comes in the same turn goes with it.
+type fetchAgain struct {
+	shard.Letter
+	ask *FetchAsk
+}
+
+// Deliver answers the ask.
+func (f *fetchAgain) Deliver(t *shard.Turn) { f.ask.To.fetch(t, f.ask) }
+
+// Cancel takes a waiter back. Cancelled always follows, after a Fetched that may have crossed it, whose spans nobody may use.
 func (a *FetchAsk) Cancel(t *shard.Turn) {
 	a.cancel.ask = a
 	t.Ask(a.Owner, &a.cancel)
@@ -137,7 +160,5 @@ func (c *fetchCancel) Deliver(t *shard.Turn) {
 		c.ask.Caller.Cancelled(t, c.ask)
 		return
 	}
-	c.ask.To.forget(c.ask)
-	c.home = true
-	t.Reply(c.ask.Home, c)
+	c.ask.To.cancel(t, c.ask)
 }

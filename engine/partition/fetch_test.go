@@ -90,8 +90,8 @@ func TestReadComparesEpochs(t *testing.T) {
 	}
 }
 
-// A waiter is told once, when enough has come in over all its partitions, and then never again.
-func TestWaiterFiresOnce(t *testing.T) {
+// A waiter is answered once, when enough has come in over all its partitions, and then never again.
+func TestWaiterIsAnsweredOnce(t *testing.T) {
 	r := newRig(t)
 	for i := range int32(3) {
 		r.opened(i)
@@ -99,14 +99,19 @@ func TestWaiterFiresOnce(t *testing.T) {
 	size := int64(len(batchOf(1, -1, 0)))
 	f := r.newFetch(0, 2*size, 0, 1, 2)
 	r.send(&f.ask)
-	r.expect(f, "registered")
+	r.expect(f, "waiting")
 	r.fill(1, 1)
 	r.quiet(f)
 	r.fill(2, 1)
-	r.expect(f, "fired")
+	r.expect(f, "fetched")
+	if f.ask.Bytes != 2*size {
+		t.Errorf("%d bytes, want %d", f.ask.Bytes, 2*size)
+	}
 	r.fill(0, 3)
 	r.fill(1, 3)
 	r.quiet(f)
+	r.send((*Release)(&f.ask))
+	r.expect(f, "released")
 	r.send(&f.ask) // the same ask again, as a poll does
 	r.expect(f, "fetched")
 	if f.ask.Bytes != 8*size {
@@ -123,30 +128,31 @@ func TestWaiterOnOnePartitionTwice(t *testing.T) {
 	size := int64(len(batchOf(1, -1, 0)))
 	other, f := r.newFetch(0, 1, 0), r.newFetch(0, 8*size, 0, 0)
 	r.send(&f.ask)
-	r.expect(f, "registered")
+	r.expect(f, "waiting")
 	r.send(&other.ask)
-	r.expect(other, "registered")
+	r.expect(other, "waiting")
 	r.fill(0, 1)
-	r.expect(other, "fired")
+	r.expect(other, "fetched")
 	r.fill(0, 8)
-	r.expect(f, "fired")
+	r.expect(f, "fetched")
 	r.quiet(f)
 	r.quiet(other)
 }
 
-// Cancel and fire may cross: the caller hears of the firing at most once, then that it is cancelled, then nothing.
-func TestCancelCrossesFire(t *testing.T) {
+// Cancel and the answer may cross: the caller hears of the answer at most once, then that it is cancelled, then nothing, and what was on loan
+// is back.
+func TestCancelCrossesTheAnswer(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	r := newRig(t)
 	r.opened(0)
-	fired, missed := 0, 0
+	answered, missed := 0, 0
 	f := r.newFetch(0, 1, 0)
 	for round := range 300 {
 		f.ask.Parts[0].From = model.Offset(round)
 		f.ask.BytesMin = 1
 		r.send(&f.ask)
-		r.expect(f, "registered")
+		r.expect(f, "waiting")
 		c := r.newAppend(&trace{}, "append", 0, batchOf(1, -1, 0))
 		post := func(*shard.Turn) { r.shards.Shard(owner).Post(&c.ask) } // from outside: it may overtake the home's cancel
 		cancel := func(t *shard.Turn) { f.ask.Cancel(t) }
@@ -163,14 +169,17 @@ func TestCancelCrossesFire(t *testing.T) {
 		}
 		r.await(c.done, "append")
 		word := <-f.told
-		if word == "fired" {
-			fired++
+		if word == "fetched" {
+			answered++
 			word = <-f.told
 		} else {
 			missed++
 		}
 		if word != "cancelled" {
 			t.Fatalf("seed %d: round %d told %s", seed, round, f.trace)
+		}
+		if f.ask.Parts[0].Leased || f.ask.Parts[0].Span.Len > 0 {
+			t.Fatalf("seed %d: round %d: the span is still on loan", seed, round)
 		}
 		if round%50 == 0 {
 			r.quiet(f)
@@ -180,7 +189,36 @@ func TestCancelCrossesFire(t *testing.T) {
 		}
 	}
 	r.quiet(f)
-	t.Logf("%d fired before they were cancelled, %d not", fired, missed)
+	t.Logf("%d answered before they were cancelled, %d not", answered, missed)
+}
+
+// A poll is cancelled while its answer is being made: a helper opens one of its partitions. It is home when the helper is.
+func TestCancelWaitsForTheAnswerUnderWay(t *testing.T) {
+	r := newRigFiles(t, 1)
+	r.opened(0)
+	r.fill(1, 1)
+	size := int64(len(batchOf(1, -1, 0)))
+	f := r.newFetch(0, 2*size, 0, 1)
+	r.send(&f.ask)
+	r.expect(f, "waiting")
+	r.cool()
+	r.dir.hold(only("open", "orders-1"))
+	r.fill(0, 1)
+	r.awaitHeld(1)
+	r.on(home, func(t *shard.Turn) { f.ask.Cancel(t) })
+	r.quiet(f)
+	r.dir.open()
+	r.expect(f, "cancelled")
+	r.quiet(f)
+	for i := range f.ask.Parts {
+		if f.ask.Parts[i].Leased {
+			t.Errorf("part %d is still on loan", i)
+		}
+	}
+	r.send(&f.ask) // and it may be sent again
+	r.expect(f, "fetched")
+	r.send((*Release)(&f.ask))
+	r.expect(f, "released")
 }
 
 // A poll of two partitions: one has to be opened by a helper first, and while the helper is away records arrive in the other. The waiter
@@ -213,20 +251,18 @@ func TestWhatArrivesWhileAHelperIsAwayWakesThePoll(t *testing.T) {
 	})
 }
 
-// expectData waits for an answer with so many bytes, or for a firing that promises them.
+// expectData waits for an answer with so many bytes.
 func (r *rig) expectData(f *fetchCall, bytes int64) {
 	r.t.Helper()
 	for {
 		select {
 		case word := <-f.told:
 			switch {
-			case word == "fired":
-				return
 			case word == "fetched" && f.ask.Bytes == bytes:
 				r.send((*Release)(&f.ask))
 				r.expect(f, "released")
 				return
-			case word == "registered":
+			case word == "waiting":
 				continue
 			}
 			r.t.Fatalf("told %s with %d bytes, want %d", f.trace, f.ask.Bytes, bytes)

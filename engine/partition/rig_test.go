@@ -302,14 +302,8 @@ type fetchCall struct {
 	trace *trace
 }
 
-func (c *fetchCall) Fetched(_ *shard.Turn, ask *FetchAsk) {
-	word := "fetched"
-	if ask.Registered {
-		word = "registered"
-	}
-	c.say(word)
-}
-func (c *fetchCall) Fired(*shard.Turn, *FetchAsk)     { c.say("fired") }
+func (c *fetchCall) Fetched(*shard.Turn, *FetchAsk)   { c.say("fetched") }
+func (c *fetchCall) Waiting(*shard.Turn, *FetchAsk)   { c.say("waiting") }
 func (c *fetchCall) Cancelled(*shard.Turn, *FetchAsk) { c.say("cancelled") }
 func (c *fetchCall) Released(*shard.Turn, *FetchAsk)  { c.say("released") }
 

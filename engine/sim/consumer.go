@@ -85,15 +85,18 @@ func (c *consumer) poll(n *node, wait bool, bytesMax int32) {
 	})
 }
 
-// Fetched takes the owner's answer.
+// Fetched takes the owner's answer: the one asked for, or that of the waiter.
 func (c *consumer) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	w, part := c.world, &ask.Parts[0]
+	switch c.state {
+	case enlisted:
+		w.marks.hit("fetch.woken")
+	case cancelling:
+		w.marks.hit("fetch.crossed")
+		return // Cancelled follows
+	}
 	w.trace.add("fetched", int64(part.Code), int64(ask.Bytes))
 	w.marks.hit("fetch." + codeNames[part.Code])
-	if ask.Registered {
-		c.state = enlisted
-		return
-	}
 	c.state, c.start, c.high = resting, part.LogStart, part.High
 	switch part.Code {
 	case partition.OK:
@@ -211,15 +214,13 @@ func (c *consumer) giveBack(n *node) {
 	n.on(c.ask.Home, func(t *shard.Turn) { t.Ask(c.ask.Owner, (*partition.Release)(&c.ask)) })
 }
 
-// Fired ends the waiting: there is something to read.
-func (c *consumer) Fired(_ *shard.Turn, _ *partition.FetchAsk) {
-	if c.state == enlisted || c.state == asking {
-		c.state = resting
-	}
-	c.world.marks.hit("fetch.woken")
+// Waiting has it wait, until there is something to read.
+func (c *consumer) Waiting(*shard.Turn, *partition.FetchAsk) {
+	c.world.marks.hit("fetch.waiting")
+	c.state = enlisted
 }
 
-// Cancelled ends the waiting too.
+// Cancelled ends the waiting.
 func (c *consumer) Cancelled(_ *shard.Turn, _ *partition.FetchAsk) { c.state = resting }
 
 // Released says that the ask is free.

@@ -87,7 +87,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	if q := d.quotaOf(r); q != nil {
 		c.bytesMax = q.Most(d.node.Book, quota.Fetch, c.bytesMax)
 	}
-	c.bytesMin = int64(max(v.MinBytes, 0))
+	c.bytesMin = min(int64(max(v.MinBytes, 0)), c.bytesMax) // as Kafka
 	c.isolated = v.Isolation == 1
 	wait := min(time.Duration(max(v.MaxWaitMs, 0))*time.Millisecond, pollMax)
 	c.wait = wait > 0 && c.bytesMin > 0
@@ -187,7 +187,7 @@ func (c *fetchCall) round(t *shard.Turn, wait bool) {
 	legs := int64(0)
 	for _, leg := range c.legs {
 		if leg != nil {
-			have += leg.ask.Bytes
+			have += leg.bytes
 			legs++
 		}
 	}
@@ -203,7 +203,7 @@ func (c *fetchCall) round(t *shard.Turn, wait bool) {
 			continue
 		}
 		c.away++
-		leg.post(t, wait, leg.ask.Bytes+share)
+		leg.post(t, wait, leg.bytes+share)
 	}
 	c.home(t)
 }
@@ -220,9 +220,9 @@ func (c *fetchCall) home(t *shard.Turn) {
 		if leg == nil {
 			continue
 		}
-		bytes += leg.ask.Bytes
-		unleased = unleased || leg.state != legHeld && leg.ask.Bytes > 0
-		failed = failed || leg.failed()
+		bytes += leg.bytes
+		unleased = unleased || leg.state != legHeld && leg.bytes > 0
+		failed = failed || leg.failed
 	}
 	enough := bytes >= c.bytesMin || failed || !c.wait
 	switch {
@@ -237,11 +237,11 @@ func (c *fetchCall) home(t *shard.Turn) {
 	}
 }
 
-// waiting reports whether a waiter stays with every owner. One that has none, because it answered with bytes or because it fired
-// meanwhile, would add bytes that nobody hears of.
+// waiting reports whether a waiter stays with every owner. One that has none, because it answered with bytes, would add bytes that nobody
+// hears of.
 func (c *fetchCall) waiting() bool {
 	for _, leg := range c.legs {
-		if leg != nil && leg.state != legRegistered {
+		if leg != nil && leg.state != legWaiting {
 			return false
 		}
 	}
@@ -293,7 +293,7 @@ func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
 		return
 	}
 	for _, leg := range c.legs {
-		if leg != nil && leg.ask.Bytes > 0 {
+		if leg != nil && leg.bytes > 0 {
 			c.late = true
 			c.finish(t)
 			// Even the last round has a limit.
@@ -350,7 +350,7 @@ func (c *fetchCall) countErrors(leg *fetchLeg) {
 }
 
 // answer returns the owner's answer for a part, or nil if there is none (yet).
-func (c *fetchCall) answer(p *fetchPart) *partition.FetchPart {
+func (c *fetchCall) answer(p *fetchPart) *partition.FetchFound {
 	if p.leg < 0 {
 		return nil
 	}
@@ -358,7 +358,7 @@ func (c *fetchCall) answer(p *fetchPart) *partition.FetchPart {
 	if leg == nil {
 		return nil
 	}
-	return &leg.ask.Parts[p.at]
+	return leg.said(p.at)
 }
 
 // cut applies KIP-74: in request order, the first partition with anything may exceed the limits with its first batch, every
@@ -373,7 +373,7 @@ func (c *fetchCall) cut() {
 		if a == nil || !a.Leased {
 			continue
 		}
-		limit := min(int64(a.BytesMax), left)
+		limit := min(int64(c.legs[p.leg].ask.Parts[p.at].BytesMax), left)
 		n := min(int64(a.Span.Len), limit)
 		if int64(a.Span.First) > limit {
 			if !first {

@@ -10,13 +10,15 @@ import (
 // have to be given back before the ask may be used again.
 //
 //	idle -> asked -> held -> (spans) releasing -> idle
-//	           \-> registered -> fired: idle | cancelling -> idle
+//	           \-> waiting -> held | late | cancelling -> idle
 type fetchLeg struct {
-	ask   partition.FetchAsk
-	call  *fetchCall // nil once the call is over
-	desk  *Desk
-	state legState
-	next  *fetchLeg
+	ask    partition.FetchAsk
+	call   *fetchCall // nil once the call is over
+	desk   *Desk
+	state  legState
+	bytes  int64 // that the owner has, as it said last
+	failed bool  // it said something that ends a poll at once
+	next   *fetchLeg
 }
 
 type legState uint8
@@ -25,7 +27,8 @@ const (
 	legIdle       legState = iota
 	legAsked               // with the owner
 	legHeld                // answered; may hold spans
-	legRegistered          // answered; the owner keeps a waiter
+	legWaiting             // with the owner until there is more, or it is taken back
+	legLate                // answered after it waited, when the call had its answer; may hold spans
 	legCancelling          // the waiter is being taken back
 	legReleasing           // the spans are on their way
 )
@@ -49,7 +52,7 @@ func (d *Desk) freeLeg(leg *fetchLeg) {
 	}
 	clear(leg.ask.Parts)
 	leg.ask.Parts = leg.ask.Parts[:0]
-	leg.ask.Bytes = 0
+	leg.bytes, leg.failed = 0, false
 	leg.call, leg.state = nil, legIdle
 	leg.next, d.legs = d.legs, leg
 }
@@ -62,38 +65,64 @@ func (l *fetchLeg) post(t *shard.Turn, wait bool, bytesMin int64) {
 	t.Ask(l.ask.Owner, &l.ask)
 }
 
-// failed reports an answer that ends a poll at once.
-func (l *fetchLeg) failed() bool {
-	for i := range l.ask.Parts {
-		if p := &l.ask.Parts[i]; p.Code != partition.OK || p.Diverging || p.Offline {
-			return true
-		}
-	}
-	return false
-}
-
-// Fetched takes the owner's answer home.
+// Fetched takes the owner's answer home, at once or after it waited.
 func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
-	t.Expect(-1)
-	l.state = legHeld
-	if ask.Registered {
-		l.state = legRegistered
-	}
-	if l.call == nil {
-		l.abandon(t)
+	waited := l.state != legAsked
+	switch {
+	case !waited:
+		t.Expect(-1)
+	case l.state == legCancelling:
+		return // Cancelled follows
+	case l.call.over:
+		l.state = legLate
 		return
 	}
-	l.call.home(t)
+	l.state, l.bytes, l.failed = legHeld, ask.Bytes, false
+	for i := range ask.Parts {
+		p := &ask.Parts[i]
+		l.failed = l.failed || p.Code != partition.OK || p.Diverging || p.Offline
+	}
+	l.told(t, waited)
+}
+
+// Waiting is told that the owner has too little and keeps the ask until there is more.
+func (l *fetchLeg) Waiting(t *shard.Turn, ask *partition.FetchAsk) {
+	t.Expect(-1)
+	l.state, l.bytes, l.failed = legWaiting, ask.Had, false
+	l.told(t, false)
+}
+
+// told goes on with what the owner says, which the call waits for unless it has waited.
+func (l *fetchLeg) told(t *shard.Turn, waited bool) {
+	c := l.call
+	switch {
+	case c == nil:
+		l.abandon(t)
+	case !waited:
+		c.home(t)
+	case c.away == 0: // else the end of the round under way sees it
+		c.away = 1
+		c.home(t)
+	}
+}
+
+// said is what the owner said of one of its partitions. Nobody here may look at the parts of an ask that waits with its owner, nor does an answer
+// change that is on its way to the client.
+func (l *fetchLeg) said(at int32) *partition.FetchFound {
+	if l.state == legWaiting || l.state == legLate {
+		return &l.ask.Short[at]
+	}
+	return &l.ask.Parts[at].FetchFound
 }
 
 // takeBack brings the leg to idle; it reports whether that takes mail, after which the call is told.
 func (l *fetchLeg) takeBack(t *shard.Turn) bool {
 	switch l.state {
-	case legRegistered:
+	case legWaiting:
 		l.state = legCancelling
 		l.ask.Cancel(t)
 		return true
-	case legHeld:
+	case legHeld, legLate:
 		if l.leased() {
 			l.state = legReleasing
 			t.Ask(l.ask.Owner, (*partition.Release)(&l.ask))
@@ -111,40 +140,6 @@ func (l *fetchLeg) leased() bool {
 		}
 	}
 	return false
-}
-
-// Fired is told that the waiter's bytes came: ask again, for all there is.
-func (l *fetchLeg) Fired(t *shard.Turn, _ *partition.FetchAsk) {
-	if l.state == legCancelling {
-		return // Cancelled follows
-	}
-	l.state = legIdle
-	c := l.call
-	if c == nil {
-		l.free()
-		return
-	}
-	if c.over || c.away > 0 {
-		return // the end of the call frees it, or the end of the round under way sees that it must be asked again
-	}
-	c.away = 1
-	l.post(t, c.wait && t.Now().Mono < c.deadline, l.need(c))
-}
-
-// need is how many bytes this owner may have at most before the whole can be enough without anyone being told: the waiters of
-// all owners together must want less than one byte each beyond what the poll wants.
-func (l *fetchLeg) need(c *fetchCall) int64 {
-	n := c.bytesMin - 1
-	for _, leg := range c.legs {
-		if leg == nil {
-			continue
-		}
-		n++
-		if leg != l {
-			n -= leg.ask.BytesMin
-		}
-	}
-	return max(1, n)
 }
 
 // Cancelled is told that the waiter is gone.

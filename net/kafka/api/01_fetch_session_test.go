@@ -144,7 +144,7 @@ func checkAnswer(rt *rapid.T, s *session, list []*entryModel) []*entryModel {
 	var first, moved []*entryModel
 	for i, entry := range s.inOrder() {
 		e := list[i]
-		a := partition.FetchPart{High: model.Offset(rapid.Int64Range(0, 2).Draw(rt, "high")), LogStart: model.Offset(rapid.Int64Range(0, 1).Draw(rt, "start"))}
+		a := partition.FetchFound{High: model.Offset(rapid.Int64Range(0, 2).Draw(rt, "high")), LogStart: model.Offset(rapid.Int64Range(0, 1).Draw(rt, "start"))}
 		part := fetchPart{index: entry.key.index, entry: entry, at: int32(len(leg.ask.Parts))}
 		outcome := rapid.SampledFrom([]string{"nothing", "nothing", "bytes", "error", "diverges", "silent", "refused"}).Draw(rt, "outcome")
 		shown[i] = full || outcome != "nothing" && outcome != "silent" || outcome == "nothing" && (a.High != e.high || a.LogStart != e.start)
@@ -169,7 +169,7 @@ func checkAnswer(rt *rapid.T, s *session, list []*entryModel) []*entryModel {
 		} else {
 			first = append(first, e)
 		}
-		leg.ask.Parts = append(leg.ask.Parts, a)
+		leg.ask.Parts = append(leg.ask.Parts, partition.FetchPart{FetchFound: a})
 		c.parts = append(c.parts, part)
 	}
 	s.answer(c)
@@ -188,7 +188,7 @@ func TestForgottenPartitionIsAnsweredOnceMore(t *testing.T) {
 	s.parts[p.key] = p
 	s.append(p)
 	c := &fetchCall{session: s, legs: []*fetchLeg{{state: legHeld}}, parts: []fetchPart{{entry: p, bytes: 10}}}
-	c.legs[0].ask.Parts = []partition.FetchPart{{High: 1}}
+	c.legs[0].ask.Parts = []partition.FetchPart{{FetchFound: partition.FetchFound{High: 1}}}
 	delete(s.parts, p.key)
 	p.unlink()
 	s.answer(c)
