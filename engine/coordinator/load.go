@@ -64,7 +64,8 @@ func (l *loader) begin(t *shard.Turn, s *seat) {
 
 func (l *loader) fetch(t *shard.Turn) {
 	s := l.seat
-	l.ask.Parts = append(l.ask.Parts[:0], partition.FetchPart{Partition: s.name, From: l.next, BytesMax: loadBytes, Epoch: model.NoEpoch, LastFetched: model.NoEpoch})
+	l.ask.Parts = append(l.ask.Parts[:0], partition.FetchPart{FetchWant: partition.FetchWant{
+		Partition: s.name, From: l.next, BytesMax: loadBytes, Epoch: model.NoEpoch, LastFetched: model.NoEpoch}})
 	t.Ask(s.set.id, &l.ask)
 }
 

@@ -8,14 +8,7 @@ import (
 
 // FetchPart is one partition of a fetch ask.
 type FetchPart struct {
-	// Set by the home shard.
-	Partition   model.Partition
-	Slot        int32 // place in the client's request
-	From        model.Offset
-	BytesMax    int32
-	Epoch       model.Epoch // current leader epoch the client knows, or NoEpoch (KIP-320)
-	LastFetched model.Epoch // epoch of the client's last record, or NoEpoch (KIP-595)
-
+	FetchWant  // set by the home shard
 	FetchFound // set by the owner
 
 	// Set by the home shard before the span is given back.
@@ -27,6 +20,15 @@ type FetchPart struct {
 	log        *log.Log // that lent the span
 	prev, next *FetchPart
 	queue      *waiters // that it waits in
+}
+
+// FetchWant is what a poll wants of one partition.
+type FetchWant struct {
+	Partition   model.Partition
+	From        model.Offset
+	BytesMax    int32
+	Epoch       model.Epoch // current leader epoch the client knows, or NoEpoch (KIP-320)
+	LastFetched model.Epoch // epoch of the client's last record, or NoEpoch (KIP-595)
 }
 
 // FetchFound is what an owner says of one partition.
@@ -63,6 +65,7 @@ type FetchAsk struct {
 	BytesMin  int64 // a waiter fires when this many bytes came in
 	Committed bool  // read_committed: stop at the last stable offset (KIP-98)
 	Wait      bool
+	Back      *FetchAsk // one that was answered by the same owner, or nil: its spans go back along with this ask, and it is free when this is answered
 
 	// Set by the owner.
 	Bytes int64 // in all spans
@@ -91,6 +94,9 @@ type FetchCaller interface {
 
 // Deliver hands the ask to the owner.
 func (a *FetchAsk) Deliver(t *shard.Turn) {
+	if a.Back != nil {
+		a.Back.To.release(t, a.Back)
+	}
 	a.enlisted = false
 	a.To.fetch(t, a)
 }

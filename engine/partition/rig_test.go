@@ -316,10 +316,10 @@ func (c *fetchCall) say(word string) {
 func (r *rig) newFetch(from model.Offset, bytesMin int64, indexes ...int32) *fetchCall {
 	c := &fetchCall{told: make(chan string, 64), trace: &trace{}}
 	c.ask = FetchAsk{Home: home, Owner: owner, To: r.set, Caller: c, BytesMax: 1 << 20, BytesMin: bytesMin, Wait: bytesMin > 0}
-	for i, index := range indexes {
-		c.ask.Parts = append(c.ask.Parts, FetchPart{
-			Partition: at(index), Slot: int32(i), From: from, BytesMax: 1 << 20, Epoch: model.NoEpoch, LastFetched: model.NoEpoch,
-		})
+	for _, index := range indexes {
+		c.ask.Parts = append(c.ask.Parts, FetchPart{FetchWant: FetchWant{
+			Partition: at(index), From: from, BytesMax: 1 << 20, Epoch: model.NoEpoch, LastFetched: model.NoEpoch,
+		}})
 	}
 	return c
 }

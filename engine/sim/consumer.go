@@ -18,7 +18,7 @@ type consumer struct {
 	book  *book
 	at    model.Offset // next offset to read
 	state consumerState
-	ask   partition.FetchAsk
+	ask   *partition.FetchAsk
 	lent  []byte // what the span held when it came
 
 	start, high model.Offset           // as the owner said last
@@ -57,7 +57,11 @@ func (c *consumer) act(n *node) {
 			n.on(c.ask.Home, func(t *shard.Turn) { c.ask.Cancel(t) })
 		}
 	case holding:
-		c.giveBack(n)
+		if oneIn(r, 2) || c.book.ended {
+			c.giveBack(n)
+		} else if c.unchanged() {
+			c.poll(n, oneIn(r, 2), int32(between(r, 1, 100_000)))
+		}
 	}
 }
 
@@ -71,9 +75,19 @@ func (c *consumer) begin(at model.Offset) {
 
 func (c *consumer) poll(n *node, wait bool, bytesMax int32) {
 	home := model.ShardID(c.home % len(n.sets))
+	last := c.ask
+	c.lent = nil
+	c.ask = &partition.FetchAsk{Home: home, Caller: c, BytesMax: 1 << 20, BytesMin: 1, Wait: wait, Parts: []partition.FetchPart{{FetchWant: partition.FetchWant{
+		Partition: c.book.name, From: c.at, BytesMax: bytesMax, Epoch: model.NoEpoch, LastFetched: model.NoEpoch}}}}
+	if c.state == holding {
+		// What it was lent goes back along with what it asks next.
+		c.world.marks.hit("fetch.along")
+		c.ask.Back, c.ask.To, c.ask.Owner = last, last.To, last.Owner
+		c.state = asking
+		n.on(home, func(t *shard.Turn) { t.Ask(last.Owner, c.ask) })
+		return
+	}
 	c.state = asking
-	c.ask = partition.FetchAsk{Home: home, Caller: c, BytesMax: 1 << 20, BytesMin: 1, Wait: wait, Parts: []partition.FetchPart{
-		{Partition: c.book.name, From: c.at, BytesMax: bytesMax, Epoch: model.NoEpoch, LastFetched: model.NoEpoch}}}
 	n.on(home, func(t *shard.Turn) {
 		set, owner, ok := n.owner(c.world.catalogue.Image(), c.book.name)
 		if !ok {
@@ -81,7 +95,7 @@ func (c *consumer) poll(n *node, wait bool, bytesMax int32) {
 			return
 		}
 		c.ask.To, c.ask.Owner = set, owner
-		t.Ask(owner, &c.ask)
+		t.Ask(owner, c.ask)
 	})
 }
 
@@ -201,17 +215,25 @@ func (c *consumer) takeBatch(b []byte) error {
 	return it.Err()
 }
 
-// giveBack looks at the span once more and ends the loan.
-func (c *consumer) giveBack(n *node) {
+// unchanged looks at the span once more.
+func (c *consumer) unchanged() bool {
 	again := make([]byte, len(c.lent))
 	if _, err := c.ask.Parts[0].Span.ReadCold(again, 0); err != nil {
 		c.unread(err)
 	} else if !bytes.Equal(again, c.lent) {
 		c.world.fail(c.book.broken("I17 bytes", "%d bytes on loan changed", len(again)))
+		return false
+	}
+	return true
+}
+
+// giveBack ends the loan.
+func (c *consumer) giveBack(n *node) {
+	if !c.unchanged() {
 		return
 	}
-	c.state, c.lent = releasing, nil
-	n.on(c.ask.Home, func(t *shard.Turn) { t.Ask(c.ask.Owner, (*partition.Release)(&c.ask)) })
+	c.state = releasing
+	n.on(c.ask.Home, func(t *shard.Turn) { t.Ask(c.ask.Owner, (*partition.Release)(c.ask)) })
 }
 
 // Waiting has it wait, until there is something to read.

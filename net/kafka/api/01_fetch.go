@@ -25,6 +25,7 @@ import (
 type fetchCall struct {
 	desk     *Desk
 	request  *conn.Request
+	client   *client
 	version  int16
 	corr     int32
 	bytesMax int64
@@ -83,6 +84,7 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 	}
 	c := d.takeFetch()
 	c.request, c.version, c.corr = r, r.Version, r.Correlation
+	c.client = r.Conn().Attachment().(*client)
 	c.bytesMax = int64(min(v.MaxBytes, d.node.Broker.Now().FetchBytesMax))
 	if q := d.quotaOf(r); q != nil {
 		c.bytesMax = q.Most(d.node.Book, quota.Fetch, c.bytesMax)
@@ -116,8 +118,9 @@ func (d *Desk) fetchRequest(t *shard.Turn, r *conn.Request) {
 		c.deadline = t.Now().Mono.Add(wait)
 	}
 	t.Arm(&c.timer, c.deadline.Sub(t.Now().Mono), c)
-	c.client().poll = c
+	c.client.poll = c
 	d.stats.Polls++
+	c.takeUp(t)
 	c.round(t, c.wait)
 }
 
@@ -163,14 +166,13 @@ func (d *Desk) addPart(t *shard.Turn, c *fetchCall, topic *placement.Topic, name
 		c.legs[owner] = leg
 	}
 	part.leg, part.at = int32(owner), int32(len(leg.ask.Parts))
-	leg.ask.Parts = append(leg.ask.Parts, partition.FetchPart{
+	leg.ask.Parts = append(leg.ask.Parts, partition.FetchPart{FetchWant: partition.FetchWant{
 		Partition:   model.Partition{Topic: topic.ID, Index: p.Index},
-		Slot:        int32(len(c.parts) - 1),
 		From:        p.Offset,
 		BytesMax:    max(p.MaxBytes, 0),
 		Epoch:       max(p.CurrentEpoch, model.NoEpoch), // any negative epoch is none, as in Kafka
 		LastFetched: max(p.LastFetchedEpoch, model.NoEpoch),
-	})
+	}})
 	return part
 }
 
@@ -307,7 +309,7 @@ func (c *fetchCall) Fire(t *shard.Turn, _ *shard.Timer) {
 // respond fixes the answer and hands it to the connection.
 func (c *fetchCall) respond(t *shard.Turn) {
 	c.over = true
-	if client := c.client(); client.poll == c {
+	if client := c.client; client.poll == c {
 		client.poll = nil
 		c.desk.stats.Polls--
 	}
@@ -326,8 +328,6 @@ func (c *fetchCall) respond(t *shard.Turn) {
 	}
 	c.request.Done(t, c)
 }
-
-func (c *fetchCall) client() *client { return c.request.Conn().Attachment().(*client) }
 
 // detach lets go of legs that are under way: their asks belong to somebody else until they are home, and by then the answer may
 // still be leaving. They free themselves.

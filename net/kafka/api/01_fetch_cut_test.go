@@ -39,7 +39,7 @@ func kafkaCut(bytesMax int, parts []held) []int {
 
 // lent is the span an owner answers with: it knows its own limits, not what the others have.
 func (p held) lent(bytesMax int) partition.FetchPart {
-	part := partition.FetchPart{BytesMax: int32(p.max)}
+	part := partition.FetchPart{FetchWant: partition.FetchWant{BytesMax: int32(p.max)}}
 	if p.available > 0 {
 		part.Leased = true
 		part.Span = log.Span{Len: min(p.available, max(min(p.max, bytesMax), p.first)), First: p.first}

@@ -128,8 +128,17 @@ func (c *fetchCall) write(out *wire.FetchWriter, p *fetchPart) (int, wire.Leader
 	return out.Partition(&result, p.bytes), result.Leader
 }
 
-// Sent gives the spans back.
-func (c *fetchCall) Sent(t *shard.Turn) { c.end(t) }
+// Sent leaves what the next poll can use, and gives the rest back.
+func (c *fetchCall) Sent(t *shard.Turn) {
+	client := c.client
+	for i, leg := range c.legs {
+		if leg != nil {
+			c.legs[i] = nil
+			leg.keep(t, client)
+		}
+	}
+	c.end(t)
+}
 
 // Spoil notes for the owner that a span could not be read: whoever asks for it next gets an error in place of a connection that ends.
 func (c *fetchCall) Spoil(span log.Span, at int) {
@@ -146,16 +155,18 @@ func (c *fetchCall) Spoil(span log.Span, at int) {
 }
 
 // Drop gives the spans back of a connection that is gone.
-func (c *fetchCall) Drop(t *shard.Turn) { c.end(t) }
+func (c *fetchCall) Drop(t *shard.Turn) {
+	for i, leg := range c.legs {
+		if leg != nil {
+			c.legs[i] = nil
+			leg.abandon(t)
+		}
+	}
+	c.end(t)
+}
 
 func (c *fetchCall) end(t *shard.Turn) {
 	d := c.desk
-	for i, leg := range c.legs {
-		if leg != nil {
-			leg.abandon(t)
-			c.legs[i] = nil
-		}
-	}
 	if c.reserved > 0 {
 		d.parked.Return(t, c.reserved)
 	}

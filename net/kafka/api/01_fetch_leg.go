@@ -1,24 +1,29 @@
 package api
 
 import (
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/shard"
 )
 
 // fetchLeg is one owner's part of a poll: its ask, and where that is. It outlives its call: a waiter has to be cancelled and spans
-// have to be given back before the ask may be used again.
+// have to be given back before the ask may be used again, if it does not stay with the connection for its next poll.
 //
-//	idle -> asked -> held -> (spans) releasing -> idle
+//	idle -> asked -> held -> (spans) spent | releasing -> idle
 //	           \-> waiting -> held | late | cancelling -> idle
 type fetchLeg struct {
 	ask    partition.FetchAsk
 	call   *fetchCall // nil once the call is over
 	desk   *Desk
 	state  legState
-	bytes  int64 // that the owner has, as it said last
-	failed bool  // it said something that ends a poll at once
-	next   *fetchLeg
+	bytes  int64       // that the owner has, as it said last
+	failed bool        // it said something that ends a poll at once
+	until  clock.Mono  // end of the poll that asked
+	back   *fetchLeg   // its spans go home with the ask
+	client *client     // that keeps it between two polls
+	timer  shard.Timer // while it is kept
+	next   *fetchLeg   // of those that are free, or kept by the client
 }
 
 type legState uint8
@@ -28,7 +33,8 @@ const (
 	legAsked               // with the owner
 	legHeld                // answered; may hold spans
 	legWaiting             // with the owner until there is more, or it is taken back
-	legLate                // answered after it waited, when the call had its answer; may hold spans
+	legLate                // answered after it waited, when the call had its answer or was over; may hold spans
+	legSpent               // kept with spans that were sent
 	legCancelling          // the waiter is being taken back
 	legReleasing           // the spans are on their way
 )
@@ -58,7 +64,7 @@ func (d *Desk) freeLeg(leg *fetchLeg) {
 }
 
 func (l *fetchLeg) post(t *shard.Turn, wait bool, bytesMin int64) {
-	l.state = legAsked
+	l.state, l.until = legAsked, l.call.deadline
 	l.ask.Wait, l.ask.BytesMin, l.ask.BytesMax = wait, bytesMin, l.call.bytesMax
 	t.Expect(1)
 	l.call.request.Conn().Asking(t, l.ask.Owner)
@@ -73,14 +79,21 @@ func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 		t.Expect(-1)
 	case l.state == legCancelling:
 		return // Cancelled follows
-	case l.call.over:
-		l.state = legLate
-		return
 	}
 	l.state, l.bytes, l.failed = legHeld, ask.Bytes, false
 	for i := range ask.Parts {
 		p := &ask.Parts[i]
 		l.failed = l.failed || p.Code != partition.OK || p.Diverging || p.Offline
+	}
+	switch {
+	case !waited:
+	case l.client != nil:
+		l.state = legLate
+		t.Arm(&l.timer, spentFor, l)
+		return
+	case l.call.over:
+		l.state = legLate
+		return
 	}
 	l.told(t, waited)
 }
@@ -94,6 +107,11 @@ func (l *fetchLeg) Waiting(t *shard.Turn, ask *partition.FetchAsk) {
 
 // told goes on with what the owner says, which the call waits for unless it has waited.
 func (l *fetchLeg) told(t *shard.Turn, waited bool) {
+	if l.back != nil {
+		l.back.state = legIdle
+		l.back.free()
+		l.back, l.ask.Back = nil, nil
+	}
 	c := l.call
 	switch {
 	case c == nil:
@@ -122,7 +140,7 @@ func (l *fetchLeg) takeBack(t *shard.Turn) bool {
 		l.state = legCancelling
 		l.ask.Cancel(t)
 		return true
-	case legHeld, legLate:
+	case legHeld, legLate, legSpent:
 		if l.leased() {
 			l.state = legReleasing
 			t.Ask(l.ask.Owner, (*partition.Release)(&l.ask))

@@ -181,7 +181,7 @@ func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.Er
 	case s.named != (c.version < 13):
 		return wire.CodeFetchSessionTopicIDError
 	}
-	s.epoch, s.share = nextEpoch(s.epoch), s.share || s.owner != c.client()
+	s.epoch, s.share = nextEpoch(s.epoch), s.share || s.owner != c.client
 	d.sessions.touch(s)
 	if !d.sessionUpdate(s, v) {
 		// It has become too large to be remembered: the client starts over, and goes without.
@@ -190,7 +190,7 @@ func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.Er
 		}
 		return wire.CodeFetchSessionIDNotFound
 	}
-	c.session, c.head.SessionID, c.client().session = s, s.id, s.id
+	c.session, c.head.SessionID, c.client.session = s, s.id, s.id
 	for p := s.ring.next; p != &s.ring; p = p.next {
 		topic := d.image().TopicByID(p.key.id)
 		if s.named {
@@ -235,7 +235,7 @@ func (d *Desk) sessionStart(c *fetchCall, v *wire.FetchView) {
 	if len(d.sessions.byID) >= d.sessions.max && !d.sessions.evict() {
 		return
 	}
-	s := &session{id: d.sessions.nextID(), epoch: 1, named: c.version < 13, fresh: true, owner: c.client(), parts: make(map[sessionKey]*sessionPart, len(c.parts))}
+	s := &session{id: d.sessions.nextID(), epoch: 1, named: c.version < 13, fresh: true, owner: c.client, parts: make(map[sessionKey]*sessionPart, len(c.parts))}
 	s.ring.next, s.ring.prev = &s.ring, &s.ring
 	v.Rewind()
 	if !d.sessionUpdate(s, v) {
@@ -248,7 +248,7 @@ func (d *Desk) sessionStart(c *fetchCall, v *wire.FetchView) {
 		p := &c.parts[i]
 		p.entry = s.parts[sessionKey{id: p.id, name: s.keyName(p.topicName()), index: p.index}]
 	}
-	c.session, c.head.SessionID, c.client().session = s, s.id, s.id
+	c.session, c.head.SessionID, c.client.session = s, s.id, s.id
 }
 
 func (s *session) keyName(name string) string {

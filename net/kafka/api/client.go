@@ -25,6 +25,7 @@ type client struct {
 	route *placement.Image // by which everything under way was sent; nil while nothing is
 	quota *quota.Client    // nil until a quota is set
 	poll  *fetchCall       // the fetch under way; a connection has one at most
+	kept  *fetchLeg        // what the last fetch left for the next, one of an owner
 	beat  *beat            // its last heartbeat
 	// session is the id of the fetch session it used last, carried that session while the connection is on its way to another shard.
 	session int32
@@ -37,6 +38,7 @@ func (c *client) Closed(t *shard.Turn) {
 		poll.session = nil // nobody is told anything
 		poll.respond(t)
 	}
+	c.giveUp(t)
 	if c.quota != nil {
 		c.quota.Close()
 	}
@@ -46,8 +48,9 @@ func (c *client) Closed(t *shard.Turn) {
 func (c *client) Still() bool { return c.out == 0 && c.poll == nil && (c.beat == nil || !c.beat.away) }
 
 // Release implements conn.Handler.
-func (d *Desk) Release(_ *shard.Turn, a conn.Attachment) {
+func (d *Desk) Release(t *shard.Turn, a conn.Attachment) {
 	c := a.(*client)
+	c.giveUp(t)
 	c.beat, c.carried = nil, d.sessions.release(c.session)
 }
 
