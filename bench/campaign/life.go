@@ -24,8 +24,8 @@ const (
 	restartTopics     = 50
 	restartPartitions = 100     // of each
 	crowdedPartitions = 10_000  // beside one
-	memoryPartitions  = 5000    // whose memory is counted
-	memoryConnections = 5000    // the same
+	memoryPartitions  = 10_000  // whose memory is counted
+	memoryConnections = 10_000  // the same
 	coldBytes         = 4 << 30 // read from the disk beside a producer
 	latencyRate       = 2000    // of the producer whose latency is looked at
 	idleSettle        = 3 * time.Second

@@ -66,5 +66,5 @@ var Expected = []string{
 // rare are those of them that a run of a few seeds may miss.
 var rare = []string{
 	"compaction.given-up", "compaction.crashed.swap", "compaction.tombstone", "retention.time", "retention.size",
-	"full.trim.ok", "full.topic.deleted", "full.retention", "full.over.append.ok", "disk.full", "disk.error.open",
+	"full.trim.ok", "full.topic.deleted", "full.retention", "full.over.append.ok", "disk.full", "disk.error.open", "relocate.crossing",
 }
