@@ -40,6 +40,7 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 		return refused(err)
 	}
 	setProcs(b.Shards.Len())
+	setCollector(ctx)
 	doors, err := front.Listen(cfg, b.Shards.Len())
 	if err != nil {
 		return errors.Join(err, b.Abandon())
@@ -206,8 +207,13 @@ func setProcs(shards int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(shards + procsSpare)
 	}
+}
+
+// setCollector has little memory used for what is garbage, until ctx ends. Who sets GOGC gets the runtime as it is.
+func setCollector(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
+		go beThrifty(ctx)
 	}
 }
 
