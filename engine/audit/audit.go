@@ -339,13 +339,14 @@ func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic
 		return err
 	}
 	// What the log says of its producers up to the newest snapshot, to hold the snapshot against.
-	replayed, at := producer.NewTable(), model.Offset(-1)
+	var replayed *producer.Table
+	at := model.Offset(-1)
 	if len(snapshots) > 0 {
 		at = snapshots[len(snapshots)-1]
 	}
 	in, err := log.Inspect(dir, name, from, func(h batch.Header) {
 		if h.LastOffset() < at {
-			partition.Replay(replayed, &h, clock.Wall(h.MaxTimestamp))
+			replayed = partition.Replay(replayed, &h, clock.Wall(h.MaxTimestamp))
 		}
 	})
 	if err != nil {

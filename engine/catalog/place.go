@@ -14,6 +14,7 @@ type dealer struct {
 	all     loads               // the machine's; kept up to date by record
 	topic   loads               // this topic's
 	im      *placement.Image
+	alike   alike
 }
 
 func (m *Machine) dealer(tp *placement.Topic) *dealer {
@@ -100,7 +101,7 @@ func (d *dealer) partition(replicas []placement.Replica) *placement.Partition {
 		p.Replicas = append(p.Replicas, r)
 	}
 	d.record(p)
-	return p
+	return d.alike.one(p)
 }
 
 func less(a, b [5]int) bool {

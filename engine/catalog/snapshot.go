@@ -212,12 +212,13 @@ func (m *Machine) restoreTopic(r *reader) {
 		return
 	}
 	parts := make([]*placement.Partition, 0, n)
+	var same alike
 	for range n {
 		p := r.partition(im)
 		if r.bad {
 			return
 		}
-		parts = append(parts, p)
+		parts = append(parts, same.one(p))
 	}
 	if im.PartitionCount()+n > partitionsMax {
 		r.fail()

@@ -21,7 +21,7 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 	switch {
 	case code == Moved && p != nil && ask.Moves > p.leftAt && p.state != failed:
 		// It comes back before it is gone. Turned away, the ask would be back at once, and again until the log is closed.
-		p.returning.push(ask)
+		p.hall().returning.push(ask)
 		return
 	case code == OK && ask.Moves < p.since:
 		// Sent before the partition came here. An earlier ask of the same connection may have been turned away by then, and must not be passed.
@@ -32,7 +32,7 @@ func (s *Set) append(t *shard.Turn, ask *AppendAsk) {
 		return
 	}
 	p.held.push(ask)
-	if p.held.count == 1 && p.state == open {
+	if p.held.first == ask && p.state == open {
 		p.drain(t)
 	}
 }
@@ -91,6 +91,9 @@ func (p *Partition) stage(t *shard.Turn, ask *AppendAsk) bool {
 	ask.Base, ask.Epoch, ask.target = base, p.epoch, h.LastOffset()+1
 	p.secure(ask)
 	if h.HasProducer() {
+		if p.producers == nil {
+			p.producers = producer.NewTable()
+		}
 		p.producers.Add(producer.Batch{
 			ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, First: h.BaseSequence, Last: h.LastSequence(),
 			Base: base, LastOffset: h.LastOffset(), Timestamp: h.MaxTimestamp,

@@ -99,8 +99,9 @@ func (a *AppendAsk) takeBack(t *shard.Turn) {
 // asks is a first-in first-out list of asks, linked through them.
 type asks struct {
 	first, last *AppendAsk
-	count       int
 }
+
+func (q *asks) empty() bool { return q.first == nil }
 
 func (q *asks) push(a *AppendAsk) {
 	a.next = nil
@@ -110,7 +111,6 @@ func (q *asks) push(a *AppendAsk) {
 		q.last.next = a
 	}
 	q.last = a
-	q.count++
 }
 
 func (q *asks) pop() *AppendAsk {
@@ -123,6 +123,5 @@ func (q *asks) pop() *AppendAsk {
 		q.last = nil
 	}
 	a.next = nil
-	q.count--
 	return a
 }

@@ -43,7 +43,7 @@ func TestHeldAppendsKeepTheirOrder(t *testing.T) {
 		if k == each/2 {
 			r.awaitHeld(1)
 			r.on(owner, func(*shard.Turn) {
-				if p.held.count == 0 || !p.preparing {
+				if p.held.empty() || !p.preparing {
 					t.Error("nothing waits: the gate does not hold what it should")
 				}
 			})

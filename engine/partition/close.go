@@ -75,7 +75,7 @@ func (p *Partition) still(t *shard.Turn) bool {
 
 // awaitsJournal reports whether acknowledgements are about to be sent: who closes waits for them, so that no producer has to ask again.
 func (p *Partition) awaitsJournal() bool {
-	return p.fsync() && p.state == open && p.acks.count > 0 && p.site.Fenced() == nil
+	return p.fsync() && p.state == open && !p.acks.empty() && p.site.Fenced() == nil
 }
 
 // RecoveryPoints lists what need not be read again at the next start.

@@ -73,7 +73,7 @@ func TestDropBetweenOwners(t *testing.T) {
 	r := newRig(t)
 	r.leaving(0)
 	r.dir.open()
-	r.until("the partition is given up", func(*shard.Turn) bool { return r.set.byName[at(0)] == nil })
+	r.until("the partition is given up", func(*shard.Turn) bool { return r.set.known(at(0)) == nil })
 	if r.folders.claim(log.FolderName("orders", 0), claimant{model.TopicID{0xff}, owner}) {
 		t.Error("another topic got the folder")
 	}
@@ -90,11 +90,11 @@ func TestMovedThereAndBack(t *testing.T) {
 	if !r.folders.claim(name, claimant{topicID, home}) { // as if the other shard still had it
 		t.Fatal("claim")
 	}
-	r.on(owner, func(t *shard.Turn) { r.set.leave(r.set.byName[at(0)]) })
+	r.on(owner, func(t *shard.Turn) { r.set.leave(r.set.known(at(0))) })
 	a := r.newAppend(&trace{}, "a", 0, batchOf(1, -1, 0))
 	r.post(a)
 	r.until("the folder is waited for", func(t *shard.Turn) bool {
-		p := r.set.byName[at(0)]
+		p := r.set.known(at(0))
 		return p != nil && p.state == opening
 	})
 	r.move(0, home)
@@ -102,5 +102,5 @@ func TestMovedThereAndBack(t *testing.T) {
 	if a.ask.Code != Moved {
 		t.Errorf("append: code %d", a.ask.Code)
 	}
-	r.until("the partition is forgotten", func(t *shard.Turn) bool { return r.set.byName[at(0)] == nil && r.set.opening == 0 })
+	r.until("the partition is forgotten", func(t *shard.Turn) bool { return r.set.known(at(0)) == nil && r.set.opening == 0 })
 }

@@ -65,7 +65,7 @@ func TestDamagedLogKeepsItsRecoveryPoint(t *testing.T) {
 	for _, stop := range []string{"checkpoint", "clean stop"} {
 		r.reopen(points)
 		r.until("the damage is found", func(*shard.Turn) bool {
-			p := r.set.byName[at(0)]
+			p := r.set.known(at(0))
 			var damage *log.Damage
 			return p != nil && p.state == failed && errors.As(p.failure, &damage)
 		})
@@ -107,7 +107,7 @@ func TestDamageIsFoundBeforeItIsUsed(t *testing.T) {
 				}
 			}
 			r.until("the partition is offline, its neighbours are not", func(t *shard.Turn) bool {
-				return r.set.byName[at(0)].state == failed && r.directory.Fenced() == nil
+				return r.set.known(at(0)).state == failed && r.directory.Fenced() == nil
 			})
 			if left := Points(r.close(), r.directory); left[at(0)] != 6 {
 				t.Errorf("recovery point %d", left[at(0)])

@@ -42,7 +42,7 @@ func (r *rig) safeAppend(tr *trace, name string, index int32, records int) *appe
 
 // marks copies the marks of a partition of "safe".
 func (r *rig) marks(index int32) (m Marks) {
-	r.on(owner, func(*shard.Turn) { m = r.set.byName[durableAt(index)].marks })
+	r.on(owner, func(*shard.Turn) { m = r.set.known(durableAt(index)).marks })
 	return m
 }
 
@@ -91,7 +91,7 @@ func TestAcknowledgementWaitsForTheJournal(t *testing.T) {
 	if original.ask.Code != OK || retry.ask.Code != OK || retry.ask.Base != original.ask.Base {
 		t.Fatalf("%s", tr)
 	}
-	r.until("everything is visible", func(*shard.Turn) bool { return r.set.byName[durableAt(0)].marks.High == 4 })
+	r.until("everything is visible", func(*shard.Turn) bool { return r.set.known(durableAt(0)).marks.High == 4 })
 }
 
 // What comes while a commit is being synced is not durable with it, though the journal takes it in at once: it is written by the next.
@@ -109,7 +109,7 @@ func TestWhatJoinsACommitWaitsForTheNext(t *testing.T) {
 		r.on(owner, func(*shard.Turn) {})
 	}
 	r.until("all are written", func(*shard.Turn) bool {
-		return r.set.byName[durableAt(0)].marks.End == 4 && r.set.byName[durableAt(1)].marks.End == 2
+		return r.set.known(durableAt(0)).marks.End == 4 && r.set.known(durableAt(1)).marks.End == 2
 	})
 	writes := r.journal.Stats().Writes
 	r.dir.pass()
@@ -154,7 +154,7 @@ func TestManyPartitionsAreOneWrite(t *testing.T) {
 	r.post(calls...)
 	r.until("all are written", func(*shard.Turn) bool {
 		for i := range int32(partitions) {
-			if m := r.set.byName[durableAt(i)].marks; m.End < 2 || m.High > 1 {
+			if m := r.set.known(durableAt(i)).marks; m.End < 2 || m.High > 1 {
 				return false
 			}
 		}
@@ -176,7 +176,7 @@ func TestLentBatchesComeHomeWithTheCommit(t *testing.T) {
 	for what, harm := range map[string]func(r *rig, c *appendCall){
 		"timeout": func(r *rig, c *appendCall) {},
 		"failure": func(r *rig, c *appendCall) {
-			r.on(owner, func(t *shard.Turn) { r.set.byName[durableAt(0)].fail(t, errBroken) })
+			r.on(owner, func(t *shard.Turn) { r.set.known(durableAt(0)).fail(t, errBroken) })
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestFailedSyncFencesTheDirectory(t *testing.T) {
 			if a.ask.Code != StorageFailed {
 				t.Fatalf("%s", tr)
 			}
-			r.until("everything is offline", func(*shard.Turn) bool { return cached.state == failed && r.set.byName[durableAt(1)].state == failed })
+			r.until("everything is offline", func(*shard.Turn) bool { return cached.state == failed && r.set.known(durableAt(1)).state == failed })
 			for _, c := range []*appendCall{r.safeAppend(tr, "b", 1, 1), r.newAppend(tr, "memory", 0, batchOf(1, -1, 0)), r.newAppend(tr, "fresh", 3, batchOf(1, -1, 0))} {
 				r.post(c)
 				r.await(c.done, c.name)

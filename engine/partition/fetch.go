@@ -35,13 +35,14 @@ func (part *FetchPart) refuse(code Code) {
 // read bounds one partition's read and takes its span on loan.
 func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	if p.state == opening {
-		if again := p.set.byName[p.name]; again != nil {
+		if again := p.set.known(p.name); again != nil {
 			p = again // it lies in another directory by now
 		}
 	}
 	if (p.state == opening || p.frozen) && p.verdict() == OK {
 		part.ask.pending++
-		p.stalled = append(p.stalled, part)
+		l := p.hall()
+		l.stalled = append(l.stalled, part)
 		return
 	}
 	if code := p.verdict(); code != OK {
@@ -122,7 +123,7 @@ func (s *Set) enlist(t *shard.Turn, ask *FetchAsk) {
 	ask.got, ask.reading = ask.Bytes, false
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
-		if p := s.byName[part.Partition]; p != nil {
+		if p := s.known(part.Partition); p != nil {
 			p.enlist(part)
 		}
 	}
@@ -161,7 +162,7 @@ func (s *Set) giveUp(t *shard.Turn, ask *FetchAsk) {
 func (s *Set) outdated(ask *FetchAsk) bool {
 	for i := range ask.Parts {
 		part := &ask.Parts[i]
-		p := s.byName[part.Partition]
+		p := s.known(part.Partition)
 		if p == nil || p.verdict() != OK || p.marks.High != part.High || p.marks.Stable != part.Stable {
 			return true
 		}
@@ -286,9 +287,7 @@ func (s *Set) release(t *shard.Turn, ask *FetchAsk) {
 
 // resumeFetches reads for the polls that waited for the partition to open.
 func (p *Partition) resumeFetches(t *shard.Turn) {
-	stalled := p.stalled
-	p.stalled = nil
-	for _, part := range stalled {
+	for _, part := range p.takeStalled() {
 		p.read(t, part)
 		p.set.settle(t, part.ask)
 	}

@@ -43,11 +43,11 @@ func (p *Partition) handOver(t *shard.Turn, moves uint64) {
 // leave closes the partition once nothing of it is away.
 func (p *Partition) leave(t *shard.Turn) {
 	switch {
-	case p.state == dropped || p.set.byName[p.name] != p:
+	case p.state == dropped || p.set.known(p.name) != p:
 		return
 	case p.state == opening:
 		return // the helper that opens it goes on from here
-	case p.caring > 0 || p.staged.first != nil || p.acks.count > 0:
+	case p.caring > 0 || p.staged.first != nil || !p.acks.empty():
 		p.set.later(t, p.leave)
 		return
 	case p.state == failed:
@@ -78,12 +78,12 @@ func (p *Partition) left(t *shard.Turn, err error) {
 // forgotten ends the leaving: those who still wait are turned away, but for asks that came for its return, which open it again.
 func (p *Partition) forgotten(t *shard.Turn) {
 	p.resumeFetches(t)
-	for _, a := range p.asked {
+	for _, a := range p.takeAsked() {
 		a.reply(t, Moved)
 	}
-	p.asked = nil
 	p.set.leave(p)
-	for a := p.returning.pop(); a != nil; a = p.returning.pop() {
+	returning := p.takeReturning()
+	for a := returning.pop(); a != nil; a = returning.pop() {
 		p.set.append(t, a)
 	}
 }

@@ -26,7 +26,7 @@ func (r *rig) offline(name model.Partition, from model.Offset, bytesMin int64) F
 func TestOfflinePartitionsGiveWhatIsDurable(t *testing.T) {
 	r := newFsyncRig(t, 2) // one record in each
 	r.fill(0, 3)
-	r.until("memory topic", func(*shard.Turn) bool { return r.set.byName[at(0)].marks.High == 3 })
+	r.until("memory topic", func(*shard.Turn) bool { return r.set.known(at(0)).marks.High == 3 })
 	r.dir.fail(func(op, path string) error {
 		if op == "sync" && strings.HasPrefix(path, "journal/") {
 			return errBroken
@@ -38,7 +38,7 @@ func TestOfflinePartitionsGiveWhatIsDurable(t *testing.T) {
 	r.post(a)
 	r.await(a.done, "append")
 	r.until("everything is offline", func(*shard.Turn) bool {
-		return r.set.byName[at(0)].state == failed && r.set.byName[durableAt(0)].state == failed && r.set.byName[durableAt(1)].state == failed
+		return r.set.known(at(0)).state == failed && r.set.known(durableAt(0)).state == failed && r.set.known(durableAt(1)).state == failed
 	})
 	for index := range int32(2) {
 		if part := r.offline(durableAt(index), 0, 1<<20); part.Code != OK || !part.Leased || part.High != 1 || part.Span.Offset != 0 {
@@ -65,7 +65,7 @@ func TestOfflinePartitionsGiveWhatIsDurable(t *testing.T) {
 // A log whose own sync failed gives what its segments have for certain: the journal's word does not count for pages that may be gone.
 func TestOfflineLogGivesWhatIsSynced(t *testing.T) {
 	r := newFsyncRig(t, 1)
-	p := r.set.byName[durableAt(0)]
+	p := r.set.known(durableAt(0))
 	tr := &trace{}
 	large := r.safeAppend(tr, "large", 0, 8000) // too large for the journal: its segment is synced
 	r.post(large)

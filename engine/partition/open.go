@@ -132,7 +132,7 @@ func (j *openJob) open() error {
 			from.Tail = append(from.Tail, log.TailBatch{Base: e.Base, End: e.End, Segment: e.Segment, Pos: e.Pos, Bytes: e.Bytes})
 		}
 	}
-	j.producers, j.snapshots = producer.NewTable(), nil
+	j.producers, j.snapshots = nil, nil
 	entries, err := j.dir.List(j.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -144,7 +144,7 @@ func (j *openJob) open() error {
 	}
 	all := j.snapshots
 	from.VisitFrom = j.load()
-	visit := func(h batch.Header) { Replay(j.producers, &h, j.now) }
+	visit := func(h batch.Header) { j.producers = Replay(j.producers, &h, j.now) }
 	j.log, j.recovery, err = log.Open(j.dir, j.name, j.topic, j.config, from, visit)
 	if err != nil || len(all) == 0 || all[len(all)-1] <= j.log.End() {
 		return err
@@ -165,7 +165,7 @@ func (j *openJob) open() error {
 
 // load takes the newest sound snapshot and says what it is of.
 func (j *openJob) load() model.Offset {
-	j.producers = producer.NewTable()
+	j.producers = nil
 	for ; len(j.snapshots) > 0; j.snapshots = j.snapshots[:len(j.snapshots)-1] {
 		at := j.snapshots[len(j.snapshots)-1]
 		if table, err := LoadProducers(j.dir, j.name, at); err == nil {
@@ -199,15 +199,19 @@ func removeSnapshot(dir device.Dir, name string, at model.Offset) (err error) {
 	return err
 }
 
-// Replay takes one stored batch into a producer window, as its append did.
-func Replay(producers *producer.Table, h *batch.Header, now clock.Wall) {
+// Replay takes one stored batch into a producer window, as its append did, and makes the window if there is none.
+func Replay(producers *producer.Table, h *batch.Header, now clock.Wall) *producer.Table {
 	if !h.HasProducer() || h.IsControl() {
-		return
+		return producers
+	}
+	if producers == nil {
+		producers = producer.NewTable()
 	}
 	producers.Add(producer.Batch{
 		ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, First: h.BaseSequence, Last: h.LastSequence(),
 		Base: h.BaseOffset, LastOffset: h.LastOffset(), Timestamp: h.MaxTimestamp,
 	}, now)
+	return producers
 }
 
 // Deliver comes back to the shard, where the partition opens for business, or waits until what was recovered is durable.
@@ -286,9 +290,7 @@ func (j *openJob) arrive(t *shard.Turn) {
 	p.watchCompaction(t)
 	p.resumeRelocation(t) // before somebody wishes anew
 	p.resumeFetches(t)
-	asked := p.asked
-	p.asked = nil
-	for _, a := range asked {
+	for _, a := range p.takeAsked() {
 		p.answer(t, a)
 	}
 	p.drain(t)

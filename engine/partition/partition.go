@@ -19,61 +19,57 @@ const (
 	dropped // its topic is deleted; waits for helpers to come home
 )
 
-// Partition is one replica, owned by one shard; a hand-over gives its state, by value, to a new Partition on another.
+// Partition is one replica, owned by one shard; a hand-over gives its state, by value, to a new Partition on another. A node has many that are idle:
+// what few of them need at a time is made when they do (lobby, durability, producers), and the small fields stand together.
 type Partition struct {
 	own shard.Owner
 
 	// Immutable after open.
 	set  *Set
-	site *site // of the log directory it lies in
-	name model.Partition
+	site *site  // of the log directory it lies in
 	dir  string // <topic>-<index>, Kafka's directory name
+	name model.Partition
 
 	// Owned by the shard.
-	state     state
-	log       *log.Log
-	producers *producer.Table
-	marks     Marks
-	epoch     model.Epoch // leader epoch of this leadership; stamped into every batch
-	since     uint64      // moves of the image it was opened by: asks from before belong to an earlier owner's time
-	config    *resolved   // shared by the topic's partitions; immutable
-	failure   error
-	found     model.Offset // recovery point it was opened with
-	job       *openJob     // its recovery, while nobody has begun it
-	durable   *durability  // nil while the topic has never been fsync
+	epoch      model.Epoch // leader epoch of this leadership; stamped into every batch
+	log        *log.Log
+	producers  *producer.Table // nil until one has written
+	marks      Marks
+	since      uint64    // moves of the image it was opened by: asks from before belong to an earlier owner's time
+	leftAt     uint64    // while leaving: moves of the image that said so
+	config     *resolved // shared by the topic's partitions; immutable
+	failure    error
+	found      model.Offset   // recovery point it was opened with
+	job        *openJob       // its recovery, while nobody has begun it
+	durable    *durability    // nil while the topic has never been fsync
+	relocation *relocation    // to another log directory; nil: it stays
+	snapshots  []model.Offset // of the producers, that are stored
+	tried      model.Offset   // what the last attempt to store them was as of
 
 	held    asks   // appends that wait for the log to be ready, in arrival order
 	staged  asks   // appends in this turn's write
 	acks    ackLot // appends that are written but not acknowledged
 	waiters waiters
-	stalled []*FetchPart // of fetches that arrived before the partition was open
-	asked   []*QueryAsk  // questions that did
-	trims   []*QueryAsk  // deletions whose start is not stored yet
+	lobby   *lobby // who waits for the partition to open, or for its folder; nil while nobody does
 
-	trimming     bool  // a log start is being stored
-	preparing    bool  // appends wait for a log.Work or for the log to be free
-	forbidden    bool  // the journal knows what a truncation is about to take
-	ahead        bool  // a log.Work nobody waits for yet is away
-	parking      bool  // in the set's list of those with parked acknowledgements
-	crowded      bool  // appends wait for the set to have room for one more open segment
 	caring       int32 // works away, of any kind
 	at           int32 // place in the set's list of all
-	snapshots    []model.Offset
+	state        state
+	trimming     bool // a log start is being stored
+	preparing    bool // appends wait for a log.Work or for the log to be free
+	forbidden    bool // the journal knows what a truncation is about to take
+	ahead        bool // a log.Work nobody waits for yet is away
+	parking      bool // in the set's list of those with parked acknowledgements
+	crowded      bool // appends wait for the set to have room for one more open segment
 	dirty        bool
-	snapshotting bool         // producers are being stored
-	unstored     bool         // the last attempt failed
-	tried        model.Offset // what it was as of
+	snapshotting bool // producers are being stored
+	unstored     bool // the last attempt failed
 	closing      bool
-	leaving      bool   // another shard becomes the owner
-	leftAt       uint64 // moves of the image that said so
-	returning    asks   // routed here by a later image, while it is still leaving
-	gone         bool   // dropped, and the files are being removed
-
-	relocation *relocation // to another log directory; nil: it stays
-	frozen     bool        // asks wait, because it is about to cross over
-
-	halting     bool // something waits for the end of a pass of compaction
-	uncleanable bool // compaction met an error in this log
+	leaving      bool // another shard becomes the owner
+	gone         bool // dropped, and the files are being removed
+	frozen       bool // asks wait, because it is about to cross over to another log directory
+	halting      bool // something waits for the end of a pass of compaction
+	uncleanable  bool // compaction met an error in this log
 }
 
 // Name is the partition's identity.
@@ -176,7 +172,8 @@ func (p *Partition) fail(t *shard.Turn, err error) {
 
 // refuse answers everyone who waits with the code.
 func (p *Partition) refuse(t *shard.Turn, code Code) {
-	for _, q := range []*asks{&p.held, &p.staged, &p.returning} {
+	returning := p.takeReturning()
+	for _, q := range []*asks{&p.held, &p.staged, &returning} {
 		for a := q.pop(); a != nil; a = q.pop() {
 			a.reply(t, code)
 		}
@@ -184,10 +181,9 @@ func (p *Partition) refuse(t *shard.Turn, code Code) {
 	p.acks.refuse(t, code)
 	p.resumeFetches(t)
 	p.wake(t, 1<<62)
-	for _, a := range p.asked {
+	for _, a := range p.takeAsked() {
 		a.reply(t, code)
 	}
-	p.asked = nil
 	p.refuseTrims(t, code)
 }
 

@@ -18,7 +18,8 @@ func (s *Set) query(t *shard.Turn, ask *QueryAsk) {
 	case code != OK:
 		ask.reply(t, code)
 	case p.state == opening || p.frozen:
-		p.asked = append(p.asked, ask)
+		l := p.hall()
+		l.asked = append(l.asked, ask)
 	default:
 		p.answer(t, ask)
 	}

@@ -47,9 +47,7 @@ func (r *relocation) close(t *shard.Turn) {
 func (p *Partition) thaw(t *shard.Turn) {
 	p.frozen = false
 	p.resumeFetches(t)
-	asked := p.asked
-	p.asked = nil
-	for _, a := range asked {
+	for _, a := range p.takeAsked() {
 		p.set.query(t, a)
 	}
 	p.drain(t)
@@ -290,8 +288,10 @@ func (s *Set) reopen(t *shard.Turn, p *Partition, at *site) *Partition {
 	s.options.Folders.handOn(p.dir, p.name, at.Directory, p.log.RecoveryPoint())
 	s.leave(p)
 	q := &Partition{own: shard.Own(t), set: s, site: at, name: p.name, dir: p.dir, epoch: p.epoch, since: p.since, config: p.config}
-	q.held, q.stalled, q.asked = p.held, p.stalled, p.asked
-	p.held, p.stalled, p.asked = asks{}, nil, nil
+	q.held, p.held = p.held, asks{}
+	if stalled, asked := p.takeStalled(), p.takeAsked(); len(stalled)+len(asked) > 0 {
+		q.lobby = &lobby{stalled: stalled, asked: asked}
+	}
 	s.enter(q)
 	t.Help(&openJob{p: q, dir: at.Dir, folders: s.options.Folders, name: q.dir, topic: q.name.Topic, config: q.config.log, now: t.Now().Wall,
 		sync: q.config.Durability == config.DurabilityFsync})

@@ -45,13 +45,12 @@ type Set struct {
 
 	// Owned by the shard.
 	files       *log.Files
-	byName      map[model.Partition]*Partition
-	all         []*Partition                    // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
-	topics      map[model.TopicID]*topicConfigs // of the topics that have partitions here
-	dirty       []*Partition                    // staged bytes this turn
-	delayed     []*Partition                    // appends wait for some work to come home
-	unsynced    []*Partition                    // a sync that acknowledgements wait for does
-	sites       []*site                         // one for each log directory
+	topics      map[model.TopicID]*topicHere // the topics that have partitions here, with these by index
+	all         []*Partition                 // the same, each at its place, so that they can be looked at some at a time, in an order that chance has no part in
+	dirty       []*Partition                 // staged bytes this turn
+	delayed     []*Partition                 // appends wait for some work to come home
+	unsynced    []*Partition                 // a sync that acknowledgements wait for does
+	sites       []*site                      // one for each log directory
 	crowd       crowd
 	parked      []*Partition // have acknowledgements parked, or had some lately
 	sweeping    bool
@@ -95,7 +94,7 @@ type Stats struct {
 
 // NewSet makes the empty set of the shard that runs the turn.
 func NewSet(t *shard.Turn, options Options) *Set {
-	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), byName: make(map[model.Partition]*Partition), topics: make(map[model.TopicID]*topicConfigs)}
+	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), topics: make(map[model.TopicID]*topicHere)}
 	s.files = log.NewFiles(options.Files)
 	for _, d := range options.Directories.All {
 		s.sites = append(s.sites, newSite(t, s, d))
@@ -112,15 +111,24 @@ func NewSet(t *shard.Turn, options Options) *Set {
 func (s *Set) Stats(t *shard.Turn) Stats {
 	s.own.Check(t)
 	st := s.stats
-	st.Partitions, st.Failed, st.Opening, st.Clean = len(s.byName), s.failures, s.opening, s.cleaned
+	st.Partitions, st.Failed, st.Opening, st.Clean = len(s.all), s.failures, s.opening, s.cleaned
 	st.Replaying = s.replaying
 	return st
+}
+
+// known is the partition of that name, or nil.
+func (s *Set) known(name model.Partition) *Partition {
+	here := s.topics[name.Topic]
+	if here == nil || int(name.Index) >= len(here.parts) || name.Index < 0 {
+		return nil
+	}
+	return here.parts[name.Index]
 }
 
 // find returns the partition, opening it if the image says that it is ours, or why it is not to be had.
 func (s *Set) find(t *shard.Turn, name model.Partition) (*Partition, Code) {
 	s.own.Check(t)
-	if p := s.byName[name]; p != nil {
+	if p := s.known(name); p != nil {
 		p.urge(t)
 		return p, OK
 	}
@@ -156,7 +164,7 @@ func (s *Set) Changed(t *shard.Turn, _ *placement.Image, topics []model.TopicID)
 			continue
 		}
 		for i := range topic.Partitions() {
-			p := s.byName[model.Partition{Topic: id, Index: i}]
+			p := s.known(model.Partition{Topic: id, Index: i})
 			if p == nil {
 				continue
 			}
@@ -184,8 +192,8 @@ func (s *Set) dropTopic(t *shard.Turn, id model.TopicID) {
 	if here == nil {
 		return
 	}
-	for i := range here.limit {
-		if p := s.byName[model.Partition{Topic: id, Index: i}]; p != nil {
+	for _, p := range here.parts {
+		if p != nil {
 			p.drop(t)
 		}
 	}
@@ -259,41 +267,43 @@ func (s *Set) careSome(t *shard.Turn) {
 
 // enter makes a partition known to the set.
 func (s *Set) enter(p *Partition) {
-	s.byName[p.name] = p
 	p.at = int32(len(s.all))
 	s.all = append(s.all, p)
 	s.opening++
 	s.tell()
 	here := s.topics[p.name.Topic]
 	if here == nil {
-		here = &topicConfigs{}
+		here = &topicHere{}
 		s.topics[p.name.Topic] = here
 	}
 	here.count++
-	here.limit = max(here.limit, p.name.Index+1)
+	if missing := int(p.name.Index) + 1 - len(here.parts); missing > 0 {
+		here.parts = append(here.parts, make([]*Partition, missing)...)
+	}
+	here.parts[p.name.Index] = p
 }
 
 // leave forgets it, unless it is forgotten already.
 func (s *Set) leave(p *Partition) {
-	if s.byName[p.name] != p {
+	if s.known(p.name) != p {
 		return
 	}
-	delete(s.byName, p.name)
 	last := s.all[len(s.all)-1]
 	s.all[p.at], last.at = last, p.at
 	s.all[len(s.all)-1] = nil
 	s.all = s.all[:len(s.all)-1]
 	s.tell()
 	here := s.topics[p.name.Topic]
+	here.parts[p.name.Index] = nil
 	if here.count--; here.count == 0 {
 		delete(s.topics, p.name.Topic)
 	}
 }
 
-// topicConfigs is what the partitions of one topic share on this shard.
-type topicConfigs struct {
-	count int32 // partitions here
-	limit int32 // all their indexes are below
+// topicHere is a topic's partitions on this shard, and what they share.
+type topicHere struct {
+	parts []*Partition // by index; nil where one is elsewhere
+	count int32        // of those that are not
 
 	// What the configuration came to, when it was read last.
 	topic  *placement.Topic
@@ -356,7 +366,7 @@ func (s *Set) expireAcks(t *shard.Turn) {
 	left := s.parked[:0]
 	for _, p := range s.parked {
 		p.acks.expire(t)
-		if p.parking = p.acks.count > 0; p.parking {
+		if p.parking = !p.acks.empty(); p.parking {
 			left = append(left, p)
 		}
 	}
@@ -373,7 +383,7 @@ func (s *Set) expireAcks(t *shard.Turn) {
 // Serves reports whether a partition is open for business here.
 func (s *Set) Serves(t *shard.Turn, name model.Partition) bool {
 	s.own.Check(t)
-	p := s.byName[name]
+	p := s.known(name)
 	return p != nil && p.Serves(t)
 }
 

@@ -37,7 +37,7 @@ func (a *SizesAsk) Deliver(t *shard.Turn) {
 	a.To.own.Check(t)
 	for i := range a.Parts {
 		part := &a.Parts[i]
-		p := a.To.byName[part.Partition]
+		p := a.To.known(part.Partition)
 		if p == nil {
 			continue
 		}

@@ -116,7 +116,7 @@ func TestMoveBeforeItIsOpened(t *testing.T) {
 	r.move(3, home)
 	r.until("it is handed on", func(*shard.Turn) bool {
 		handed := maps.Collect(r.options.Folders.Points(r.directory))
-		return handed[at(3)] == 4 && r.set.byName[at(3)] == nil
+		return handed[at(3)] == 4 && r.set.known(at(3)) == nil
 	})
 }
 

@@ -27,7 +27,8 @@ func (p *Partition) trim(t *shard.Turn, ask *QueryAsk) {
 		p.trimmed(t, ask)
 	default:
 		ask.Before = to
-		p.trims = append(p.trims, ask)
+		l := p.hall()
+		l.trims = append(l.trims, ask)
 		p.storeStart(t)
 	}
 }
@@ -40,11 +41,12 @@ func (p *Partition) trimmed(t *shard.Turn, ask *QueryAsk) {
 
 // storeStart stores the furthest start asked for.
 func (p *Partition) storeStart(t *shard.Turn) {
-	if p.trimming || len(p.trims) == 0 || p.state != open || p.closing {
+	trims := p.trims()
+	if p.trimming || len(trims) == 0 || p.state != open || p.closing {
 		return
 	}
 	to := model.Offset(0)
-	for _, ask := range p.trims {
+	for _, ask := range trims {
 		to = max(to, ask.Before)
 	}
 	p.trimming = true
@@ -73,10 +75,10 @@ func (p *Partition) storeStart(t *shard.Turn) {
 
 // answerTrims answers the asks that the start has reached, and those a truncation has left behind.
 func (p *Partition) answerTrims(t *shard.Turn) {
-	if p.state != open {
+	if p.state != open || p.lobby == nil {
 		return
 	}
-	p.trims = slices.DeleteFunc(p.trims, func(ask *QueryAsk) bool {
+	p.lobby.trims = slices.DeleteFunc(p.lobby.trims, func(ask *QueryAsk) bool {
 		switch {
 		case ask.Before <= p.log.Start():
 			p.trimmed(t, ask)
@@ -87,13 +89,13 @@ func (p *Partition) answerTrims(t *shard.Turn) {
 		}
 		return true
 	})
+	p.tidyLobby()
 }
 
 func (p *Partition) refuseTrims(t *shard.Turn, code Code) {
-	for _, ask := range p.trims {
+	for _, ask := range p.takeTrims() {
 		ask.reply(t, code)
 	}
-	p.trims = nil
 }
 
 // expireTrimmed removes the segments below the start, as soon as no append is half done.

@@ -89,7 +89,8 @@ type state struct {
 	batches  [BatchesKept]kept
 }
 
-// Table is all producers of one partition. One owner at a time. An empty one is small; it grows with the producers seen.
+// Table is all producers of one partition. One owner at a time. It grows with the producers seen. A nil one is empty and stays so: many partitions have
+// never had a producer, and make their table with the first.
 //
 // The states are a dense slice, threaded into a list by last use, and found through a map from producer id to place.
 type Table struct {
@@ -114,13 +115,21 @@ func NewTableMax(n int) *Table {
 }
 
 // Len is the number of producers remembered.
-func (t *Table) Len() int { return len(t.states) }
+func (t *Table) Len() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.states)
+}
 
 // Check judges a batch of count records with sequences [first, last] before it is appended. For a Duplicate it returns the original. The
 // sequences must not be negative and must span count records, which batch.Validate has seen to.
 func (t *Table) Check(id int64, epoch int16, first, last, count int32) (Outcome, Batch) {
 	if must.Deep && (first < 0 || last < 0 || (last-first)&0x7fffffff != count-1) {
 		must.Failf("check sequences %d to %d of %d records", first, last, count)
+	}
+	if t == nil {
+		return OK, Batch{}
 	}
 	place, known := t.places[id]
 	if !known || t.states[place].epoch == noEpoch {
@@ -188,6 +197,9 @@ func (t *Table) Add(b Batch, now clock.Wall) {
 // Kept is the last offset of the oldest batch remembered, by producer: as long as the log has the batches from there on, if only their
 // headers, the table can be made again from it.
 func (t *Table) Kept() map[int64]model.Offset {
+	if t == nil {
+		return nil
+	}
 	kept := make(map[int64]model.Offset, len(t.states))
 	for i := range t.states {
 		if s := &t.states[i]; s.count > 0 {
@@ -209,6 +221,9 @@ type Active struct {
 
 // Active lists the producers in order of id.
 func (t *Table) Active() []Active {
+	if t == nil {
+		return nil
+	}
 	list := make([]Active, 0, len(t.states))
 	for i := range t.states {
 		s := &t.states[i]
@@ -225,6 +240,9 @@ func (t *Table) Active() []Active {
 
 // Expire forgets the producers not used for a duration of after or more and returns how many those were. It costs as much as it forgets.
 func (t *Table) Expire(now clock.Wall, after time.Duration) int {
+	if t == nil {
+		return 0
+	}
 	n := 0
 	for t.oldest != nowhere {
 		s := &t.states[t.oldest]
@@ -246,6 +264,9 @@ func (t *Table) Expire(now clock.Wall, after time.Duration) int {
 // with all their batches. Those may have written before, under an older epoch or more than five batches ago: to be exact for them
 // load an older snapshot and replay the log; without, their next batch is taken with any sequence.
 func (t *Table) TruncateTo(end model.Offset) int {
+	if t == nil {
+		return 0
+	}
 	n := 0
 	for place := int32(len(t.states)) - 1; place >= 0; place-- {
 		s := &t.states[place]
