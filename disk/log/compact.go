@@ -141,7 +141,7 @@ type CompactStats struct {
 
 // Compact begins a pass, or is nil when there is nothing to do or other Work is in the way. The caller calls Step until it is nil.
 func (l *Log) Compact(from CompactFrom) *Compaction {
-	if l.err != nil || l.closed || len(l.extents) < 2 || l.compacting || l.busy&(busyWhole|busySwap|busyCompact) != 0 {
+	if l.err != nil || l.closed || len(l.extents) < 2 || l.oddities().compacting || l.busy&(busyWhole|busySwap|busyCompact) != 0 {
 		return nil
 	}
 	d := l.Dirt(from.Now, from.Stable)
@@ -165,7 +165,7 @@ func (l *Log) Compact(from CompactFrom) *Compaction {
 	}
 	c.stats.From = d.From
 	c.sieve = newSieve(l, from, parts, d)
-	l.compacting = true
+	l.oddly().compacting = true
 	return c
 }
 
@@ -228,7 +228,7 @@ func (c *Compaction) Abandon() *Work {
 
 func (c *Compaction) end() {
 	c.phase = phaseDone
-	c.log.compacting = false
+	c.log.odd.compacting = false
 	c.sieve.keys = nil // the largest part of what a pass holds
 }
 

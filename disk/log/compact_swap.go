@@ -40,7 +40,7 @@ func (c *Compaction) swap() *Work {
 	// Whoever looks for the segments by name meanwhile may find either form: it asks again.
 	l.generation++
 	c.generation = l.generation
-	l.swapFrom, l.swapTo = group[0].base, group[len(group)-1].end
+	l.odd.swapFrom, l.odd.swapTo = group[0].base, group[len(group)-1].end
 	return l.begin(busySwap, t)
 }
 
@@ -124,9 +124,10 @@ func (t *swapTask) finish(l *Log, err error) error {
 			l.files.remove(s)
 		}
 		// What was to be proved, or could not be read, lay in the old form; the pass has read all of it.
-		delete(l.doubts, p.base)
-		if l.unproven.base == p.base {
-			l.unproven = unproven{}
+		delete(l.oddities().doubts, p.base)
+		if before := l.past(); before.unproven.base == p.base {
+			before.unproven = unproven{}
+			l.setPast(before)
 		}
 	}
 	l.extents[i] = c.sieve.out.extent()

@@ -750,8 +750,8 @@ func TestCompactWhatIsUnproven(t *testing.T) {
 	at := r.l.extents[1].base - 1
 	r.close()
 	r.open(OpenFrom{RecoveryPoint: at})
-	if r.l.unproven.base != 0 || r.l.unproven.to == 0 {
-		t.Fatalf("%+v", r.l.unproven)
+	if r.l.past().unproven.base != 0 || r.l.past().unproven.to == 0 {
+		t.Fatalf("%+v", r.l.past().unproven)
 	}
 	r.run(r.l.SyncWork())
 	if _, ok := r.compact(r.compactFrom(g)); !ok {

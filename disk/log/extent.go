@@ -50,12 +50,13 @@ func (e *extent) dirty() bool { return e.synced < e.size || !e.indexSynced }
 // inherited is the part of extent i that was there at Open and must be written again before a sync of it means anything.
 func (l *Log) inherited(i int) (from, to int64) {
 	e := &l.extents[i]
-	if e.base >= l.heritage.end {
+	left := l.past().heritage
+	if e.base >= left.end {
 		return 0, 0
 	}
 	to = e.size
-	if l.extentEnd(i) >= l.heritage.end {
-		to = l.heritage.size
+	if l.extentEnd(i) >= left.end {
+		to = left.size
 	}
 	return min(e.synced, to), to
 }

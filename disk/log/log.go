@@ -10,7 +10,8 @@ import (
 	"pinion/engine/must"
 )
 
-// Log is one partition's log. One owner at a time; see the package comment for what may be called where.
+// Log is one partition's log. One owner at a time; see the package comment for what may be called where. A node has many that are idle: what few need at
+// a time is made when they do (past, oddities).
 type Log struct {
 	// Immutable after Open.
 	dir  device.Dir
@@ -28,27 +29,21 @@ type Log struct {
 	recovery model.Offset // all below is durable, with its indexes; invariant: recovery <= durable
 	durable  model.Offset // the records below are durable; invariant: durable <= written
 	stored   model.Offset // what startFile says, 0 without one
-	heritage heritage     // what Open met behind the recovery point
-	unproven unproven     // what Open trusted without reading it, right below the recovery point
-	damage   error        // found there
 	point    cleanPoint   // what pointFile says
+	before   *past        // nil where there is none of it
+	odd      *oddities    // nil where there are none
 
 	staged      [][]byte // batches for the next Write, lent by the caller
 	stagedBytes int64
 	stagedAt    int64 // position of the batch staged last
 	tail        tail
 
-	unsealed   []model.Offset // segments closed when they were sealed: their last time index entry is not in the file
-	busy       busy           // kinds of Work under way
-	want       int64          // bytes the batch that Need looked at last will take
-	coldLimit  model.Offset   // what the Read that found too little in memory was limited to
-	generation uint32         // counts truncations and swaps: a file opened before one may be another inode
-	compacting bool           // a Compaction is not over
-	swapFrom   model.Offset   // while busySwap: the names of the segments in [swapFrom, swapTo) mean one form or the other
-	swapTo     model.Offset
-	err        error                  // final
-	doubts     map[model.Offset]int64 // by base: the first byte of a segment that could not be read; nil where there is none
+	coldLimit  model.Offset // what the Read that found too little in memory was limited to
+	err        error        // final
+	want       int32        // bytes the batch that Need looked at last will take
+	generation uint32       // counts truncations and swaps: a file opened before one may be another inode
 
+	busy        busy // kinds of Work under way
 	pointed     bool // pointFile exists
 	hasFolder   bool
 	hasMetadata bool
@@ -57,11 +52,58 @@ type Log struct {
 	dropped     bool
 }
 
+// past is what another process has left, until it is ours.
+type past struct {
+	heritage heritage // what Open met behind the recovery point
+	unproven unproven // what Open trusted without reading it, right below the recovery point
+	damage   error    // found there
+}
+
+func (l *Log) past() past {
+	if l.before == nil {
+		return past{}
+	}
+	return *l.before
+}
+
+func (l *Log) setPast(p past) {
+	if p == (past{}) {
+		l.before = nil
+		return
+	}
+	kept := p
+	l.before = &kept
+}
+
 // heritage is what Open met behind the recovery point, up to where the log ended. Another process wrote it, and a sync of that one may have
 // failed: the kernel then calls the pages clean, readers see them, and no sync stores them any more. Our first sync writes them again.
 type heritage struct {
 	end  model.Offset // behind the last of it; 0: nothing, or ours by now
 	size int64        // bytes of it in the segment that was active
+}
+
+// oddities are what few logs have at a time. They are made with the first.
+type oddities struct {
+	unsealed   []model.Offset         // segments closed when they were sealed: their last time index entry is not in the file
+	doubts     map[model.Offset]int64 // by base: the first byte of a segment that could not be read
+	compacting bool                   // a Compaction is not over
+	swapFrom   model.Offset           // while busySwap: the names of the segments in [swapFrom, swapTo) mean one form or the other
+	swapTo     model.Offset
+}
+
+func (l *Log) oddly() *oddities {
+	if l.odd == nil {
+		l.odd = &oddities{}
+	}
+	return l.odd
+}
+
+// oddities is what there is of them, to look at.
+func (l *Log) oddities() oddities {
+	if l.odd == nil {
+		return oddities{}
+	}
+	return *l.odd
 }
 
 // tail is what appending needs to know of the active segment.

@@ -66,7 +66,7 @@ func (l *Log) Prepare(need Need) *Work {
 
 // firstChunk is the reservation of a segment that holds size bytes, enough for what Need looked at.
 func (l *Log) firstChunk(size, limit int64) int64 {
-	return min(max(nextChunk(size), l.want), max(limit-size, 0))
+	return min(max(nextChunk(size), int64(l.want)), max(limit-size, 0))
 }
 
 func (l *Log) prepareActive() *activeTask {
@@ -81,7 +81,7 @@ func (l *Log) prepareActive() *activeTask {
 	if e := l.last(); e != nil {
 		t.fresh, t.base, t.size = false, e.base, e.size
 		t.limit = max(t.limit, e.size)
-		t.stretch = l.unproven.of(e.base)
+		t.stretch = l.past().unproven.of(e.base)
 	}
 	t.reserve = l.firstChunk(t.size, t.limit)
 	return t
@@ -229,7 +229,8 @@ func (l *Log) seal() {
 		return
 	}
 	// Closed meanwhile: the next flush writes the entry from what the extent knows.
-	l.unsealed = append(l.unsealed, e.base)
+	o := l.oddly()
+	o.unsealed = append(o.unsealed, e.base)
 }
 
 func (l *Log) prepareSpace() *Work {
@@ -240,7 +241,7 @@ func (l *Log) prepareSpace() *Work {
 	s := l.open(e)
 	size := e.size + l.stagedBytes
 	from := max(s.reserved, e.size)
-	length := max(nextChunk(from), size+l.want-from)
+	length := max(nextChunk(from), size+int64(l.want)-from)
 	length = min(length, s.limit-from)
 	if length <= 0 {
 		return nil

@@ -52,14 +52,16 @@ func (u unproven) prove(f device.File, folder string) error {
 
 // proved notes what opening a segment has shown of its stretch.
 func (l *Log) proved(o *opening) {
+	before := l.past()
 	switch {
-	case o.stretch.from >= o.stretch.to || o.stretch != l.unproven:
+	case o.stretch.from >= o.stretch.to || o.stretch != before.unproven:
 	case o.damage != nil:
-		l.damage = fmt.Errorf("log %s: %w", l.name, o.damage)
+		before.damage = fmt.Errorf("log %s: %w", l.name, o.damage)
 	case o.proven:
-		l.unproven = unproven{}
+		before.unproven = unproven{}
 	}
+	l.setPast(before)
 }
 
 // Damaged is the damage that was found in what Open trusted, or nil: the log is to be taken offline, and stays as it is.
-func (l *Log) Damaged() error { return l.damage }
+func (l *Log) Damaged() error { return l.past().damage }

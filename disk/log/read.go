@@ -100,22 +100,33 @@ func (l *Log) Retain(s Span) { s.seg.hold() }
 // Doubt notes that the bytes of a leased span could not be read from some of them on. A Read that comes to the batch there needs Work, which
 // reads it as a whole: it is given when that succeeds.
 func (l *Log) Doubt(s Span, at int) {
-	for base := range l.doubts {
+	doubts := l.oddities().doubts
+	for base := range doubts {
 		if l.extentAt(base) < 0 {
-			delete(l.doubts, base)
+			delete(doubts, base)
 		}
 	}
 	if s.seg.log != l {
 		return // deleted or replaced meanwhile
 	}
 	pos := s.Pos + int64(at)
-	if known, ok := l.doubts[s.seg.base]; ok && known <= pos {
+	if known, ok := doubts[s.seg.base]; ok && known <= pos {
 		return
 	}
-	if l.doubts == nil {
-		l.doubts = make(map[model.Offset]int64)
+	if doubts == nil {
+		doubts = make(map[model.Offset]int64)
+		l.oddly().doubts = doubts
 	}
-	l.doubts[s.seg.base] = pos
+	doubts[s.seg.base] = pos
+}
+
+// doubt is the first byte of a segment that could not be read, if there is one.
+func (l *Log) doubt(base model.Offset) (at int64, ok bool) {
+	if l.odd == nil {
+		return 0, false
+	}
+	at, ok = l.odd.doubts[base]
+	return at, ok
 }
 
 // Release gives a lease back. It may come after the log was truncated, closed or dropped.
@@ -179,7 +190,7 @@ func (l *Log) span(i int, s *Segment, at place, limit model.Offset, maxBytes int
 	if minOne {
 		length = max(length, int64(at.size))
 	}
-	if doubt, ok := l.doubts[s.base]; ok && doubt >= int64(at.pos) && doubt < int64(at.pos)+length {
+	if doubt, ok := l.doubt(s.base); ok && doubt >= int64(at.pos) && doubt < int64(at.pos)+length {
 		if length = doubt - int64(at.pos); length < int64(at.size) {
 			l.coldLimit = limit
 			return Span{}, ReadNeedsWork
@@ -230,7 +241,7 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 		stop:       -1,
 		generation: l.generation,
 	}
-	t.stretch = l.unproven.of(e.base)
+	t.stretch = l.past().unproven.of(e.base)
 	if i == len(l.extents)-1 {
 		t.limit = max(e.size, l.segmentBytes())
 	}
@@ -238,7 +249,7 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 		t.stop = l.coldLimit
 	}
 	t.doubt = -1
-	if doubt, ok := l.doubts[e.base]; ok {
+	if doubt, ok := l.doubt(e.base); ok {
 		t.doubt = doubt
 	}
 	if s := l.open(e); s != nil {
@@ -370,7 +381,7 @@ func (t *readTask) finish(l *Log, err error) error {
 		return l.ownDeletion(err, t.base, t.generation)
 	}
 	if t.sound {
-		delete(l.doubts, t.base)
+		delete(l.oddities().doubts, t.base)
 	}
 	if s != nil {
 		for _, p := range t.places {
@@ -382,7 +393,7 @@ func (t *readTask) finish(l *Log, err error) error {
 
 // changed reports whether the segment's name may have come to mean another inode since generation.
 func (l *Log) changed(base model.Offset, generation uint32) bool {
-	return l.generation != generation || l.busy&busySwap != 0 && base >= l.swapFrom && base < l.swapTo
+	return l.generation != generation || l.busy&busySwap != 0 && base >= l.odd.swapFrom && base < l.odd.swapTo
 }
 
 // ownDeletion drops an error that only says that the file went away while we looked, because we deleted or replaced it.

@@ -179,7 +179,9 @@ func (r *recovery) settle() error {
 	}
 	l.durable = l.recovery
 	if e := l.last(); e != nil && l.recovery < l.written {
-		l.heritage = heritage{end: l.written, size: e.size}
+		before := l.past()
+		before.heritage = heritage{end: l.written, size: e.size}
+		l.setPast(before)
 	}
 	l.point = l.point.cutTo(r.end)
 	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)

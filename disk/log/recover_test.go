@@ -192,12 +192,12 @@ func TestProof(t *testing.T) {
 	r, _ := small(t, 6)
 	r.close()
 	c := rigAt(t, r.path, r.cfg, OpenFrom{RecoveryPoint: 6})
-	if c.rec.Scanned != 0 || c.l.unproven.to != c.l.Size() {
-		t.Fatalf("scanned %d bytes, unproven to %d of %d", c.rec.Scanned, c.l.unproven.to, c.l.Size())
+	if c.rec.Scanned != 0 || c.l.past().unproven.to != c.l.Size() {
+		t.Fatalf("scanned %d bytes, unproven to %d of %d", c.rec.Scanned, c.l.past().unproven.to, c.l.Size())
 	}
 	c.append(1, 20)
-	if c.l.unproven != (unproven{}) || c.l.Damaged() != nil {
-		t.Fatalf("unproven %+v, damaged %v", c.l.unproven, c.l.Damaged())
+	if c.l.past().unproven != (unproven{}) || c.l.Damaged() != nil {
+		t.Fatalf("unproven %+v, damaged %v", c.l.past().unproven, c.l.Damaged())
 	}
 	c.verify()
 }

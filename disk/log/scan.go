@@ -406,7 +406,9 @@ func (s *scanner) close(index, times []byte) error {
 	}
 	e.synced = s.vouched
 	if s.vouched > s.stretch {
-		l.unproven = unproven{base: e.base, from: s.stretch, to: s.vouched}
+		before := l.past()
+		before.unproven = unproven{base: e.base, from: s.stretch, to: s.vouched}
+		l.setPast(before)
 	}
 	if s.expect <= r.from.RecoveryPoint && s.reason == "" {
 		e.synced = e.size

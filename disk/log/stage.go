@@ -25,7 +25,7 @@ func (l *Log) need(last model.Offset, n int, now clock.Now, maxTimestamp int64) 
 	if l.busy&(busyActive|busyEvict|busyWhole) != 0 {
 		return NeedWait
 	}
-	l.want = int64(n)
+	l.want = int32(n)
 	e := l.last()
 	if e == nil {
 		return NeedActive

@@ -154,12 +154,19 @@ func (l *Log) flushPart(i int, sealed bool) flushPart {
 
 // takeUnsealed is the last time index entry of a segment that was closed when it was sealed.
 func (l *Log) takeUnsealed(e *extent) []byte {
-	i := slices.Index(l.unsealed, e.base)
+	i := slices.Index(l.oddities().unsealed, e.base)
 	if i < 0 {
 		return nil
 	}
-	l.unsealed = slices.Delete(l.unsealed, i, i+1)
+	l.odd.unsealed = slices.Delete(l.odd.unsealed, i, i+1)
 	return appendTimeEntry(nil, timeMark{e.maxTime, uint32(e.maxTimeAt)})
+}
+
+// forgetUnsealed is for a log whose segments are others by now.
+func (l *Log) forgetUnsealed() {
+	if l.odd != nil {
+		l.odd.unsealed = nil
+	}
 }
 
 // flushTask writes index entries and, unless the scope is flushIndex, syncs.
@@ -333,8 +340,9 @@ func (t *flushTask) finish(l *Log, err error) error {
 	}
 	if t.scope != flushIndex {
 		l.durable = max(l.durable, min(t.upTo, l.written))
-		if t.upTo >= l.heritage.end {
-			l.heritage = heritage{}
+		if before := l.past(); t.upTo >= before.heritage.end {
+			before.heritage = heritage{}
+			l.setPast(before)
 		}
 	}
 	if t.scope != flushIndex && t.scope != flushData {
@@ -364,7 +372,7 @@ func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 	if scope != flushIndex {
 		e.synced = p.size
 		s := l.open(e)
-		e.indexSynced = e.size == p.size && (s == nil || len(s.index)+len(s.times) == 0) && !slices.Contains(l.unsealed, e.base)
+		e.indexSynced = e.size == p.size && (s == nil || len(s.index)+len(s.times) == 0) && !slices.Contains(l.oddities().unsealed, e.base)
 		if e.synced > e.size {
 			must.Failf("log %s: %d bytes of segment %d are synced, it has %d", l.name, e.synced, e.base, e.size)
 		}

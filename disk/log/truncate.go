@@ -313,16 +313,18 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	e.slot = l.files.insert(t.s)
 	t.tail.created = l.tail.created
 	l.tail = t.tail
-	l.unsealed = l.unsealed[:0]
+	l.forgetUnsealed()
 	l.written, l.end = t.newEnd, t.newEnd
 	l.recovery, l.durable = min(l.recovery, t.newEnd), min(l.durable, t.newEnd)
 	l.start = min(l.start, t.newEnd)
-	if l.heritage.end > t.newEnd {
-		l.heritage = heritage{end: t.newEnd, size: t.keep}
+	before := l.past()
+	if before.heritage.end > t.newEnd {
+		before.heritage = heritage{end: t.newEnd, size: t.keep}
 	}
-	if l.unproven = l.unproven.of(t.base); l.unproven.to > t.keep {
-		l.unproven.to = t.keep
+	if before.unproven = before.unproven.of(t.base); before.unproven.to > t.keep {
+		before.unproven.to = t.keep
 	}
+	l.setPast(before)
 	l.stored = min(l.stored, t.newEnd)
 	l.point = l.point.cutTo(t.newEnd)
 	l.epochs.truncateEnd(t.to)
@@ -383,11 +385,12 @@ func (t *resetTask) finish(l *Log, err error) error {
 	}
 	l.extents = append(l.extents[:0], extent{base: t.at, maxTime: -1, slot: noSlot, span: spanUnknown, indexSynced: true})
 	l.tail = tail{firstTime: -1, timedTime: -1}
-	l.unsealed = l.unsealed[:0]
+	l.forgetUnsealed()
 	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
 	l.stored = min(l.stored, t.at)
 	l.point = l.point.cutTo(t.at)
-	l.epochs, l.heritage, l.unproven = epochs{stored: true}, heritage{}, unproven{}
+	l.epochs = epochs{stored: true}
+	l.setPast(past{damage: l.past().damage})
 	l.hasFolder, l.namesDirty = true, true
 	return nil
 }

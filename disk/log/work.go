@@ -96,7 +96,7 @@ func (idle) do() error                    { return nil }
 func (idle) finish(_ *Log, _ error) error { return nil }
 
 // Busy reports whether any Work of this log that changes files is under way, or a Compaction is not over.
-func (l *Log) Busy() bool { return l.busy&busyFiles != 0 || l.compacting }
+func (l *Log) Busy() bool { return l.busy&busyFiles != 0 || l.oddities().compacting }
 
 // found carries the answer of a search by time.
 type found struct {
