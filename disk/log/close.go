@@ -36,7 +36,7 @@ func (w *Work) Trivial() bool {
 // not in their files.
 func (l *Log) untidy(e *extent) bool {
 	s := l.open(e)
-	return s != nil && (s.reserved > e.size || len(s.index)+len(s.times) > 0 || e.maxTime > l.tail.timedTime)
+	return s != nil && (s.reserved > e.size || s.hasUnwritten() || e.maxTime > l.tail.timedTime)
 }
 
 // closeTask is a flush after which nothing is open.

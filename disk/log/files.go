@@ -190,13 +190,14 @@ func (f *Files) evict(s *Segment) (sweepPart, bool) {
 	e := &l.extents[i]
 	active := i == len(l.extents)-1
 	part := sweepPart{s: s}
-	if active || len(s.index)+len(s.times) > 0 {
+	if active || s.hasUnwritten() {
 		if l.busy&busyFiles&^(busyCompact|busySwap) != 0 || (active && len(l.staged) > 0) {
 			return sweepPart{}, false
 		}
 		l.busy |= busyEvict
 		part.log = l
-		part.write = indexWrite{folder: l.name, base: s.base, index: s.index, times: s.times, indexAt: int64(e.indexed), timesAt: int64(e.timed)}
+		index, times := s.unwritten()
+		part.write = indexWrite{folder: l.name, base: s.base, index: index, times: times, indexAt: int64(e.indexed), timesAt: int64(e.timed)}
 		part.trim = active
 		part.size = e.size
 	}

@@ -25,7 +25,7 @@ func (l *Log) Ahead() Need {
 	if l.busy&busySpace == 0 && s.reserved < s.limit && s.reserved-size < nextChunk(s.reserved)/2 {
 		return NeedSpace
 	}
-	if l.busy&busySync == 0 && len(s.index)/indexEntryBytes >= pendingMax {
+	if index, _ := s.unwritten(); l.busy&busySync == 0 && len(index)/indexEntryBytes >= pendingMax {
 		return NeedIndex
 	}
 	return NeedNone
@@ -206,8 +206,9 @@ func (t *activeTask) finish(l *Log, err error) error {
 	e := l.last()
 	if old := l.open(e); old != nil {
 		l.files.remove(old) // a reader opened it first, or it was mapped too short; nothing is staged, no entry waits
-		if len(old.index)+len(old.times) > 0 {
-			t.s.index, t.s.times = old.index, old.times
+		if old.hasUnwritten() {
+			g := t.s.guided()
+			g.index, g.times = old.unwritten()
 		}
 	}
 	t.s.log = l

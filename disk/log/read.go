@@ -268,8 +268,11 @@ func (s *Segment) floorFor(offset model.Offset) int64 {
 		return 0
 	}
 	rel := uint32(min(offset-s.base, segmentBytesMax))
-	_, _, floor := s.hints.find(rel)
-	return int64(max(floor, s.marks.floor(rel)))
+	exact, ok, floor := s.hint(rel)
+	if ok {
+		floor = exact.pos
+	}
+	return int64(floor)
 }
 
 // readTask opens a segment and finds one or two places in it.
@@ -385,7 +388,7 @@ func (t *readTask) finish(l *Log, err error) error {
 	}
 	if s != nil {
 		for _, p := range t.places {
-			s.hints.add(p)
+			s.guided().hints.add(p)
 		}
 	}
 	return nil
@@ -449,7 +452,7 @@ func (o *opening) do() (*Segment, error) {
 	}
 	for n := range indexPrefix(raw, o.size) {
 		m := indexEntry(raw, n)
-		s.marks.add(m.last, m.pos)
+		s.guided().marks.add(m.last, m.pos)
 	}
 	return s, nil
 }

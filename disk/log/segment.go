@@ -23,17 +23,63 @@ type Segment struct {
 
 	// Owned by the shard.
 	log      *Log // nil once the segment belongs to no log: it closes with the last lease
-	leases   int  // spans and Works that hold it
 	reserved int64
 	pushed   int64 // up to where the kernel was told to store it
-	marks    marks
 	recent   ring
-	hints    hints
-	index    []byte // entries the .index file lacks, encoded
-	times    []byte // entries the .timeindex file lacks
+	guide    *guide // nil as long as there is nothing in it
+	leases   int32  // spans and Works that hold it
 	slot     int32
 	older    *Segment // in the LRU
 	newer    *Segment
+}
+
+// guide is what a segment has from its first index entry or its first search on. Those of partitions that idle have neither.
+type guide struct {
+	marks marks
+	hints hints
+	index []byte // entries the .index file lacks, encoded
+	times []byte // entries the .timeindex file lacks
+}
+
+// guided is the guide, to put something in.
+func (s *Segment) guided() *guide {
+	if s.guide == nil {
+		s.guide = &guide{}
+	}
+	return s.guide
+}
+
+// unwritten are the entries the index files lack.
+func (s *Segment) unwritten() (index, times []byte) {
+	if s.guide == nil {
+		return nil, nil
+	}
+	return s.guide.index, s.guide.times
+}
+
+// hasUnwritten reports whether there are any.
+func (s *Segment) hasUnwritten() bool {
+	index, times := s.unwritten()
+	return len(index)+len(times) > 0
+}
+
+// takeUnwritten hands them to a write.
+func (s *Segment) takeUnwritten() (index, times []byte) {
+	if index, times = s.unwritten(); s.guide != nil {
+		s.guide.index, s.guide.times = nil, nil
+	}
+	return index, times
+}
+
+// hint is where a lookup before ended whose batch holds rel, or how far another one says that a walk need not begin.
+func (s *Segment) hint(rel uint32) (exact place, ok bool, floor uint32) {
+	if s.guide == nil {
+		return place{}, false, 0
+	}
+	if exact, ok, floor = s.guide.hints.find(rel); ok {
+		return exact, true, 0
+	}
+	return place{}, false, max(floor, s.guide.marks.floor(rel))
 }
 
 // place is where a batch lies.
@@ -139,13 +185,13 @@ func (s *Segment) locate(offset model.Offset, size int64) (place, error) {
 	if p, ok := s.recent.find(rel); ok {
 		return p, nil
 	}
-	exact, ok, floor := s.hints.find(rel)
+	exact, ok, floor := s.hint(rel)
 	if ok {
 		return exact, nil
 	}
-	p, err := s.walk(rel, int64(max(floor, s.marks.floor(rel))), size)
+	p, err := s.walk(rel, int64(floor), size)
 	if err == nil {
-		s.hints.add(p)
+		s.guided().hints.add(p)
 	}
 	return p, err
 }

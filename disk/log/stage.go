@@ -77,7 +77,8 @@ func (l *Log) rollDue(e *extent, size int64, last model.Offset, n int, now clock
 	}
 	index, times := int(e.indexed), int(e.timed)
 	if s := l.open(e); s != nil {
-		index, times = index+len(s.index), times+len(s.times)
+		moreIndex, moreTimes := s.unwritten()
+		index, times = index+len(moreIndex), times+len(moreTimes)
 	}
 	// The last time entry is kept free for the roll itself.
 	return index+indexEntryBytes > l.cfg.IndexBytesMax || times+2*timeEntryBytes > l.cfg.IndexBytesMax
@@ -137,8 +138,9 @@ func (l *Log) note(e *extent, s *Segment, at place, maxTimestamp int64) {
 		e.maxTime, e.maxTimeAt = maxTimestamp, int32(at.last)
 	}
 	if l.tail.sinceIndex > l.cfg.IndexIntervalBytes {
-		s.index = appendIndexEntry(s.index, mark{at.last, at.pos})
-		s.marks.add(at.last, at.pos)
+		g := s.guided()
+		g.index = appendIndexEntry(g.index, mark{at.last, at.pos})
+		g.marks.add(at.last, at.pos)
 		l.noteTime(e, s)
 		l.tail.sinceIndex = 0
 	}
@@ -149,7 +151,8 @@ func (l *Log) note(e *extent, s *Segment, at place, maxTimestamp int64) {
 // noteTime enters the largest timestamp so far in the time index, unless it stands there.
 func (l *Log) noteTime(e *extent, s *Segment) {
 	if e.maxTime > l.tail.timedTime {
-		s.times = appendTimeEntry(s.times, timeMark{e.maxTime, uint32(e.maxTimeAt)})
+		g := s.guided()
+		g.times = appendTimeEntry(g.times, timeMark{e.maxTime, uint32(e.maxTimeAt)})
 		l.tail.timedTime = e.maxTime
 	}
 }

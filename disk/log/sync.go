@@ -147,8 +147,8 @@ func (l *Log) flushPart(i int, sealed bool) flushPart {
 	s.hold()
 	s.pushed = e.size
 	p.s = s
-	p.write.index, p.write.times = s.index, append(s.times, l.takeUnsealed(e)...) // it may have been opened again since it was sealed
-	s.index, s.times = nil, nil
+	p.write.index, p.write.times = s.takeUnwritten()
+	p.write.times = append(p.write.times, l.takeUnsealed(e)...) // it may have been opened again since it was sealed
 	return p
 }
 
@@ -372,7 +372,7 @@ func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 	if scope != flushIndex {
 		e.synced = p.size
 		s := l.open(e)
-		e.indexSynced = e.size == p.size && (s == nil || len(s.index)+len(s.times) == 0) && !slices.Contains(l.oddities().unsealed, e.base)
+		e.indexSynced = e.size == p.size && (s == nil || !s.hasUnwritten()) && !slices.Contains(l.oddities().unsealed, e.base)
 		if e.synced > e.size {
 			must.Failf("log %s: %d bytes of segment %d are synced, it has %d", l.name, e.synced, e.base, e.size)
 		}
@@ -384,11 +384,13 @@ func (p *flushPart) finish(l *Log, err error, scope flushScope, out *error) {
 
 // takeBack ends the hold on a segment; the memory of entries that were lent serves again.
 func (p *flushPart) takeBack() {
-	if p.s.index == nil && p.write.index != nil {
-		p.s.index = p.write.index[:0]
-	}
-	if p.s.times == nil && p.write.times != nil {
-		p.s.times = p.write.times[:0]
+	if g := p.s.guide; g != nil {
+		if g.index == nil && p.write.index != nil {
+			g.index = p.write.index[:0]
+		}
+		if g.times == nil && p.write.times != nil {
+			g.times = p.write.times[:0]
+		}
 	}
 	p.s.release()
 }

@@ -50,7 +50,7 @@ func (l *Log) Truncate(to model.Offset) *Work {
 		t.remove = append(t.remove, l.extents[n].base)
 	}
 	if s := l.open(e); s != nil {
-		t.moreIndex, t.moreTimes = s.index, s.times
+		t.moreIndex, t.moreTimes = s.unwritten()
 	}
 	t.epochs = l.epochsUpTo(to)
 	l.files.coming++
@@ -145,7 +145,7 @@ func (t *truncateTask) do() error {
 		t.s, t.copied = newSegment(t.files, fresh, t.base, t.limit), true
 		for n := range len(t.newIndex) / indexEntryBytes {
 			m := indexEntry(t.newIndex, n)
-			t.s.marks.add(m.last, m.pos)
+			t.s.guided().marks.add(m.last, m.pos)
 		}
 	}
 	if err := t.finishFiles(); err != nil {
