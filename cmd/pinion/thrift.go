@@ -11,10 +11,10 @@ import (
 // the making of ten thousand partitions, a broker that is left alone therefore keeps what the burst dropped, up to half of what lives, for minutes or
 // for good. Thrift collects once such a burst is over and gives everything free back.
 const (
-	thriftEvery = time.Second
+	thriftEvery = time.Second / 2
 
 	// A broker is at rest where it allocates no more than this in thriftEvery. Serving allocates next to nothing, so that one that serves is at rest as well.
-	restBytesMax = 64 << 10
+	restBytesMax = 32 << 10
 
 	// Collecting costs in proportion to what lives, about a millisecond of a core for a megabyte. It is done for at least this part of that, and so, at
 	// restBytesMax, takes a thousandth of a core at most, however large the heap.
