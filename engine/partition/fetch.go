@@ -135,7 +135,11 @@ func (s *Set) enlist(t *shard.Turn, ask *FetchAsk) {
 		ask.Short = append(ask.Short, ask.Parts[i].FetchFound)
 	}
 	ask.waiting.ask = ask
-	t.Reply(ask.Home, &ask.waiting)
+	// Home has mostly nothing to do but wait, too. Either it sees the mail before it sleeps, or it is seen here to be in a hurry.
+	t.Leave(ask.Home, &ask.waiting)
+	if ask.Hurry.Load() {
+		t.Wake(ask.Home)
+	}
 }
 
 // cancel sends home an ask whose waiter nobody wants any more, once no helper is away for it.

@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"sync/atomic"
+
 	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/shard"
@@ -65,7 +67,8 @@ type FetchAsk struct {
 	BytesMin  int64 // a waiter fires when this many bytes came in
 	Committed bool  // read_committed: stop at the last stable offset (KIP-98)
 	Wait      bool
-	Back      *FetchAsk // one that was answered by the same owner, or nil: its spans go back along with this ask, and it is free when this is answered
+	Hurry     atomic.Bool // home needs to know at once whether it has to wait; it may come to that while the ask is with the owner
+	Back      *FetchAsk   // one that was answered by the same owner, or nil: its spans go back along with this ask, and it is free when this is answered
 
 	// Set by the owner.
 	Bytes int64 // in all spans

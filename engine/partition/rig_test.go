@@ -316,6 +316,7 @@ func (c *fetchCall) say(word string) {
 func (r *rig) newFetch(from model.Offset, bytesMin int64, indexes ...int32) *fetchCall {
 	c := &fetchCall{told: make(chan string, 64), trace: &trace{}}
 	c.ask = FetchAsk{Home: home, Owner: owner, To: r.set, Caller: c, BytesMax: 1 << 20, BytesMin: bytesMin, Wait: bytesMin > 0}
+	c.ask.Hurry.Store(true)
 	for _, index := range indexes {
 		c.ask.Parts = append(c.ask.Parts, FetchPart{FetchWant: FetchWant{
 			Partition: at(index), From: from, BytesMax: 1 << 20, Epoch: model.NoEpoch, LastFetched: model.NoEpoch,

@@ -301,3 +301,22 @@ func turnCount(t *Turn) uint64 {
 	st := t.Stats()
 	return st.Turns.Total()
 }
+
+// What is left for a shard that sleeps is there with whatever wakes it, in its order among the sender's other replies; Wake is enough for that.
+func TestLeftMailComesWithTheNext(t *testing.T) {
+	set := startSet(t, 2)
+	var order []string
+	note := func(word string) *parcel { return &parcel{do: func(*Turn) { order = append(order, word) }} }
+	all := make(chan struct{})
+	on(t, set, 0, func(t *Turn) {
+		t.Leave(1, note("left"))
+		t.Reply(1, note("sent"))
+		t.Leave(1, note("left after it"))
+		t.Leave(1, &parcel{do: func(*Turn) { close(all) }})
+		t.Wake(1)
+	})
+	await(t, all)
+	if want := []string{"left", "sent", "left after it"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
+	}
+}

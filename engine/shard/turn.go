@@ -33,6 +33,23 @@ func (t *Turn) Ask(to model.ShardID, m Mail) { t.post(to, m, bulk) }
 // Reply posts mail that ends somebody's waiting. It never queues behind bulk.
 func (t *Turn) Reply(to model.ShardID, m Mail) { t.post(to, m, reply) }
 
+// Leave is Reply for what the other shard need not wake for: it finds it when something else wakes it.
+func (t *Turn) Leave(to model.ShardID, m Mail) {
+	s := t.shard
+	if to == s.id || s.manual != nil {
+		t.Reply(to, m)
+		return
+	}
+	s.peers[to].lanes[reply].push(m)
+}
+
+// Wake has another shard look at its mail, after Leave.
+func (t *Turn) Wake(to model.ShardID) {
+	if s := t.shard; to != s.id && s.manual == nil {
+		s.mailed[to] = true
+	}
+}
+
 func (t *Turn) post(to model.ShardID, m Mail, l laneKind) {
 	s := t.shard
 	if to == s.id {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"pinion/engine/clock"
@@ -213,7 +214,11 @@ func (c *fetchCall) round(t *shard.Turn, wait bool) {
 // home counts one answer; the last one of a round decides.
 func (c *fetchCall) home(t *shard.Turn) {
 	c.away--
-	if c.away > 0 || c.over {
+	if c.over {
+		return
+	}
+	if c.away > 0 {
+		c.hurry()
 		return
 	}
 	var bytes int64
@@ -236,6 +241,18 @@ func (c *fetchCall) home(t *shard.Turn) {
 		// A waiter or the deadline goes on from here.
 	default:
 		c.again(t)
+	}
+}
+
+// hurry tells owners that have not answered yet that there is something to answer with as soon as they have.
+func (c *fetchCall) hurry() {
+	if !slices.ContainsFunc(c.legs, func(leg *fetchLeg) bool { return leg != nil && leg.state == legHeld }) {
+		return
+	}
+	for _, leg := range c.legs {
+		if leg != nil && leg.state == legAsked {
+			leg.ask.Hurry.Store(true)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type fetchLeg struct {
 	desk   *Desk
 	state  legState
 	bytes  int64       // that the owner has, as it said last
+	spins  bool        // the shard may poll for the answer
 	failed bool        // it said something that ends a poll at once
 	until  clock.Mono  // end of the poll that asked
 	back   *fetchLeg   // its spans go home with the ask
@@ -66,7 +67,12 @@ func (d *Desk) freeLeg(leg *fetchLeg) {
 func (l *fetchLeg) post(t *shard.Turn, wait bool, bytesMin int64) {
 	l.state, l.until = legAsked, l.call.deadline
 	l.ask.Wait, l.ask.BytesMin, l.ask.BytesMax = wait, bytesMin, l.call.bytesMax
-	t.Expect(1)
+	// Who wants one byte and has none has nothing to do for hearing that there is none here either.
+	hurry := !wait || l.call.bytesMin != 1
+	l.ask.Hurry.Store(hurry)
+	if l.spins = hurry; hurry {
+		t.Expect(1)
+	}
 	l.call.request.Conn().Asking(t, l.ask.Owner)
 	t.Ask(l.ask.Owner, &l.ask)
 }
@@ -76,7 +82,7 @@ func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	waited := l.state != legAsked
 	switch {
 	case !waited:
-		t.Expect(-1)
+		l.answered(t)
 	case l.state == legCancelling:
 		return // Cancelled follows
 	}
@@ -100,9 +106,15 @@ func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 
 // Waiting is told that the owner has too little and keeps the ask until there is more.
 func (l *fetchLeg) Waiting(t *shard.Turn, ask *partition.FetchAsk) {
-	t.Expect(-1)
+	l.answered(t)
 	l.state, l.bytes, l.failed = legWaiting, ask.Had, false
 	l.told(t, false)
+}
+
+func (l *fetchLeg) answered(t *shard.Turn) {
+	if l.spins {
+		t.Expect(-1)
+	}
 }
 
 // told goes on with what the owner says, which the call waits for unless it has waited.
@@ -118,9 +130,11 @@ func (l *fetchLeg) told(t *shard.Turn, waited bool) {
 		l.abandon(t)
 	case !waited:
 		c.home(t)
-	case c.away == 0: // else the end of the round under way sees it
+	case c.away == 0:
 		c.away = 1
 		c.home(t)
+	default:
+		c.hurry() // the end of the round under way sees it
 	}
 }
 
