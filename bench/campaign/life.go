@@ -25,6 +25,7 @@ const (
 	restartPartitions = 100     // of each
 	crowdedPartitions = 10_000  // beside one
 	memoryPartitions  = 10_000  // whose memory is counted
+	memoryTopics      = 10      // that have them
 	memoryConnections = 10_000  // the same
 	coldBytes         = 4 << 30 // read from the disk beside a producer
 	latencyRate       = 2000    // of the producer whose latency is looked at
@@ -143,10 +144,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // makeTopics makes topics and gives how long that took.
-func makeTopics(ctx context.Context, s *subject, count, partitions int) (targets []load.Target, took time.Duration, err error) {
+func makeTopics(ctx context.Context, s *subject, stem string, count, partitions int) (targets []load.Target, took time.Duration, err error) {
 	began := time.Now()
 	for i := range count {
-		target, err := load.Create(ctx, s.client, fmt.Sprintf("many-%03d", i), partitions, nil)
+		target, err := load.Create(ctx, s.client, fmt.Sprintf("%s-%03d", stem, i), partitions, nil)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -169,7 +170,7 @@ func writeEach(ctx context.Context, s *subject, targets []load.Target, shape loa
 
 func createAndWrite(ctx context.Context, c *campaign, peer string) (figures measure.Figures, err error) {
 	err = c.alive(ctx, peer, func(s *subject) error {
-		targets, created, err := makeTopics(ctx, s, createTopics, c.scaled(createPartitions))
+		targets, created, err := makeTopics(ctx, s, "many", createTopics, c.scaled(createPartitions))
 		if err != nil {
 			return err
 		}
@@ -191,7 +192,7 @@ func (c *campaign) restart(ctx context.Context, peer string, killed bool) (figur
 		if err == nil {
 			var targets []load.Target
 			count := c.scaled(restartTopics)
-			if targets, _, err = makeTopics(ctx, s, count, restartPartitions); err == nil {
+			if targets, _, err = makeTopics(ctx, s, "many", count, restartPartitions); err == nil {
 				each := int(float64(c.restartBytes)*c.scale) / (count * restartPartitions * large.Payload())
 				_, err = writeEach(ctx, s, targets, large, max(1, each))
 			}
@@ -232,6 +233,18 @@ func memoryRow(ctx context.Context, c *campaign, peer string) (figures measure.F
 			u, err := machine.Of(s.pids()...)
 			return u.Anonymous, err
 		}
+		partitions := c.scaled(memoryPartitions) / memoryTopics
+		fill := func(stem string, topics int) error {
+			targets, _, err := makeTopics(ctx, s, stem, topics, partitions)
+			if err == nil {
+				_, err = writeEach(ctx, s, targets, one, 1)
+			}
+			return err
+		}
+		// What requests of this size take for good, such as buffers, is not the partitions'.
+		if err := fill("warm", 1); err != nil {
+			return err
+		}
 		start, err := anonymous()
 		if err != nil {
 			return err
@@ -246,16 +259,11 @@ func memoryRow(ctx context.Context, c *campaign, peer string) (figures measure.F
 		if err != nil {
 			return err
 		}
-		partitions := c.scaled(memoryPartitions)
-		targets, _, err := makeTopics(ctx, s, 1, partitions)
-		if err != nil {
-			return err
-		}
-		if _, err := writeEach(ctx, s, targets, one, 1); err != nil {
+		if err := fill("many", memoryTopics); err != nil {
 			return err
 		}
 		end, err := anonymous()
-		figures = measure.Figures{"bytes_per_idle_connection": float64(crowd-start) / float64(connections), "bytes_per_partition": float64(end-crowd) / float64(partitions)}
+		figures = measure.Figures{"bytes_per_idle_connection": float64(crowd-start) / float64(connections), "bytes_per_partition": float64(end-crowd) / float64(memoryTopics*partitions)}
 		return err
 	})
 	return figures, err
