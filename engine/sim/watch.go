@@ -52,7 +52,8 @@ func inOrder(dir string, start model.Offset, m partition.Marks) error {
 type sight struct {
 	start    model.Offset
 	segments int
-	life     int  // it was seen in
+	life     int // it was seen in
+	rule     removal
 	trims    int  // deletions of records under way
 	trimmed  bool // one ended, and nobody said whether it has moved the start, or will
 }
@@ -60,7 +61,8 @@ type sight struct {
 // glance follows the start of a log and the number of its segments.
 func (w *World) glance(b *book, p *partition.Partition) {
 	log, s := p.Log(), &b.sight
-	start, segments := log.Start(), log.Segments()
+	start, segments, c := log.Start(), log.Segments(), log.Config()
+	rule := removal{bytes: log.Size(), delete: c.Delete, retentionBytes: c.RetentionBytes, retentionMs: c.RetentionMs}
 	if segments > s.segments && s.segments > 0 && s.life == w.life {
 		if b.segment > 0 {
 			w.marks.hit("segment.rolled.bytes")
@@ -69,10 +71,14 @@ func (w *World) glance(b *book, p *partition.Partition) {
 		}
 	}
 	if start > s.start {
-		c := log.Config()
-		by, err := b.removed(s.start, start, removal{
-			bytes: log.Size(), delete: c.Delete, retentionBytes: c.RetentionBytes, retentionMs: c.RetentionMs,
-		}, w.clock.Now().Mono)
+		by, err := b.removed(s.start, start, rule, w.clock.Now().Mono)
+		if err != nil { // the topic may have been given another rule in the same turn, after it had followed this one
+			s.rule.bytes = rule.bytes
+			if last, wrong := b.removed(s.start, start, s.rule, w.clock.Now().Mono); wrong == nil {
+				w.marks.hit("retention.rule-changed")
+				by, err = last, nil
+			}
+		}
 		if !w.believed { // a start that knew no earlier time had to take the clock for right
 			w.fail(err)
 		}
@@ -84,7 +90,7 @@ func (w *World) glance(b *book, p *partition.Partition) {
 	if start > s.start || s.life != w.life {
 		s.trimmed = false
 	}
-	s.start, s.segments, s.life = start, segments, w.life
+	s.start, s.segments, s.life, s.rule = start, segments, w.life, rule
 }
 
 // removal is what retention goes by.
