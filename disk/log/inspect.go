@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"pinion/disk/batch"
@@ -65,6 +66,7 @@ type inspector struct {
 	seen     epochs // as the batches have them
 	noEpochs bool
 	swapping bool
+	swaps    []model.Offset // bases of the new forms of segments that a start puts in the place of the old ones
 }
 
 func (in *inspector) find(file string, pos int64, offset model.Offset, mended bool, format string, args ...any) {
@@ -99,6 +101,9 @@ func (in *inspector) run() error {
 			parts = append(parts, compactPart{base: base, end: segmentEndMax, size: e.Size})
 		case strings.HasSuffix(e.Name, swapSuffix):
 			in.swapping = true
+			if suffix == logSuffix+swapSuffix {
+				in.swaps = append(in.swaps, base)
+			}
 			in.find(path.Join(in.name, e.Name), 0, base, true, "a compaction was interrupted while it replaced segments")
 		}
 	}
@@ -206,6 +211,14 @@ func (in *inspector) small() error {
 	return nil
 }
 
+// completed reports whether a start finds what is missing in [from, to) in the new form of segments that a compaction was about to replace.
+func (in *inspector) completed(from, to model.Offset) bool {
+	return slices.ContainsFunc(in.swaps, func(base model.Offset) bool {
+		end, err := swapEnd(in.dir, in.name, base)
+		return err == nil && base <= from && end >= to
+	})
+}
+
 // segment reads one segment, record by record, and then its indexes.
 func (in *inspector) segment(part compactPart, last bool) error {
 	var r segmentReader
@@ -216,7 +229,7 @@ func (in *inspector) segment(part compactPart, last bool) error {
 	switch {
 	case part.base < in.End:
 		in.stop(r.name, 0, in.End, in.swapping, "begins at %d, but the segment before it ends at %d", part.base, in.End)
-	case part.base > in.End && part.base > in.point.gaps:
+	case part.base > in.End && part.base > in.point.gaps && !in.completed(in.End, part.base):
 		in.stop(r.name, 0, in.End, false, "begins at %d, but the segment before it ends at %d, and nothing was compacted there", part.base, in.End)
 	}
 	in.positions, in.newestAt, in.newest = map[uint32]uint32{}, map[uint32]int64{}, -1
