@@ -55,6 +55,7 @@ func (l *Log) proved(o *opening) {
 	before := l.past()
 	switch {
 	case o.stretch.from >= o.stretch.to || o.stretch != before.unproven:
+		return
 	case o.damage != nil:
 		before.damage = fmt.Errorf("log %s: %w", l.name, o.damage)
 	case o.proven:

@@ -104,8 +104,8 @@ func (s *Set) fetched(t *shard.Turn, ask *FetchAsk) {
 		s.giveUp(t, ask)
 		return
 	}
-	if ask.Wait && ask.Bytes < ask.BytesMin && !ask.refused() {
-		// Too little: what there is goes back, its size stays known, and the poll asks again when there is more.
+	if ask.Wait && ask.Bytes < ask.BytesMin && !ask.Refused() {
+		// Too little: what there is goes back, its size stays known, and it is read again when there is more.
 		s.release(t, ask)
 		if s.outdated(ask) {
 			s.fetch(t, ask)
@@ -202,8 +202,8 @@ func (p *Partition) keeps(at model.Offset) bool {
 	return p.state == failed && !p.leaving && !p.closing && p.log != nil && at >= p.log.Start() && at < p.readable(false)
 }
 
-// refused reports whether any part has an answer that ends a poll at once.
-func (a *FetchAsk) refused() bool {
+// Refused reports whether any part has an answer that ends a poll at once.
+func (a *FetchAsk) Refused() bool {
 	for i := range a.Parts {
 		if a.Parts[i].Code != OK || a.Parts[i].Diverging || a.Parts[i].Offline {
 			return true

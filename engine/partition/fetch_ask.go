@@ -49,8 +49,8 @@ type FetchFound struct {
 }
 
 // FetchAsk is mail: sent by the home shard of a poll, run by the shard that owns the partitions, answered by FetchReply, which carries spans on
-// loan (given back by Release). If too little is there and Wait was set, the ask stays with the owner as a waiter: home hears that at once, of
-// what there is once enough has come, and may Cancel it in between.
+// loan (given back by Release). If too little is there and Wait was set, the ask stays with the owner as a waiter: home hears of it, and, once
+// enough has come, of what there is; it may Cancel it in between.
 type FetchAsk struct {
 	shard.Letter
 	waiting fetchWaiting

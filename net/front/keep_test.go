@@ -185,7 +185,7 @@ func TestPollsGoOnFromTheLast(t *testing.T) {
 		index := rng.Int32N(partitions)
 		l.add(index, b)
 		writers[rng.IntN(3)].produced(at{topic: topic, index: index, records: b})
-		if rng.IntN(4) == 0 {
+		if rng.IntN(4) == 0 { // so that polls have to wait as well as not
 			time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
 		}
 	}

@@ -86,22 +86,16 @@ func (l *fetchLeg) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	case l.state == legCancelling:
 		return // Cancelled follows
 	}
-	l.state, l.bytes, l.failed = legHeld, ask.Bytes, false
-	for i := range ask.Parts {
-		p := &ask.Parts[i]
-		l.failed = l.failed || p.Code != partition.OK || p.Diverging || p.Offline
-	}
+	l.state, l.bytes, l.failed = legHeld, ask.Bytes, ask.Refused()
 	switch {
-	case !waited:
-	case l.client != nil:
+	case waited && l.client != nil:
 		l.state = legLate
 		t.Arm(&l.timer, spentFor, l)
-		return
-	case l.call.over:
+	case waited && l.call.over:
 		l.state = legLate
-		return
+	default:
+		l.told(t, waited)
 	}
-	l.told(t, waited)
 }
 
 // Waiting is told that the owner has too little and keeps the ask until there is more.
