@@ -59,10 +59,10 @@ func lifeRows() []row {
 
 func (c *campaign) scaled(n int) int { return max(1, int(float64(n)*c.scale)) }
 
-// fresh runs a row on a broker of its own with an empty folder, and removes it.
+// fresh runs a row on a broker of its own with an empty folder, and removes it. The folder's name is new: so is then its place on the disk.
 func (c *campaign) fresh(ctx context.Context, peer string, work func(dir string) error) error {
-	dir := filepath.Join(c.data, peer+"-life")
-	if err := os.RemoveAll(dir); err != nil {
+	dir, err := os.MkdirTemp(c.data, peer+"-life-")
+	if err != nil {
 		return err
 	}
 	return errors.Join(work(dir), os.RemoveAll(dir))

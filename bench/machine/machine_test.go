@@ -3,8 +3,11 @@ package machine
 import (
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestUsageGrowsWithWork(t *testing.T) {
@@ -57,5 +60,26 @@ func TestEnvironmentSaysWhatItRanOn(t *testing.T) {
 	e := Look(t.TempDir())
 	if e.Kernel == "" || e.CPUs < 1 || e.MemoryBytes < 1<<28 || e.Congestion == "" || e.FileSystem == "" || e.Versions["go"] == "" {
 		t.Fatalf("%+v", e)
+	}
+}
+
+func TestFoldersAreSpread(t *testing.T) {
+	dir := t.TempDir()
+	if err := SpreadFolders(dir); err != nil {
+		if strings.HasPrefix(Look(dir).FileSystem, "ext4 ") {
+			t.Fatal(err)
+		}
+		t.Skipf("needs ext4: %v", err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS); err != nil || flags&topOfTree == 0 {
+		t.Fatalf("flags %x, %v", flags, err)
+	}
+	if err := SpreadFolders(dir + "/missing"); err == nil {
+		t.Fatal("a folder that does not exist was spread")
 	}
 }
