@@ -119,6 +119,8 @@ func (in *inspector) run() error {
 	if len(parts) > 0 {
 		in.End = parts[0].base
 		in.Start = max(in.Start, parts[0].base)
+	} else {
+		in.End, in.good.end = in.Start, in.Start
 	}
 	for i := range parts {
 		if err := in.segment(parts[i], i == len(parts)-1); err != nil {
@@ -132,7 +134,7 @@ func (in *inspector) run() error {
 		f := &in.Findings[i]
 		f.Mended = f.Mended || f.Offset >= in.recovery && end >= in.End
 	}
-	if durable := max(in.recovery, in.from.Durable); end < durable {
+	if durable := max(in.recovery, in.from.Durable); max(end, in.Start) < durable {
 		in.find(in.name, 0, end, false, "the log ends at %d, and %d was durable", end, durable)
 	}
 	return nil
@@ -191,7 +193,7 @@ func (in *inspector) small() error {
 	case err != nil:
 		return err
 	}
-	in.Start = start
+	in.Start = max(start, in.from.Start)
 	point, _, ok, err := readPoint(in.dir, in.name, segmentEndMax)
 	if err != nil {
 		return err

@@ -137,6 +137,9 @@ func (r *recovery) run() error {
 		return err
 	}
 	r.epochs()
+	if len(l.extents) == 0 {
+		r.end = max(r.from.Start, 0)
+	}
 	for i := 0; i < len(l.extents); i++ {
 		last := i == len(l.extents)-1
 		// One that ends at the recovery point may have been the active one when it was stored, without the last entry of a sealed time index.

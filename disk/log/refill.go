@@ -21,7 +21,7 @@ func (r *recovery) refill() error {
 		}
 		r.report.Refilled += n
 	}
-	if r.end < r.from.Durable {
+	if max(r.end, r.from.Start) < r.from.Durable { // what is below the start may be gone
 		return &Damage{Segment: r.l.name, Offset: r.end, Reason: fmt.Sprintf("it held everything below %d and ends here", r.from.Durable)}
 	}
 	return nil

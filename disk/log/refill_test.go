@@ -23,6 +23,7 @@ type journaled struct {
 	now     clock.Now
 	rand    *rand.Rand
 	tail    []TailBatch
+	start   model.Offset // where the log begins, of which nothing before is left
 	acked   model.Offset
 	content map[model.Offset][]byte
 	err     error
@@ -65,7 +66,7 @@ func (j *journaled) append() {
 
 // run lives until the power goes: appends, and syncs of either kind after which the journal forgets.
 func (j *journaled) run(dir device.Dir) {
-	j.l, _, j.err = Open(dir, "orders-0", testID, j.cfg, OpenFrom{}, nil)
+	j.l, _, j.err = Open(dir, "orders-0", testID, j.cfg, OpenFrom{Start: j.start}, nil)
 	if j.err != nil {
 		return
 	}
@@ -96,12 +97,14 @@ func (j *journaled) run(dir device.Dir) {
 // that was acknowledged, as it was, and a second recovery finds nothing to do.
 func TestRefillAfterPowerCut(t *testing.T) {
 	for _, compact := range []bool{false, true} {
-		t.Run(fmt.Sprintf("compact=%v", compact), func(t *testing.T) { refillAfterPowerCut(t, compact) })
+		for _, start := range []model.Offset{0, 7} {
+			t.Run(fmt.Sprintf("compact=%v/start=%d", compact, start), func(t *testing.T) { refillAfterPowerCut(t, compact, start) })
+		}
 	}
 }
 
-// In a compacted log offsets may be missing, but not because a segment lost its end.
-func refillAfterPowerCut(t *testing.T, compact bool) {
+// In a compacted log offsets may be missing, but not because a segment lost its end. One whose records are all deleted goes on at its start.
+func refillAfterPowerCut(t *testing.T, compact bool, start model.Offset) {
 	cfg := testConfig()
 	cfg.SegmentBytes = 9 << 10
 	cfg.IndexIntervalBytes = 1000
@@ -110,7 +113,7 @@ func refillAfterPowerCut(t *testing.T, compact bool) {
 	for n := 1; ; n++ {
 		dir := faulty.New(uint64(n))
 		dir.CutAt(n)
-		j := &journaled{files: NewFiles(2), cfg: cfg, now: clock.Now{Wall: 1_000_000}, rand: rand.New(rand.NewPCG(5, 5)), content: map[model.Offset][]byte{}}
+		j := &journaled{files: NewFiles(2), cfg: cfg, start: start, now: clock.Now{Wall: 1_000_000}, rand: rand.New(rand.NewPCG(5, 5)), content: map[model.Offset][]byte{}}
 		j.run(dir)
 		recovery := model.Offset(0)
 		if j.l != nil {
@@ -121,7 +124,7 @@ func refillAfterPowerCut(t *testing.T, compact bool) {
 			cuts = append(cuts, dir.AfterCut(seed))
 		}
 		for i, cut := range cuts {
-			from := OpenFrom{RecoveryPoint: recovery, Tail: j.tail, Durable: j.acked}
+			from := OpenFrom{Start: start, RecoveryPoint: recovery, Tail: j.tail, Durable: j.acked}
 			if i%2 == 1 { // the next start is cut short as well
 				cut.CutAt(1 + n%17)
 				_, _, _ = openOwn(cut, cfg, from, nil)
@@ -176,7 +179,7 @@ func (j *journaled) check(t *testing.T, n, i int, dir device.Dir, from OpenFrom)
 	}
 	l.Attach(NewFiles(8))
 	r := &rig{t: t, dir: dir, cfg: j.cfg, l: l}
-	at := model.Offset(0)
+	at := from.Start
 	for k, h := range seen {
 		want := j.content[h.BaseOffset]
 		if h.BaseOffset != at || want == nil {

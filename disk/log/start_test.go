@@ -148,3 +148,40 @@ func FuzzStart(f *testing.F) {
 		}
 	})
 }
+
+// TestStartBehindTheEnd: records that are deleted may be lost by a power cut, also such as were durable. The log goes on at its start, in this life and
+// in the next, which finds no segment; an inspection has nothing against either.
+func TestStartBehindTheEnd(t *testing.T) {
+	dir := faulty.New(1)
+	l, _, err := Open(dir, "orders-0", testID, testConfig(), OpenFrom{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, dir: dir, cfg: testConfig(), l: l, files: NewFiles(8)}
+	l.Attach(r.files)
+	r.append(3, 100)
+	r.run(l.SyncWork())
+	r.append(2, 100)
+	r.run(l.StoreStart(5))
+	dir.Damage(fileName("orders-0", 0, logSuffix), func([]byte) []byte { return nil })
+	from := OpenFrom{RecoveryPoint: 0, Durable: 3} // as a journal has it whose node's checkpoint is old
+	dir = dir.AfterCut(1)
+	for life := range 2 {
+		in, err := Inspect(dir, "orders-0", from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range in.Findings {
+			if !f.Mended {
+				t.Errorf("life %d: inspection finds damage: %+v", life, f)
+			}
+		}
+		l, _, err := Open(dir, "orders-0", testID, testConfig(), from, nil)
+		if err != nil {
+			t.Fatalf("life %d: %v", life, err)
+		}
+		if l.Start() != 5 || l.End() != 5 {
+			t.Fatalf("life %d: [%d, %d)", life, l.Start(), l.End())
+		}
+	}
+}
