@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -53,7 +54,7 @@ func lifeRows() []row {
 		{name: "crowded", what: "produce p99 on one partition beside 10,000 others, open loop of 2,000/s", figure: "crowded_p99_us", lower: true,
 			also: []string{"alone_p99_us", "crowded_p50_us", "alone_p50_us"}, whole: crowdedRow},
 		{name: "cold-reader", what: "produce p99 beside a reader of what is not in memory, open loop of 2,000/s", figure: "beside_p99_us", lower: true,
-			also: []string{"alone_p99_us", "cold_mb_per_s"}, whole: coldReaderRow},
+			also: []string{"alone_p99_us", "plain_p99_us", "cold_mb_per_s", "plain_mb_per_s"}, whole: coldReaderRow},
 	}
 }
 
@@ -362,51 +363,92 @@ func coldReaderRow(ctx context.Context, c *campaign, peer string) (measure.Figur
 		if err != nil {
 			return err
 		}
-		if err := forget(s.dir); err != nil {
+		// What the disk alone does to the producer: the same files are read by nobody the broker knows of, over no network.
+		if r, figures["plain_mb_per_s"], err = c.besideReader(ctx, s, fresh, func(ctx context.Context) (int64, error) { return readPlain(ctx, s.dir) }); err != nil {
 			return err
 		}
-		// The reader runs for as long as the producer does, in a loop of its own; it may come to what is warm again, so that what it
-		// read from the disk is looked at as well.
-		reading, stop := context.WithCancel(ctx)
-		defer stop()
-		done := make(chan *load.Outcome, 1)
-		go func() {
-			f := &load.Fetch{Target: old, Connections: partitions, BytesMax: 1 << 20, Starts: starts, Ends: ends, Once: true}
-			outcome, _ := load.Run(reading, s.client, load.Plan{Fetch: f}, load.Hooks{}) // ends with the producer at the latest
-			done <- outcome
-		}()
-		r, err = c.latency(ctx, s, fresh)
-		stop()
-		outcome := <-done
-		if err != nil {
+		named(figures, "plain", r)
+		// The reader is in a loop of its own; it may come to what is warm again, so that what it read from the disk is looked at as well.
+		f := &load.Fetch{Target: old, Connections: partitions, BytesMax: 1 << 20, Starts: starts, Ends: ends, Once: true}
+		if r, figures["cold_mb_per_s"], err = c.besideReader(ctx, s, fresh, func(ctx context.Context) (int64, error) {
+			outcome, err := load.Run(ctx, s.client, load.Plan{Fetch: f}, load.Hooks{})
+			if outcome == nil {
+				return 0, err
+			}
+			return outcome.Total.Received.Bytes, err
+		}); err != nil {
 			return err
 		}
 		named(figures, "beside", r)
-		if seconds := outcome.Total.End.Seconds(); seconds > 0 {
-			figures["cold_mb_per_s"] = float64(outcome.Total.Received.Bytes) / 1e6 / seconds
-		}
 		return nil
 	})
 	return figures, err
 }
 
+// besideReader measures the producer beside somebody who reads what is not in memory, for as long as the producer runs at most.
+func (c *campaign) besideReader(ctx context.Context, s *subject, to load.Target, read func(context.Context) (int64, error)) (r *measure.Run, mbPerS float64, err error) {
+	if err := forget(s.dir); err != nil {
+		return nil, 0, err
+	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		began := time.Now()
+		bytes, _ := read(reading) // ends with the producer at the latest, and then with an error
+		mbPerS = float64(bytes) / 1e6 / time.Since(began).Seconds()
+	}()
+	r, err = c.latency(ctx, s, to)
+	stop()
+	<-done
+	return r, mbPerS, err
+}
+
+// readPlain reads a folder's log files from one end to the other and gives the number of bytes.
+func readPlain(ctx context.Context, dir string) (bytes int64, err error) {
+	buffer := make([]byte, 1<<20)
+	err = eachLog(dir, func(f *os.File) error {
+		for {
+			n, err := f.Read(buffer)
+			bytes += int64(n)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err == io.EOF:
+				return nil
+			case err != nil:
+				return err
+			}
+		}
+	})
+	return bytes, err
+}
+
 // forget drops a folder's log files from memory, once they are on the disk.
 func forget(dir string) error {
-	return filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
+	return eachLog(dir, func(f *os.File) error {
 		if err := f.Sync(); err != nil { // of this file alone: a machine has other writers
 			return err
 		}
 		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
-			return fmt.Errorf("drop %s from memory: %w", path, err)
+			return fmt.Errorf("drop %s from memory: %w", f.Name(), err)
 		}
 		return nil
+	})
+}
+
+// eachLog calls f with every log file in a folder.
+func eachLog(dir string, f func(*os.File) error) error {
+	return filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
+			return err
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return f(file)
 	})
 }
