@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pinion/bench/harness"
+	"pinion/bench/machine"
 )
 
 // raiseFiles lets this process have so many sockets open, and returns how many it may if that is fewer.
@@ -124,6 +125,42 @@ func TestGroupsIdle(t *testing.T) {
 	all.each(t, func(_ int, m *member) error { return m.join(subscription, assignment) })
 	t.Logf("%d groups of %d members stable after %v", groups, each, time.Since(began).Round(time.Millisecond))
 
+	cores, rate := all.idle(t, p, calm, idle)
+	if got := states(t, c); got["Stable"] != groups {
+		t.Fatalf("groups by state: %v, want %d stable", got, groups)
+	}
+	t.Logf("%d members idle, %.0f heartbeats a second: %.2f %% of a core, %.1f us a heartbeat", len(all), rate, 100*cores, 1e6*cores/rate)
+	if long() && cores > idleCoresMax {
+		t.Errorf("%.2f %% of a core, at most %.0f %%", 100*cores, 100*idleCoresMax)
+	}
+	after := p.settled(time.Duration(sized(5, 1)) * time.Second) // well within a session: nobody is lost
+	per := float64(after-before) / float64(len(all))
+	t.Logf("%.0f bytes of memory a member, connection included; %d kB before", per, before>>10)
+	if long() && per > memberBytesMax {
+		t.Errorf("%.0f bytes a member, at most %d", per, memberBytesMax)
+	}
+	addr, e := startEcho(t)
+	least, rate := all.moved(t, addr).idle(t, e, calm, idle)
+	t.Logf("a loop that only echoes: %.2f %% of a core, %.1f us a heartbeat; the broker %.2f times that", 100*least, 1e6*least/rate, cores/least)
+}
+
+// moved is the same members, each with a connection to somebody else.
+func (all crowd) moved(t *testing.T, addr string) crowd {
+	t.Helper()
+	there := make(crowd, len(all))
+	for i, m := range all {
+		m.Close()
+		c := *m
+		c.client = dial(t, addr)
+		there[i] = &c
+	}
+	return there
+}
+
+// idle has everybody say that they are alive, at their own times, and measures what that takes of the process they say it to: the share of a core, at how
+// many heartbeats a second.
+func (all crowd) idle(t *testing.T, p process, calm, idle time.Duration) (cores, rate float64) {
+	t.Helper()
 	stop := make(chan struct{})
 	sent := make([]int, len(all))
 	var used time.Duration
@@ -131,11 +168,11 @@ func TestGroupsIdle(t *testing.T) {
 	go func() {
 		// Some rounds pass before anything is measured: idle is who has been idle for a while.
 		time.Sleep(calm)
-		first, err := b.Usage()
+		first, err := machine.Of(int(p))
 		if err == nil {
 			time.Sleep(idle)
-			var last harness.Usage
-			last, err = b.Usage()
+			var last machine.Usage
+			last, err = machine.Of(int(p))
 			used = last.CPU() - first.CPU()
 		}
 		close(stop)
@@ -155,21 +192,7 @@ func TestGroupsIdle(t *testing.T) {
 		}
 		beats += n
 	}
-	if got := states(t, c); got["Stable"] != groups {
-		t.Fatalf("groups by state: %v, want %d stable", got, groups)
-	}
-	rate := float64(beats) / (idle + calm).Seconds()
-	cores := used.Seconds() / idle.Seconds()
-	t.Logf("%d members idle, %.0f heartbeats a second: %.2f %% of a core, %.1f us a heartbeat", len(all), rate, 100*cores, 1e6*cores/rate)
-	if long() && cores > idleCoresMax {
-		t.Errorf("%.2f %% of a core, at most %.0f %%", 100*cores, 100*idleCoresMax)
-	}
-	after := p.settled(time.Duration(sized(5, 1)) * time.Second) // well within a session: nobody is lost
-	per := float64(after-before) / float64(len(all))
-	t.Logf("%.0f bytes of memory a member, connection included; %d kB before", per, before>>10)
-	if long() && per > memberBytesMax {
-		t.Errorf("%.0f bytes a member, at most %d", per, memberBytesMax)
-	}
+	return used.Seconds() / idle.Seconds(), float64(beats) / (idle + calm).Seconds()
 }
 
 // joinedMax is how long a group of a thousand may take until everybody has its part, the first delay of three seconds, which lasts twice

@@ -241,6 +241,7 @@ func (q *trimming) Answered(_ *shard.Turn, ask *partition.QueryAsk) {
 	q.over(ask.Code)
 	if ask.Code == partition.OK {
 		q.book.start = max(q.book.start, ask.Offset)
+		q.world.soon = q.world.soon || oneIn(q.world.chance.changes, 3)
 		if q.world.limit > 0 {
 			q.world.marks.hit("full.trim.ok")
 		}

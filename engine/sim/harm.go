@@ -68,6 +68,7 @@ func (w *World) die() {
 		w.limit = 0 // somebody has made room before the next start
 	}
 	w.node = nil
+	w.soon = oneIn(w.chance.faults, 3)
 	if oneIn(w.chance.faults, 3) {
 		w.shards = between(w.chance.faults, 1, 3)
 	}

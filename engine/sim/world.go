@@ -37,6 +37,7 @@ type World struct {
 	shards    int
 	disks     uint64 // made so far
 	node      *node
+	soon      bool // something fails shortly: what follows a crash, or a deletion of records, is where starts go wrong
 	absent    int  // the disk that is missing in this life, -1: none
 	untold    bool // the catalogue does not know what has become of the directories
 	healing   bool // nothing fails any more
@@ -205,7 +206,8 @@ func (w *World) step() {
 	if w.untold && oneIn(w.chance.changes, 50) {
 		w.register()
 	}
-	if !w.healing && !w.options.Calm && oneIn(w.chance.faults, 400) {
+	if !w.healing && !w.options.Calm && (oneIn(w.chance.faults, 400) || w.soon && oneIn(w.chance.faults, 40)) {
+		w.soon = false
 		w.harm()
 	}
 	w.watch()
