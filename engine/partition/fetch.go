@@ -197,9 +197,10 @@ func (p *Partition) certain() model.Offset {
 }
 
 // keeps reports whether a partition that is offline still has the record at an offset for readers. What lies behind is refused, not out of
-// range: it may be there again after the next start.
+// range: it may be there again after the next start. A log that was closed to be moved, when its disk failed, keeps nothing: its segments would be opened
+// again for every read.
 func (p *Partition) keeps(at model.Offset) bool {
-	return p.state == failed && !p.leaving && !p.closing && p.log != nil && at >= p.log.Start() && at < p.readable(false)
+	return p.state == failed && !p.leaving && !p.closing && p.log != nil && !p.log.Closed() && at >= p.log.Start() && at < p.readable(false)
 }
 
 // Refused reports whether any part has an answer that ends a poll at once.

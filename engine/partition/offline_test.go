@@ -60,6 +60,18 @@ func TestOfflinePartitionsGiveWhatIsDurable(t *testing.T) {
 	if code, _ := r.ask(at(0), QueryLatest); code != StorageFailed {
 		t.Errorf("query of a partition that gives nothing: code %d", code)
 	}
+	// As a move to another directory leaves it that meets the failure once the log is closed.
+	r.until("a log is closed", func(*shard.Turn) bool {
+		l := r.set.known(durableAt(1)).log
+		if work := l.Close(); work != nil {
+			work.Do()
+			_ = l.Finish(work) // it has failed, as it said before
+		}
+		return l.Closed()
+	})
+	if part := r.offline(durableAt(1), 0, 1<<20); part.Code != StorageFailed || part.Leased {
+		t.Errorf("a partition whose log is closed: %+v", part)
+	}
 }
 
 // A log whose own sync failed gives what its segments have for certain: the journal's word does not count for pages that may be gone.
