@@ -55,7 +55,7 @@ func (l *Log) inherited(i int) (from, to int64) {
 		return 0, 0
 	}
 	to = e.size
-	if l.extentEnd(i) >= left.end {
+	if l.extentEnd(i) > left.end { // what came to it since is ours
 		to = left.size
 	}
 	return min(e.synced, to), to
