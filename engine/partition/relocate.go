@@ -25,11 +25,12 @@ type relocation struct {
 	p       *Partition // the one that was opened again, once it has landed
 	to      *site
 	copy    *log.Copy
-	until   clock.Mono // the next piece has to wait, for the rate's sake
+	until   clock.Mono // the next piece has to wait, for the rate's sake; or for how long the journal is waited for; or for how long the journal is waited for
 	away    bool       // a helper is at it, or the catalogue is asked
 	begun   bool       // no compaction, from now on
 	closed  bool       // the log is, for the partition to cross over; what becomes of it later is seen to at the end
-	waiting bool       // for the journal of the directory it goes to
+	waiting bool       // for the journal of the directory it goes to, or for room in it
+	told    bool       // that one has the words, which are not durable yet
 	empty   bool       // nothing was ever written, so that there is nothing to copy
 	landed  bool       // what is left behind is being removed
 	stopped bool
@@ -142,6 +143,8 @@ func (r *relocation) stop(t *shard.Turn) {
 func (r *relocation) step(t *shard.Turn) {
 	p, s := r.p, r.p.set
 	switch {
+	case r.waiting:
+		r.await(t)
 	case r.away || r.closed || p.state == opening:
 	case p.state == dropped || p.leaving || s.closing:
 		r.over(t, true) // whoever buries it, comes next or starts next, sees to the rest

@@ -99,19 +99,45 @@ func (r *relocation) announce(t *shard.Turn) {
 		return
 	}
 	if err := r.to.Fenced(); err != nil {
+		r.waiting = false
 		r.refused(t, err)
 		return
 	}
-	r.waiting = true
+	if !r.waiting {
+		r.waiting, r.until = true, t.Now().Mono.Add(announceMax)
+	}
 	then := func(t *shard.Turn) {
 		if r.waiting {
 			r.waiting = false
 			r.cross(t)
 		}
 	}
-	if !scribe.announce(t, then, &journal.Entry{Kind: journal.Truncate, Partition: p.name}, &journal.Entry{Kind: journal.Synced, Partition: p.name, End: p.log.RecoveryPoint()}) {
+	r.told = scribe.announce(t, then, &journal.Entry{Kind: journal.Truncate, Partition: p.name}, &journal.Entry{Kind: journal.Synced, Partition: p.name, End: p.log.RecoveryPoint()})
+	t.Arm(&p.set.relocateTimer, relocateRetry, p.set)
+}
+
+const (
+	// announceMax is how long the journal may take to accept what it is told, and to make it durable when the node ends.
+	announceMax = time.Second
+	// nudgeEvery is how often it is asked to look again whether its disk, which was full, has room.
+	nudgeEvery = 100 * time.Millisecond
+)
+
+var errAnnounceLate = errors.New("its journal takes nothing: is the disk full?")
+
+// await goes on waiting for the journal. What it was told may be durable any time later, behind what others tell it of the partition by then: so nobody
+// may go on as if it had not been told, unless the node ends. The next start goes by the catalogue, and by nothing that this journal says.
+func (r *relocation) await(t *shard.Turn) {
+	late := t.Now().Mono >= r.until
+	switch {
+	case late && (!r.told || r.p.set.closing):
 		r.waiting = false
-		p.set.later(t, r.announce)
+		r.refused(t, errAnnounceLate)
+	case !r.told:
+		r.announce(t)
+	default:
+		r.to.scribe.nudge()
+		t.Arm(&r.p.set.relocateTimer, nudgeEvery, r.p.set)
 	}
 }
 
