@@ -19,13 +19,16 @@ type Options struct {
 	BufferBytes int64
 	// BatchMax is the largest batch that goes by the journal. What goes there is stored twice; beyond, a sync of its segment costs less.
 	BatchMax int
+	// SyncMin is from what size on that is so where few segments are being synced. One write of the journal is durable for all partitions, a sync for
+	// one alone: with many of them batches go by the journal up to BatchMax.
+	SyncMin int
 	// LendMin is from what size on a batch is not copied while it goes there. It takes up to a kilobyte more of the journal.
 	LendMin int
 }
 
 // DefaultOptions bound a replay to 128 MiB: a quarter of a second of reading on a slow disk.
 func DefaultOptions() Options {
-	return Options{FileBytes: 8 << 20, FilesMax: 16, BufferBytes: 1 << 20, BatchMax: 128 << 10, LendMin: 8 << 10}
+	return Options{FileBytes: 8 << 20, FilesMax: 16, BufferBytes: 1 << 20, BatchMax: 128 << 10, SyncMin: 48 << 10, LendMin: 8 << 10}
 }
 
 // ErrFull says that every file holds something that is needed. It is not a failure: release some, then write again.

@@ -69,7 +69,7 @@ func (p *Partition) secure(ask *AppendAsk) {
 		return
 	}
 	d, s := p.durable, &p.site.scribe
-	if !s.takes(len(ask.Batch)) {
+	if !s.takes(len(ask.Batch)) || s.spares(d, len(ask.Batch)) {
 		d.prefix.Unjournaled(ask.target)
 		return
 	}
@@ -154,6 +154,7 @@ func (p *Partition) syncSegments(t *shard.Turn) {
 		d.loose = 0
 	}
 	d.syncing = true
+	p.site.scribe.syncing++
 	p.caring++
 	t.Help(&logWork{work: work, p: p, kind: workSync})
 }

@@ -251,6 +251,41 @@ func TestDurableEndHasNoGaps(t *testing.T) {
 	}
 }
 
+// A batch that is large, and that the journal would take, waits for its segment where few are synced; of many partitions' most go by one write of the
+// journal. What follows a batch that waits for its segment does so as well: it could not be told of before.
+func TestFewAreSyncedManyGoByTheJournal(t *testing.T) {
+	const partitions = 6
+	r := newFsyncRig(t, partitions)
+	tr, size := &trace{}, 0
+	var journaled uint64
+	for range 2 { // the first time around files have to be made ready, and batches wait for that
+		var calls []*appendCall
+		for i := range int32(partitions + 1) { // the last for the partition that comes first
+			c := r.safeAppend(tr, fmt.Sprint("large ", i), i%partitions, 2500)
+			if size = len(c.ask.Batch); size < r.journal.Options().SyncMin || size > r.journal.Options().BatchMax {
+				t.Fatalf("a batch of %d bytes", size)
+			}
+			calls = append(calls, c)
+		}
+		journaled = r.journal.Stats().Bytes
+		r.on(owner, func(t *shard.Turn) { // all in one turn
+			for _, c := range calls {
+				t.Ask(owner, &c.ask)
+			}
+		})
+		for _, c := range calls {
+			if r.await(c.done, c.name); c.ask.Code != OK {
+				t.Errorf("%s: code %d", c.name, c.ask.Code)
+			}
+		}
+		journaled = r.journal.Stats().Bytes - journaled
+		r.until("nothing is away", func(*shard.Turn) bool { s := &r.set.sites[0].scribe; return s.syncing == 0 && s.away == 0 })
+	}
+	if got := float64(journaled) / float64(size); got < partitions-syncsMax || got > partitions-syncsMax+0.5 {
+		t.Errorf("the journal got %.1f batches of %d, want %d", got, partitions+1, partitions-syncsMax)
+	}
+}
+
 // After a failed sync, of the journal or of a segment, nothing in the directory is acknowledged any more, by either kind of topic; trying
 // again would succeed and mean nothing.
 func TestFailedSyncFencesTheDirectory(t *testing.T) {

@@ -22,6 +22,8 @@ type scribe struct {
 	away    int
 	ticket  uint64 // of the last quire that was begun
 	urgent  bool   // somebody waits for what is in filling
+	syncing int    // partitions whose segments are being synced for those who wait
+	chosen  int    // and those for which this turn has chosen that
 	needed  commit.Needed[*Partition]
 	told    uint64 // what the journal was last told to keep
 }
@@ -43,9 +45,28 @@ func (s *scribe) room(t *shard.Turn) bool {
 	return s.filling != nil && s.filling.commit.Buffer.Bytes() < s.journal.Options().BufferBytes
 }
 
-// takes reports whether a batch goes by the journal: not while that holds what the start has found, which a record would take the place of.
+// takes reports whether a batch may go by the journal: not while that holds what the start has found, which a record would take the place of.
 func (s *scribe) takes(bytes int) bool {
 	return s.journal != nil && bytes <= s.journal.Options().BatchMax && s.settled
+}
+
+// syncsMax is how many partitions of a shard are synced at a time that could go by the journal: so many helpers there are for it.
+const syncsMax = 2
+
+// spares reports whether a batch that the journal takes is better off without: it would be stored twice, and a sync of its segment is away for others
+// anyway, or may be.
+func (s *scribe) spares(d *durability, bytes int) bool {
+	if bytes < s.journal.Options().SyncMin {
+		return false
+	}
+	if d.syncing || d.prefix.WantsSync() {
+		return true
+	}
+	if s.syncing+s.chosen >= syncsMax {
+		return false
+	}
+	s.chosen++
+	return true
 }
 
 // begin takes an empty quire, if there is one.
@@ -119,6 +140,7 @@ func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
 
 // send hands in what the turn has gathered. While two are away the third goes on gathering.
 func (s *scribe) send(t *shard.Turn) {
+	s.chosen = 0
 	switch {
 	case !s.urgent:
 		return

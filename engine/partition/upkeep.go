@@ -52,6 +52,7 @@ func (w *logWork) Deliver(t *shard.Turn) {
 		p.checkFailure(t, err)
 	case workSync:
 		p.durable.syncing = false
+		p.site.scribe.syncing--
 		p.checkFailure(t, err)
 	case workClean:
 		if p.log.Err() != nil {

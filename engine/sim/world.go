@@ -71,7 +71,7 @@ type World struct {
 }
 
 // journalOptions make a journal so small that its files are used again and again.
-var journalOptions = journal.Options{FileBytes: 10 << 10, FilesMax: 3, BufferBytes: 4 << 10, BatchMax: 4 << 10, LendMin: 200}
+var journalOptions = journal.Options{FileBytes: 10 << 10, FilesMax: 3, BufferBytes: 4 << 10, BatchMax: 4 << 10, SyncMin: 1 << 10, LendMin: 200}
 
 const (
 	retentionCheck = 4 * time.Second
