@@ -4,6 +4,7 @@
 GO       ?= go
 FUZZTIME ?= 1m
 SEEDS    ?= 2000
+FROM     ?= 1
 ARGS     ?=
 ADVERTISE ?= node
 FRAMES   ?= 20000000
@@ -131,8 +132,8 @@ torture: build test-tools ## kill -9, power cuts, kills at system calls, failing
 soak: build ## a broker under mixed load with 256 MiB of memory for SOAK=1h: what it uses must stay flat, and nothing acknowledged be lost
 	@PINION_BINARY=bin/pinion $(GO) run ./bench/torture -soak $(SOAK) $(ARGS)
 
-sim: ## a whole node from seeds: crashes, power cuts, failing and full disks, clock steps, compaction; then an end at every change of the disk; make sim SEEDS=200
-	$(GO) test -count=1 -timeout 3h -v ./engine/sim -run 'TestSeeds|TestSameSeedSameTrace|TestEnd' -args -seeds $(SEEDS) -every
+sim: ## a whole node from seeds: crashes, power cuts, failing and full disks, clock steps, compaction; then an end at every change of the disk; make sim SEEDS=200 FROM=2001
+	$(GO) test -count=1 -timeout 3h -v ./engine/sim -run 'TestSeeds|TestSameSeedSameTrace|TestEnd' -args -from $(FROM) -seeds $(SEEDS) -every
 
 # In pieces, each of which says what it met: elections, crashes, snapshots installed and the other marks; a mark without a hit fails.
 sim-raft: ## the metadata quorum in a deterministic simulation, 7,000 seeds; make sim-raft ARGS='-sim.seed 12 -sim.trace' for one
