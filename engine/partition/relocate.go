@@ -25,7 +25,7 @@ type relocation struct {
 	p       *Partition // the one that was opened again, once it has landed
 	to      *site
 	copy    *log.Copy
-	until   clock.Mono // the next piece has to wait, for the rate's sake; or for how long the journal is waited for; or for how long the journal is waited for
+	until   clock.Mono // the next piece has to wait, for the rate's sake; or for how long the journal is waited for
 	away    bool       // a helper is at it, or the catalogue is asked
 	begun   bool       // no compaction, from now on
 	closed  bool       // the log is, for the partition to cross over; what becomes of it later is seen to at the end

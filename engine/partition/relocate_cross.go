@@ -66,6 +66,9 @@ func (r *relocation) settle(t *shard.Turn, err error) {
 	case err != nil:
 		p.fail(t, err)
 		r.stop(t)
+		if p.leaving { // which has waited for this
+			p.left(t, err)
+		}
 		return
 	case p.leaving:
 		r.over(t, true)
