@@ -19,7 +19,8 @@ type crossing struct {
 }
 
 // finishCrossings ends what the last life left under way: of two copies the one that lies where the catalogue says gets its name, and then
-// the other goes. Copies that are not finished are wishes to begin anew. Where the directory that counts is missing nothing is touched.
+// the other goes. Copies that are not finished are wishes to begin anew, the first of a partition even while the directory that counts is missing, so
+// that it goes with the topic. Nothing else is touched then.
 func (l *List) finishCrossings(image *placement.Image) error {
 	all, err := l.crossings(image)
 	if err != nil {
@@ -35,11 +36,11 @@ func (l *List) finishCrossings(image *placement.Image) error {
 	wished := map[model.Partition]bool{}
 	for _, c := range all {
 		switch {
-		case c.right != nil && c.right.Missing():
-			l.log.Error("folder left alone: its partition lies in a directory that is missing", "directory", c.in.Name, "folder", c.found, "missing", c.right.said())
 		case c.is == log.Future && c.right != nil && c.right != c.in && !wished[c.partition]:
 			wished[c.partition] = true
 			l.Wishes = append(l.Wishes, Moved{c.partition, c.in})
+		case c.is != log.Future && c.right != nil && c.right.Missing():
+			l.log.Error("folder left alone: its partition lies in a directory that is missing", "directory", c.in.Name, "folder", c.found, "missing", c.right.said())
 		case c.is != log.Future && c.right != nil && !has(c.right.Dir, c.folder):
 			l.log.Error("folder left alone: its partition is not where it belongs", "directory", c.in.Name, "folder", c.found, "belongs into", c.right.Name)
 		case c.is != log.Future && c.right == nil:

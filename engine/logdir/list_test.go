@@ -12,6 +12,7 @@ import (
 	"pinion/disk/device"
 	"pinion/disk/identity"
 	"pinion/disk/journal"
+	"pinion/disk/log"
 	"pinion/engine/catalog"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -254,14 +255,25 @@ func TestFoldersElsewhere(t *testing.T) {
 		t.Fatal(moved, err)
 	}
 	r.closed(l)
-	// What is left of a copy does not count while the directory is missing that the partition is in.
+	// While the directory is missing that the partition is in, what lies elsewhere does not count, and what is on its way goes on waiting for it.
 	if err := os.Rename(filepath.Join(r.root, "b"), filepath.Join(r.root, "b.disk")); err != nil {
 		t.Fatal(err)
 	}
 	r.folder("a", "orders-1", orders)
+	future, arrived := log.Future.Name("orders-1", orders), log.Arrived.Name("orders-1", orders)
+	r.folder("a", future, orders)
+	r.folder("a", arrived, orders)
 	l = r.started(r.want("a", "b"))
 	if !l.Of(b).Missing() {
 		t.Error("b is there")
+	}
+	if len(l.Wishes) != 1 || l.Wishes[0].To.ID != a || l.Wishes[0].Partition != (model.Partition{Topic: orders, Index: 1}) {
+		t.Errorf("on their way: %v", l.Wishes)
+	}
+	for _, name := range []string{"orders-1", future, arrived} {
+		if _, err := os.Stat(filepath.Join(r.root, "a", name)); err != nil {
+			t.Error(err)
+		}
 	}
 	r.closed(l)
 }

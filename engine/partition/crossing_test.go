@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"maps"
 	"testing"
 
@@ -103,4 +104,35 @@ func TestMovedThereAndBack(t *testing.T) {
 		t.Errorf("append: code %d", a.ask.Code)
 	}
 	r.until("the partition is forgotten", func(t *shard.Turn) bool { return r.set.known(at(0)) == nil && r.set.opening == 0 })
+}
+
+// A partition that leaves its shard when nobody can say any more in which of two directories it lies is given up by this shard, opens on none before
+// the next start has looked, and holds up no stop.
+func TestLeavingUndecided(t *testing.T) {
+	r := newRig(t)
+	r.fill(0, 1)
+	lost := errors.New("nobody can say")
+	r.on(owner, func(t *shard.Turn) {
+		p := r.set.known(at(0))
+		p.relocation = &relocation{p: p, to: p.site, closed: true}
+		p.state, p.leaving = opening, true // its log is closed, and the other shard waits for it
+		p.relocation.undecided(t, lost)
+		if r.set.known(at(0)) != nil || r.set.failures != 0 {
+			r.t.Errorf("not given up: %d partitions failed", r.set.failures)
+		}
+	})
+	a := r.newAppend(&trace{}, "a", 0, batchOf(1, -1, 0))
+	r.post(a)
+	r.await(a.done, "the append")
+	if a.ask.Code != StorageFailed {
+		t.Errorf("append: code %d", a.ask.Code)
+	}
+	r.on(owner, func(*shard.Turn) {
+		if p := r.set.known(at(0)); p == nil || !errors.Is(p.failure, lost) || p.log != nil {
+			r.t.Error("opened all the same")
+		}
+	})
+	closed := make(chan struct{})
+	r.on(owner, func(t *shard.Turn) { r.set.Close(t, func(*shard.Turn, []Closed) { close(closed) }) })
+	r.await(closed, "the stop")
 }

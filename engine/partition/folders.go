@@ -16,6 +16,7 @@ type Folders struct {
 	claims sync.Map // folder name -> claimant
 	handed sync.Map // model.Partition -> handed, of folders in custody
 	wishes sync.Map // model.Partition -> *logdir.Directory that it is to come to
+	lost   sync.Map // model.Partition -> error, of those that may lie in either of two folders: the next start sees which
 	pace   turnstile
 }
 
@@ -43,6 +44,17 @@ func (f *Folders) unwish(p model.Partition) *logdir.Directory {
 	to := f.wished(p)
 	f.wishes.Delete(p)
 	return to
+}
+
+// lose says that only the next start can tell where a partition lies.
+func (f *Folders) lose(p model.Partition, err error) { f.lost.Store(p, err) }
+
+// found reports whether it is known where a partition lies, or why not.
+func (f *Folders) found(p model.Partition) error {
+	if err, lost := f.lost.Load(p); lost {
+		return err.(error)
+	}
+	return nil
 }
 
 type claimant struct {

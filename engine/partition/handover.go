@@ -82,6 +82,9 @@ func (p *Partition) forgotten(t *shard.Turn) {
 		a.reply(t, Moved)
 	}
 	p.set.leave(p)
+	if p.state == failed {
+		p.set.failures--
+	}
 	returning := p.takeReturning()
 	for a := returning.pop(); a != nil; a = returning.pop() {
 		p.set.append(t, a)

@@ -93,6 +93,9 @@ func (j *openJob) Run() {
 	if j.taken = !j.folders.claim(j.name, claimant{j.topic, j.p.set.id}); j.taken {
 		return
 	}
+	if j.err = j.folders.found(j.p.name); j.err != nil {
+		return
+	}
 	if j.from, j.in = j.folders.point(j.p.name, j.from); j.in != nil {
 		j.dir = j.in.Dir
 	}

@@ -217,15 +217,19 @@ func (a *Assignment) Deliver(t *shard.Turn) {
 	r.p.buried(t)
 }
 
-// undecided leaves both folders to the next start: nobody can say which of them counts, or a name may be lost.
+// undecided leaves both folders to the next start: nobody can say which of them counts, or a name may be lost. Until then no shard opens either.
 func (r *relocation) undecided(t *shard.Turn, err error) {
 	p := r.p
 	r.closed = false
+	p.set.options.Folders.lose(p.name, err)
 	if a := (*catalog.Error)(nil); errors.As(err, &a) {
 		p.refuse(t, NotLeader) // the node ends
 	}
 	r.over(t, true)
 	p.fail(t, err)
+	if p.leaving { // which has waited for this
+		p.left(t, err)
+	}
 }
 
 // refused goes back to where the partition was.

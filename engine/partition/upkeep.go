@@ -295,10 +295,6 @@ func (p *Partition) buried(t *shard.Turn) {
 	if p.state != dropped || p.caring > 0 || p.gone || p.relocation != nil {
 		return
 	}
-	if p.site.Missing() {
-		p.gone = true // a start sets aside what is found there one day
-		return
-	}
 	b := &burial{set: p.set, site: p.site, folder: p.dir, topic: p.name.Topic, log: p.log}
 	if p.log != nil && !p.log.Closed() { // a hand-over that the deletion met may have closed it
 		if b.work = p.log.Drop(); b.work == nil {
@@ -333,7 +329,9 @@ func (b *burial) Run() {
 		b.work.Do()
 		return
 	}
-	b.err = errors.Join(b.err, log.Remove(b.site.Dir, b.folder, b.topic))
+	if !b.site.Missing() { // else a start sets aside what is found there one day
+		b.err = errors.Join(b.err, log.Remove(b.site.Dir, b.folder, b.topic))
+	}
 }
 
 // Deliver gives the folder up, back on the owner.
@@ -344,7 +342,9 @@ func (b *burial) Deliver(*shard.Turn) {
 	if b.err != nil {
 		b.set.options.Log.Error("deleted partition left files behind", "partition", b.folder, "err", b.err)
 	}
-	b.set.options.Folders.free(b.folder)
+	if !b.site.Missing() { // else nobody has claimed it
+		b.set.options.Folders.free(b.folder)
+	}
 }
 
 // snapshotJob stores the producer window as of an offset.
