@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -597,12 +598,15 @@ func (r *rig) live(g *ledger) error {
 // TestSwapResumed: whatever mixture of the two forms a power cut leaves, in whatever order the names became durable, Open makes one of it.
 func TestSwapResumed(t *testing.T) {
 	cfg := compactConfig()
-	r, g := newRig(t, cfg), newLedger(8)
+	small := cfg
+	small.SegmentBytes = 2 << 10 // several of which make one
+	r, g := newRig(t, small), newLedger(8)
 	for range 120 {
 		r.put(g)
 	}
 	r.close()
 	old := copyTree(t, r.path)
+	r.cfg = cfg
 	r.open(OpenFrom{RecoveryPoint: r.l.End()})
 	if _, ok := r.compact(r.compactFrom(g)); !ok {
 		t.Fatal("nothing to do")
@@ -611,6 +615,16 @@ func TestSwapResumed(t *testing.T) {
 	at := func(root, name string) string { return filepath.Join(root, "orders-0", name) }
 	base := fmt.Sprintf("%020d", 0)
 	end := r.l.extents[1].base // of the group the first new segment stands for
+	grouped := 0
+	entries, _ := os.ReadDir(filepath.Join(old, "orders-0"))
+	for _, e := range entries {
+		if b, suffix, ok := parseName(e.Name()); ok && suffix == logSuffix && b < end {
+			grouped++
+		}
+	}
+	if grouped < 3 {
+		t.Fatalf("the group has %d segments", grouped)
+	}
 	for mixture := range 1 << 5 {
 		path := copyTree(t, old)
 		// The committed state: the new files under their .swap names. Each bit is one name that went on, in any order.
@@ -634,8 +648,17 @@ func TestSwapResumed(t *testing.T) {
 				}
 			}
 		}
+		from := OpenFrom{RecoveryPoint: r.l.End()}
+		dir, err := device.OpenDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := Inspect(dir, "orders-0", from, nil)
+		if err != nil || slices.ContainsFunc(in.Findings, func(f Finding) bool { return !f.Mended }) {
+			t.Fatalf("mixture %05b: inspection: %v, %+v", mixture, err, in)
+		}
 		c := &rig{t: t, path: path, cfg: cfg, now: r.now}
-		c.open(OpenFrom{RecoveryPoint: r.l.End()})
+		c.open(from)
 		if c.l.extents[1].base != end || c.l.End() != r.l.End() {
 			t.Fatalf("mixture %05b: segments %v", mixture, c.l.extents)
 		}

@@ -67,6 +67,7 @@ type inspector struct {
 	noEpochs bool
 	swapping bool
 	swaps    []model.Offset // bases of the new forms of segments that a start puts in the place of the old ones
+	anew     []string       // index files of which there is a new form, so that no start goes by the old one
 }
 
 func (in *inspector) find(file string, pos int64, offset model.Offset, mended bool, format string, args ...any) {
@@ -101,8 +102,11 @@ func (in *inspector) run() error {
 			parts = append(parts, compactPart{base: base, end: segmentEndMax, size: e.Size})
 		case strings.HasSuffix(e.Name, swapSuffix):
 			in.swapping = true
-			if suffix == logSuffix+swapSuffix {
+			switch suffix {
+			case logSuffix + swapSuffix:
 				in.swaps = append(in.swaps, base)
+			case indexSuffix + swapSuffix, timeSuffix + swapSuffix:
+				in.anew = append(in.anew, fileName(in.name, base, strings.TrimSuffix(suffix, swapSuffix)))
 			}
 			in.find(path.Join(in.name, e.Name), 0, base, true, "a compaction was interrupted while it replaced segments")
 		}
@@ -305,7 +309,7 @@ func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 	}
 	name := fileName(in.name, part.base, indexSuffix)
 	entries := indexPrefix(index, part.size)
-	rebuilt := last || part.end > in.recovery
+	rebuilt := func() bool { return last || part.end > in.recovery || slices.Contains(in.anew, name) }
 	if entries*indexEntryBytes != len(index) {
 		in.find(name, int64(entries*indexEntryBytes), part.base, true, "makes no sense from here on")
 	}
@@ -315,7 +319,7 @@ func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 			break
 		}
 		if last, ok := in.positions[m.pos]; !ok || last != m.last {
-			in.find(name, int64(n*indexEntryBytes), part.base+model.Offset(m.last), rebuilt, "entry %d names byte %d, where no batch ends at that offset", n, m.pos)
+			in.find(name, int64(n*indexEntryBytes), part.base+model.Offset(m.last), rebuilt(), "entry %d names byte %d, where no batch ends at that offset", n, m.pos)
 			break
 		}
 	}
@@ -330,7 +334,7 @@ func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 			break
 		}
 		if newest, ok := in.newestAt[m.last]; !ok || newest != m.time {
-			in.find(name, int64(n*timeEntryBytes), part.base+model.Offset(m.last), rebuilt, "entry %d says %d, the largest timestamp up to that offset is %d", n, m.time, newest)
+			in.find(name, int64(n*timeEntryBytes), part.base+model.Offset(m.last), rebuilt(), "entry %d says %d, the largest timestamp up to that offset is %d", n, m.time, newest)
 			break
 		}
 	}
