@@ -212,6 +212,9 @@ func (w *World) stepClock() {
 	w.trace.add("clock", int64(by), 0)
 	w.marks.hit("clock.stepped")
 	w.stepped = true
+	if by < 0 {
+		w.setBack++
+	}
 	w.clock.SetWall(w.clock.Now().Wall + by)
 }
 

@@ -80,7 +80,9 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 	for _, d := range all {
 		seen = max(seen, d.Seen)
 	}
-	w.believed = w.believed || seen == 0 && w.stepped
+	// It takes the clock for right where nobody has told it an earlier time. A life that wrote records by a clock set back, and died before the directories
+	// knew, has told nobody.
+	w.believed = w.believed || seen == 0 && w.stepped || w.setBackIn < w.setBack
 	n.live = config.NewLive(w.settings)
 	w.life++
 	incarnation := [16]byte{15: byte(w.life), 14: byte(w.life >> 8)}
@@ -308,21 +310,32 @@ func (n *node) checkpoint() {
 }
 
 // store writes recovery points where they belong.
-func (n *node) store(points []partition.Closed, believed clock.Wall) (all error) {
+func (n *node) store(points []partition.Closed, believed belief) (all error) {
+	told := true
 	for _, d := range n.directories.All {
-		if !d.Missing() {
-			all = errors.Join(all, d.WriteRecoveryPoints(partition.Points(points, d), believed))
+		if d.Missing() {
+			told = false
+			continue
 		}
+		all = errors.Join(all, d.WriteRecoveryPoints(partition.Points(points, d), believed.at))
+	}
+	if told && all == nil {
+		n.world.setBackIn = believed.setBack
 	}
 	return all
 }
 
-// believed is what time the node believes it is.
-func (n *node) believed() (at clock.Wall) {
+// belief is what time a node believes it is, and how often the clock had been set back by then.
+type belief struct {
+	at      clock.Wall
+	setBack int
+}
+
+func (n *node) believed() (b belief) {
 	for i, set := range n.sets {
-		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { at = set.Believed(t) })
+		n.shards.Look(model.ShardID(i), func(t *shard.Turn) { b = belief{set.Believed(t), n.world.setBack} })
 	}
-	return at
+	return b
 }
 
 // look calls f with every partition the node has in memory, in a fixed order.

@@ -52,7 +52,9 @@ type World struct {
 	emptied    clock.Mono // when it is full no more
 	relieved   bool       // it was full, and nothing has been appended since
 	stepped    bool       // the wall clock was set
-	believed   bool       // a start may have believed it
+	setBack    int        // how often back
+	setBackIn  int        // and how often when every directory was last told what time a life believed it was
+	believed   bool       // a start may have believed a time that was wrong
 
 	books     []*book
 	byName    map[model.Partition]*book
