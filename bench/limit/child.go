@@ -74,9 +74,9 @@ func start(spec Spec, out io.Writer, failed chan<- error) (address string, err e
 		return "", err
 	}
 	threads := make([]func(fd int) error, spec.Threads)
-	shared := &shelf{}
+	files, fetches := &shelf{}, newRelay()
 	for i := range threads {
-		if threads[i], err = newThread(spec, shared); err != nil {
+		if threads[i], err = newThread(spec, files, fetches); err != nil {
 			return "", err
 		}
 	}
@@ -108,16 +108,16 @@ func start(spec Spec, out io.Writer, failed chan<- error) (address string, err e
 }
 
 // newThread makes one thread's loop; it is called with each connection, and by those that turn once with -1.
-func newThread(spec Spec, shared *shelf) (func(fd int) error, error) {
+func newThread(spec Spec, files *shelf, fetches *relay) (func(fd int) error, error) {
 	switch spec.Kind {
 	case Append:
 		return newAppender(spec)
 	case Sendfile:
 		return newSender(spec)
 	case Serve:
-		return newServer(spec, shared)
+		return newServer(spec, files)
 	case Null, Relay:
-		return newReplier(spec)
+		return newReplier(spec, fetches)
 	}
 	must.Failf("no thread for a loop of kind %s", spec.Kind)
 	return nil, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -26,23 +27,58 @@ type replier struct {
 	out      []byte
 	answers  []answer
 
-	offset  int64
+	relay   *relay
 	batches []byte // relay: not handed on yet
-	handed  []byte // relay: what was handed on last
-	waiting int    // relay: the connection whose fetch waits; -1: none
-	number  uint32 // relay: and its correlation
+}
+
+// relay hands what all threads received to the one fetch that waits, whichever thread has its connection.
+type relay struct {
+	mu      sync.Mutex
+	offset  int64
+	batches []byte // for the next fetch
+	handed  []byte // what was handed on last
+	waiting int    // the connection whose fetch waits; -1: none
+	number  uint32 // and its correlation
+}
+
+func newRelay() *relay { return &relay{waiting: -1} }
+
+// wait notes a fetch.
+func (r *relay) wait(fd int, number uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting, r.number = fd, number
+}
+
+// handOn takes batches of one record each, and answers the fetch that waits.
+func (r *relay) handOn(batches []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := len(r.batches)
+	r.batches = append(r.batches, batches...)
+	for ; at < len(r.batches); at += batch.Overhead + int(binary.BigEndian.Uint32(r.batches[at+8:])) {
+		binary.BigEndian.PutUint64(r.batches[at:], uint64(r.offset))
+		r.offset++
+	}
+	if r.waiting < 0 || len(r.batches) == 0 {
+		return nil
+	}
+	r.handed = load.AppendFetchReply(r.handed[:0], r.number, relayTopic, r.batches)
+	fd := r.waiting
+	r.waiting, r.batches = -1, r.batches[:0]
+	return send(fd, r.handed)
 }
 
 // answer is what a connection gets, up to a place in what goes out.
 type answer struct{ fd, end int }
 
-func newReplier(spec Spec) (func(int) error, error) {
+func newReplier(spec Spec, shared *relay) (func(int) error, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	r := &replier{epoll: epoll, spec: spec, file: appendFile{dir: spec.Dir, fd: -1}, inflated: make([]byte, 64<<10),
-		buffer: make([]byte, 256<<10), waiting: -1}
+		buffer: make([]byte, 256<<10), relay: shared}
 	if spec.Durable {
 		if r.journal, err = newDurableFile(spec.Dir); err != nil {
 			return nil, err
@@ -102,10 +138,14 @@ func (r *replier) reply() error {
 		from = a.end
 	}
 	r.out, r.answers = r.out[:0], r.answers[:0]
-	if err := r.handOn(); err != nil && !errors.Is(err, errDone) {
-		return err
+	if r.spec.Kind != Relay {
+		return nil
 	}
-	return nil
+	err := r.relay.handOn(r.batches)
+	if r.batches = r.batches[:0]; errors.Is(err, errDone) {
+		return nil
+	}
+	return err
 }
 
 // serve reads what one connection sent. Where a read does not bring whole requests the rest is waited for.
@@ -148,7 +188,7 @@ func (r *replier) request(fd int, frame []byte) error {
 		return errors.New("a request whose checksum is zero") // one in four thousand million: the sum must be used
 	}
 	if load.IsFetch(frame) {
-		r.waiting, r.number = fd, load.Correlation(frame)
+		r.relay.wait(fd, load.Correlation(frame))
 		return nil
 	}
 	produced := load.ProducedBatch(frame)
@@ -166,24 +206,10 @@ func (r *replier) request(fd int, frame []byte) error {
 		}
 	}
 	if r.spec.Kind == Relay {
-		at := len(r.batches)
 		r.batches = append(r.batches, produced...)
-		binary.BigEndian.PutUint64(r.batches[at:], uint64(r.offset))
-		r.offset++
 	}
 	r.out = load.AppendProduceReply(r.out, load.Correlation(frame), load.ProducedTopic(frame))
 	return nil
-}
-
-// handOn answers the waiting fetch.
-func (r *replier) handOn() error {
-	if r.waiting < 0 || len(r.batches) == 0 {
-		return nil
-	}
-	r.handed = load.AppendFetchReply(r.handed[:0], r.number, relayTopic, r.batches)
-	fd := r.waiting
-	r.waiting, r.batches = -1, r.batches[:0]
-	return send(fd, r.handed)
 }
 
 // send gives an answer to a socket that has room for it.

@@ -103,7 +103,7 @@ func Specs(threads int, dir string) []Spec {
 	}
 	for i := range list {
 		list[i].Threads, list[i].Dir = threads, dir
-		if list[i].Kind == Relay || list[i].Kind == Journal {
+		if list[i].Kind == Journal {
 			list[i].Threads = 1
 		}
 	}
