@@ -125,9 +125,8 @@ func (t *swapTask) finish(l *Log, err error) error {
 		}
 		// What was to be proved, or could not be read, lay in the old form; the pass has read all of it.
 		delete(l.oddities().doubts, p.base)
-		if before := l.past(); before.unproven.base == p.base {
-			before.unproven = unproven{}
-			l.setPast(before)
+		if l.past().unproven.base == p.base {
+			l.amend(func(past *past) { past.unproven = unproven{} })
 		}
 	}
 	l.extents[i] = c.sieve.out.extent()

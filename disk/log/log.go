@@ -66,7 +66,10 @@ func (l *Log) past() past {
 	return *l.before
 }
 
-func (l *Log) setPast(p past) {
+// amend changes the past; one of which nothing is left takes no memory.
+func (l *Log) amend(f func(p *past)) {
+	p := l.past()
+	f(&p)
 	if p == (past{}) {
 		l.before = nil
 		return

@@ -52,16 +52,13 @@ func (u unproven) prove(f device.File, folder string) error {
 
 // proved notes what opening a segment has shown of its stretch.
 func (l *Log) proved(o *opening) {
-	before := l.past()
 	switch {
-	case o.stretch.from >= o.stretch.to || o.stretch != before.unproven:
-		return
+	case o.stretch.from >= o.stretch.to || o.stretch != l.past().unproven:
 	case o.damage != nil:
-		before.damage = fmt.Errorf("log %s: %w", l.name, o.damage)
+		l.amend(func(p *past) { p.damage = fmt.Errorf("log %s: %w", l.name, o.damage) })
 	case o.proven:
-		before.unproven = unproven{}
+		l.amend(func(p *past) { p.unproven = unproven{} })
 	}
-	l.setPast(before)
 }
 
 // Damaged is the damage that was found in what Open trusted, or nil: the log is to be taken offline, and stays as it is.

@@ -182,9 +182,7 @@ func (r *recovery) settle() error {
 	}
 	l.durable = l.recovery
 	if e := l.last(); e != nil && l.recovery < l.written {
-		before := l.past()
-		before.heritage = heritage{end: l.written, size: e.size}
-		l.setPast(before)
+		l.amend(func(p *past) { p.heritage = heritage{end: l.written, size: e.size} })
 	}
 	l.point = l.point.cutTo(r.end)
 	r.report.Short = max(r.from.RecoveryPoint-r.end, 0)

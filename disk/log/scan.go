@@ -406,9 +406,7 @@ func (s *scanner) close(index, times []byte) error {
 	}
 	e.synced = s.vouched
 	if s.vouched > s.stretch {
-		before := l.past()
-		before.unproven = unproven{base: e.base, from: s.stretch, to: s.vouched}
-		l.setPast(before)
+		l.amend(func(p *past) { p.unproven = unproven{base: e.base, from: s.stretch, to: s.vouched} })
 	}
 	if s.expect <= r.from.RecoveryPoint && s.reason == "" {
 		e.synced = e.size

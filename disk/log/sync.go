@@ -340,9 +340,8 @@ func (t *flushTask) finish(l *Log, err error) error {
 	}
 	if t.scope != flushIndex {
 		l.durable = max(l.durable, min(t.upTo, l.written))
-		if before := l.past(); t.upTo >= before.heritage.end {
-			before.heritage = heritage{}
-			l.setPast(before)
+		if end := l.past().heritage.end; end > 0 && t.upTo >= end {
+			l.amend(func(p *past) { p.heritage = heritage{} })
 		}
 	}
 	if t.scope != flushIndex && t.scope != flushData {

@@ -317,14 +317,14 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	l.written, l.end = t.newEnd, t.newEnd
 	l.recovery, l.durable = min(l.recovery, t.newEnd), min(l.durable, t.newEnd)
 	l.start = min(l.start, t.newEnd)
-	before := l.past()
-	if before.heritage.end > t.newEnd {
-		before.heritage = heritage{end: t.newEnd, size: t.keep}
-	}
-	if before.unproven = before.unproven.of(t.base); before.unproven.to > t.keep {
-		before.unproven.to = t.keep
-	}
-	l.setPast(before)
+	l.amend(func(p *past) {
+		if p.heritage.end > t.newEnd {
+			p.heritage = heritage{end: t.newEnd, size: t.keep}
+		}
+		if p.unproven = p.unproven.of(t.base); p.unproven.to > t.keep {
+			p.unproven.to = t.keep
+		}
+	})
 	l.stored = min(l.stored, t.newEnd)
 	l.point = l.point.cutTo(t.newEnd)
 	l.epochs.truncateEnd(t.to)
@@ -390,7 +390,7 @@ func (t *resetTask) finish(l *Log, err error) error {
 	l.stored = min(l.stored, t.at)
 	l.point = l.point.cutTo(t.at)
 	l.epochs = epochs{stored: true}
-	l.setPast(past{damage: l.past().damage})
+	l.amend(func(p *past) { *p = past{damage: p.damage} })
 	l.hasFolder, l.namesDirty = true, true
 	return nil
 }
