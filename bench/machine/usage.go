@@ -83,29 +83,40 @@ func of(pid int) (Usage, error) {
 	return u, nil
 }
 
-// Busy is the processor time the whole machine has spent on anything, interrupts included, and on anything but waiting.
-func Busy() (time.Duration, error) {
+// Time is what the machine's processors have spent since it was started.
+type Time struct {
+	Busy   time.Duration // on anything but waiting, interrupts included
+	Stolen time.Duration // on other machines of the same host, or stopped by it, while something here wanted to run
+}
+
+// Sub is what came since.
+func (t Time) Sub(before Time) Time { return Time{t.Busy - before.Busy, t.Stolen - before.Stolen} }
+
+// Processors reads it.
+func Processors() (t Time, err error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, fmt.Errorf("processor time of the machine: %w", err)
+		return Time{}, fmt.Errorf("processor time of the machine: %w", err)
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {
-		return 0, fmt.Errorf("processor time of the machine: /proc/stat begins with %q", line)
+		return Time{}, fmt.Errorf("processor time of the machine: /proc/stat begins with %q", line)
 	}
-	var sum time.Duration
 	for i, field := range fields[1:9] { // user nice system idle iowait irq softirq steal
-		if i == 3 || i == 4 {
-			continue
-		}
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("processor time of the machine: %w", err)
+			return Time{}, fmt.Errorf("processor time of the machine: %w", err)
 		}
-		sum += time.Duration(n) * tick
+		switch i {
+		case 3, 4:
+		case 7:
+			t.Stolen = time.Duration(n) * tick
+		default:
+			t.Busy += time.Duration(n) * tick
+		}
 	}
-	return sum, nil
+	return t, nil
 }
 
 // Writes is what a block device has been given to store so far.

@@ -20,7 +20,7 @@ type Cost struct {
 	Took      time.Duration
 	Broker    time.Duration  // user and system time of the broker's processes
 	Generator time.Duration  // of this process
-	Machine   time.Duration  // of everything on this machine, interrupts included
+	Machine   machine.Time   // of everything on this machine
 	Known     bool           // whether the broker's processes are known; Broker and After are zero otherwise
 	After     machine.Usage  // of the broker, at the end
 	Device    machine.Writes // to the device the broker's data lies on, by anybody; nothing where that is not known
@@ -36,10 +36,11 @@ type Broker struct {
 type Meter struct {
 	Broker
 
-	at                         time.Time
-	broker, generator, machine time.Duration
-	device                     machine.Writes
-	err                        error
+	at                time.Time
+	broker, generator time.Duration
+	processors        machine.Time
+	device            machine.Writes
+	err               error
 }
 
 func (m *Meter) read() (usage machine.Usage) {
@@ -48,7 +49,7 @@ func (m *Meter) read() (usage machine.Usage) {
 	usage, errs[0] = machine.Of(m.Pids...)
 	own, err := machine.Of(os.Getpid())
 	errs[1] = err
-	m.machine, errs[2] = machine.Busy()
+	m.processors, errs[2] = machine.Processors()
 	if m.Dir != "" {
 		m.device, errs[3] = machine.WritesBelow(m.Dir)
 	}
@@ -66,7 +67,7 @@ func (m *Meter) End() (Cost, error) {
 	after := m.read()
 	return Cost{
 		Took: m.at.Sub(before.at), Broker: m.broker - before.broker, Generator: m.generator - before.generator,
-		Machine: m.machine - before.machine, Known: len(m.Pids) > 0, After: after,
+		Machine: m.processors.Sub(before.processors), Known: len(m.Pids) > 0, After: after,
 		Device: m.device.Sub(before.device),
 	}, m.err
 }
@@ -178,7 +179,8 @@ func (c Cost) AddTo(f Figures, bytes, requests int64) {
 		return
 	}
 	f["generator_cores"] = c.Generator.Seconds() / seconds
-	f["machine_cores"] = c.Machine.Seconds() / seconds
+	f["machine_cores"] = c.Machine.Busy.Seconds() / seconds
+	f["stolen_cores"] = c.Machine.Stolen.Seconds() / seconds
 	if !c.Known {
 		return
 	}
