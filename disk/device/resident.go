@@ -14,19 +14,16 @@ var pageBytes = int64(os.Getpagesize())
 // told otherwise), so a hole between two probes is rare; it costs the shard one wait, not correctness.
 const probeStep = 64 << 10
 
-// Resident asks the page cache how many pages of the range it holds (0.6 us for 64 KiB); a single page, or without cachestat, it probes bytes. A page that
+// Resident asks the page cache how many pages of the range it holds (0.6 us for 64 KiB); without cachestat it probes bytes. A page that
 // read-ahead has asked the disk for is held as well: the last one, which comes last, is tried.
 func (f *file) Resident(pos, length int64) bool {
 	if length <= 0 {
 		return true
 	}
-	// Whole pages, so that the count can be compared.
-	from := pos &^ (pageBytes - 1)
-	to := (pos + length + pageBytes - 1) &^ (pageBytes - 1)
-	if to-from <= pageBytes {
-		return f.probe(pos)
-	}
 	if !noCachestat.Load() {
+		// Whole pages, so that the count can be compared.
+		from := pos &^ (pageBytes - 1)
+		to := (pos + length + pageBytes - 1) &^ (pageBytes - 1)
 		cached, errno := cachedPages(f.fd, from, to-from)
 		if errno == 0 {
 			return cached >= uint64((to-from)/pageBytes) && f.probe(pos+length-1)
