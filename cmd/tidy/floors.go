@@ -10,7 +10,7 @@ const module = "pinion/"
 
 // A floor may import itself and everything below it.
 const (
-	cellar = iota // engine/model, engine/must, engine/clock, engine/mutant: the standard library only
+	cellar = iota // engine/model, engine/must, engine/clock, engine/mutant, engine/blocking: the standard library only
 	ground        // disk, raft: know nothing of each other
 	middle        // engine
 	upper         // net
@@ -19,7 +19,7 @@ const (
 
 var floorNames = [...]string{"the cellar", "floor 1", "floor 2", "floor 3", "the roof"}
 
-var cellarRooms = []string{"engine/model", "engine/must", "engine/clock", "engine/mutant"}
+var cellarRooms = []string{"engine/model", "engine/must", "engine/clock", "engine/mutant", "engine/blocking"}
 
 // floorOf tells the floor of a folder; ok is false for one that is not in the house.
 func floorOf(dir string) (floor int, ok bool) {

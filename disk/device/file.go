@@ -165,14 +165,14 @@ func (f *file) truncate(size int64) error {
 }
 
 func (f *file) Sync() error {
-	if err := againErr(func() error { return unix.Fdatasync(f.fd) }); err != nil {
+	if err := againErr(func() error { return sync(f.fd) }); err != nil {
 		return fmt.Errorf("sync %s: %w", f.name, err)
 	}
 	return nil
 }
 
 func (f *file) Push(pos, length int64) {
-	_ = unix.SyncFileRange(f.fd, pos, length, unix.SYNC_FILE_RANGE_WRITE) // without it Sync has more to do
+	startSync(f.fd, pos, length) // without it Sync has more to do
 }
 
 func (f *file) Map(length int64) ([]byte, error) {

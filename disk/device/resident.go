@@ -38,7 +38,7 @@ func (f *file) Resident(pos, length int64) bool {
 	return f.probe(pos + length - 1)
 }
 
-// probe reports whether the byte at pos can be read without waiting.
+// probe reports whether the byte at pos can be read without waiting. Where it cannot the kernel begins to read the page: not a first question.
 func (f *file) probe(pos int64) bool {
 	var b [1]byte
 	n, errno := preadNow(f.fd, b[:], pos)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pinion/engine/blocking"
 	"pinion/engine/clock"
 )
 
@@ -35,12 +36,33 @@ func fill(iov []unix.Iovec, bufs [][]byte, skip int) (count int) {
 	return count
 }
 
-// pwritevWaits is pwritev by an ordinary call.
+// pwritevWaits is pwritev to a file whose writes wait for the disk.
 func pwritevWaits(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) {
 	var iov [iovMax]unix.Iovec
 	count := fill(iov[:], bufs, skip)
-	n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count), uintptr(pos), 0, 0)
+	n, errno := blocking.SyscallOn(unix.SYS_PWRITEV, fd, unsafe.Pointer(&iov[0]), uintptr(count), uintptr(pos), 0, 0)
 	return int(n), errno
+}
+
+// sync is fdatasync(2).
+func sync(fd int) error {
+	if _, errno := blocking.Syscall(unix.SYS_FDATASYNC, uintptr(fd), 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// syncAll is syncfs(2).
+func syncAll(fd int) error {
+	if _, errno := blocking.Syscall(unix.SYS_SYNCFS, uintptr(fd), 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// startSync is sync_file_range(2) with SYNC_FILE_RANGE_WRITE, which waits where the disk has much to do.
+func startSync(fd int, pos, length int64) {
+	_, _ = blocking.Syscall(unix.SYS_SYNC_FILE_RANGE, uintptr(fd), uintptr(pos), uintptr(length), unix.SYNC_FILE_RANGE_WRITE)
 }
 
 // pwritev writes bufs at pos, without the first skip bytes of bufs[0]; it may write less than all.

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"pinion/engine/blocking"
 )
 
 const (
@@ -13,9 +15,9 @@ const (
 	futexWakePrivate = 1 | 128
 )
 
-// futexWait sleeps while the word is value: an ordinary call, so that the runtime can use the processor meanwhile. It may return early.
+// futexWait sleeps while the word is value. It may return early.
 func futexWait(word *atomic.Uint32, value uint32) {
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value), 0, 0, 0)
+	_, _ = blocking.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWaitPrivate, uintptr(value), 0)
 }
 
 // futexWake wakes who sleeps on the word.

@@ -1,0 +1,1 @@
+// Functions without a body, as syscall_unsafe.go has, need a file like this in their package.

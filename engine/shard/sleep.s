@@ -1,1 +1,0 @@
-// Functions without a body, as sleep_unsafe.go has, need a file like this in their package.
