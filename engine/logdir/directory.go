@@ -35,6 +35,9 @@ type Directory struct {
 	path    string // absolute
 	unnamed bool   // the configuration does not have it any more
 
+	syncing  atomic.Bool // somebody is in SyncAll, and owns unsynced
+	unsynced error       // what SyncAll failed of once
+
 	// Written by any thread.
 	fence fence
 	full  atomic.Bool // its disk has little room left; orders nothing

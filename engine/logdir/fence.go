@@ -32,6 +32,19 @@ func (d *Directory) Fenced() error {
 	return nil
 }
 
+// SyncAll makes everything in the directory's file system durable, for one caller at a time: the others are told that it is busy, and ask again. The kernel
+// tells of what it could not store once for each file it is asked by, and of this one all shards ask: where it has failed once it fails for all, for good.
+func (d *Directory) SyncAll() (busy bool, err error) {
+	if !d.syncing.CompareAndSwap(false, true) {
+		return true, nil
+	}
+	defer d.syncing.Store(false)
+	if d.unsynced == nil {
+		d.unsynced = d.Dir.SyncAll()
+	}
+	return false, d.unsynced
+}
+
 // Let has the shard of this turn told when the directory is fenced.
 func (d *Directory) Let(t *shard.Turn, tenant Tenant) { d.fence.tenants.Store(t.Shard(), tenant) }
 

@@ -2,9 +2,10 @@ package partition
 
 import (
 	"errors"
+	"time"
 
-	"pinion/disk/device"
 	"pinion/disk/log"
+	"pinion/engine/logdir"
 	"pinion/engine/shard"
 )
 
@@ -98,7 +99,7 @@ func (c *closing) arrived(t *shard.Turn) {
 		if jobs := at.written; len(jobs) > 0 {
 			at.written = nil
 			c.left++
-			t.HelpBulk(&syncAllJob{dir: at.Dir, then: func(t *shard.Turn, err error) { c.synced(t, jobs, err) }})
+			t.HelpBulk(&syncAllJob{in: at.Directory, then: func(t *shard.Turn, err error) { c.synced(t, jobs, err) }})
 		}
 	}
 	if c.left == 0 {
@@ -176,13 +177,26 @@ func (j *closeJob) finish(t *shard.Turn, err error) {
 // syncAllJob makes everything in the log directory durable.
 type syncAllJob struct {
 	shard.Letter
-	dir  device.Dir
+	in   *logdir.Directory
 	then func(t *shard.Turn, err error)
+	busy bool // another shard is at it
 	err  error
+	wait shard.Timer
 }
 
+const syncAllRetry = time.Millisecond
+
 // Run waits for the disk.
-func (j *syncAllJob) Run() { j.err = j.dir.SyncAll() }
+func (j *syncAllJob) Run() { j.busy, j.err = j.in.SyncAll() }
+
+// Fire tries again.
+func (j *syncAllJob) Fire(t *shard.Turn, _ *shard.Timer) { t.HelpBulk(j) }
 
 // Deliver tells whoever waits.
-func (j *syncAllJob) Deliver(t *shard.Turn) { j.then(t, j.err) }
+func (j *syncAllJob) Deliver(t *shard.Turn) {
+	if j.busy {
+		t.Arm(&j.wait, syncAllRetry, j)
+		return
+	}
+	j.then(t, j.err)
+}

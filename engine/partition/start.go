@@ -90,7 +90,7 @@ func (s *Set) secure(t *shard.Turn) {
 		}
 		jobs := at.unsettled
 		at.unsettled, at.securing = nil, true
-		t.HelpBulk(&syncAllJob{dir: at.Dir, then: func(t *shard.Turn, err error) {
+		t.HelpBulk(&syncAllJob{in: at.Directory, then: func(t *shard.Turn, err error) {
 			at.securing = false
 			for _, j := range jobs {
 				j.unsynced.Synced(err)
