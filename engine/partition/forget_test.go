@@ -2,7 +2,10 @@ package partition
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"pinion/disk/faulty"
 	"pinion/engine/logdir"
@@ -23,6 +26,21 @@ func TestRetentionForgetsNoProducer(t *testing.T) {
 				r.post(c)
 				r.await(c.done, "append")
 			}
+			fails := int32(1)
+			disk.Fail(func(op faulty.Op, name string) error {
+				if op == faulty.Sync && strings.Contains(name, windowSuffix) && atomic.AddInt32(&fails, -1) == 0 {
+					return unix.EIO
+				}
+				return nil
+			})
+			r.until("they are old enough", func(t *shard.Turn) bool { return p.expiring(t) > 0 && p.caring == 0 })
+			r.on(owner, func(t *shard.Turn) { p.expire(t) })
+			r.until("the producers are not stored", func(*shard.Turn) bool { return atomic.LoadInt32(&fails) == 0 && p.caring == 0 })
+			r.on(owner, func(*shard.Turn) {
+				if p.log.Start() > 0 {
+					r.t.Errorf("records are gone up to %d", p.log.Start())
+				}
+			})
 			r.until("everything is removed", func(t *shard.Turn) bool {
 				p.expire(t)
 				return p.log.Start() == p.log.End() && p.caring == 0

@@ -156,25 +156,24 @@ func (p *Partition) care(t *shard.Turn) {
 }
 
 // expire removes leading segments that retention no longer keeps. The batches in them may be all that tells of their producers: that is stored
-// before. Where it cannot be, for want of space, they go all the same.
+// before. Where it cannot be, for want of space, they go all the same; after any other error they stay until it can.
 func (p *Partition) expire(t *shard.Turn) {
 	below := p.expiring(t)
 	if below <= p.remembered() || p.producers.Len() == 0 {
 		p.expel(t)
 		return
 	}
+	p.unstored = false // tried again here, and nowhere else: a stop does not wait for a disk to recover
 	job := p.newSnapshot()
-	switch {
-	case job != nil:
-		job.then = func(t *shard.Turn) {
-			if p.unstored || below <= p.remembered() { // else once it is durable what they were stored behind
-				p.expel(t)
-			}
-		}
-		t.HelpBulk(job)
-	case p.unstored:
-		p.expel(t)
+	if job == nil {
+		return
 	}
+	job.then = func(t *shard.Turn) {
+		if device.IsFull(job.err) || below <= p.remembered() { // else once it is durable what they were stored behind
+			p.expel(t)
+		}
+	}
+	t.HelpBulk(job)
 }
 
 // expiring is the offset below which records are to go, 0 where none are, or appends are half done.
