@@ -93,8 +93,9 @@ func (p *Partition) wrote(t *shard.Turn, grown int64) {
 }
 
 // pushBytes is how much of a log is stored at a time while it grows: a millisecond of an ordinary disk, which the journal's next write may have
-// to wait for.
-const pushBytes = 1 << 20
+// to wait for. Partitions grow alike, so that several push at once. Half of it makes the p99 of commits a third shorter and their median a third longer, or
+// less; a quarter, the p99 half as long and the median by half longer. The mean is the disk's.
+const pushBytes = 512 << 10
 
 // push has stored what the journal made durable already, before a checkpoint has to: that would be all that has gathered, of many logs at once.
 func (p *Partition) push(t *shard.Turn) {
