@@ -248,6 +248,9 @@ func (w *World) visible() bool {
 func (w *World) restartBroken() {
 	w.settle("recovery", w.recovered)
 	failed := w.node.starting != nil
+	for _, d := range w.node.directories.All {
+		failed = failed || !d.Missing() && d.Fenced() != nil // whose partitions may be on their way between shards
+	}
 	w.node.look(func(t *shard.Turn, p *partition.Partition) { failed = failed || !p.Serves(t) })
 	if failed && w.err == nil {
 		w.kill()
