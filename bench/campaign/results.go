@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -88,12 +89,12 @@ func (l *ledger) cell(row, peer, figure string) string {
 	return fmt.Sprintf("%s [%s, %s]", number(s.Median), number(s.Low), number(s.High))
 }
 
-// ratio is one side's median over another's.
+// ratio is one side's median over another's; nothing where there is none.
 func ratio(a, b []float64) string {
-	if len(a) == 0 || len(b) == 0 {
+	c := verdict.Compare(b, a, true)
+	if math.IsNaN(c.Ratio) {
 		return ""
 	}
-	c := verdict.Compare(b, a, true)
 	if c.Call == verdict.Unknown {
 		return fmt.Sprintf("%.2f", c.Ratio)
 	}

@@ -102,8 +102,8 @@ func durableRows() (list []row) {
 		r.what += ", durable"
 		r.durable = true
 		r.also = append(r.also, "produce_p50_us", "produce_p999_us", "produce_max_us", "device_writes_per_request", "device_flushes_per_request", "device_bytes_per_byte")
-		if !slices.Contains(r.also, "stolen_cores") {
-			r.also = append(r.also, "stolen_cores")
+		if !slices.Contains(r.also, "machine_stolen_cores") {
+			r.also = append(r.also, "machine_stolen_cores")
 		}
 	}
 	return list
@@ -172,7 +172,7 @@ func fill(ctx context.Context, s *subject, target load.Target, shape load.Shape,
 
 func endToEndRow(name string, rate float64, acks int16, limit string, quick bool) row {
 	return row{name: name, what: fmt.Sprintf("end to end, open loop, %.0f records of 100 B a second", rate), figure: "e2e_p99_us", lower: true,
-		limit: limit, also: []string{"e2e_p50_us", "e2e_p999_us", "broker_cores", "generator_delay_p99_us", "stolen_cores"}, quick: quick,
+		limit: limit, also: []string{"e2e_p50_us", "e2e_p999_us", "broker_cores", "generator_delay_p99_us", "machine_stolen_cores"}, quick: quick,
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (figures measure.Figures, err error) {
 			err = s.withTopic(ctx, partitions, r.configs(s), func(target load.Target) error {
 				plan := load.Plan{Warmup: c.warmup, Duration: c.seconds,

@@ -180,7 +180,7 @@ func (c Cost) AddTo(f Figures, bytes, requests int64) {
 	}
 	f["generator_cores"] = c.Generator.Seconds() / seconds
 	f["machine_cores"] = c.Machine.Busy.Seconds() / seconds
-	f["stolen_cores"] = c.Machine.Stolen.Seconds() / seconds
+	f["machine_stolen_cores"] = c.Machine.Stolen.Seconds() / seconds
 	if !c.Known {
 		return
 	}

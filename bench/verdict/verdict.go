@@ -96,7 +96,7 @@ type Comparison struct {
 // out. A metric without a direction is never better or worse.
 func Compare(a, b []float64, lowerBetter bool) Comparison {
 	c := Comparison{A: Of(a), B: Of(b), Call: Unknown, LowerBetter: lowerBetter}
-	if len(a) == 0 || len(b) == 0 || c.A.Median == 0 {
+	if len(a) == 0 || len(b) == 0 || slices.Contains(a, 0) {
 		c.Ratio = math.NaN()
 		return c
 	}

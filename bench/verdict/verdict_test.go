@@ -60,3 +60,11 @@ func TestSpread(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 }
+
+// Of a figure that is zero in some round there is no ratio, and nothing that cannot be written as a number.
+func TestNothingIsComparedWithZero(t *testing.T) {
+	c := Compare([]float64{0, 1, 1, 1, 1, 1}, rounds(1, 6, 1, 0.1), true)
+	if c.Call != Unknown || c.Change() != "-" || c.Low != 0 || c.High != 0 {
+		t.Fatalf("%+v", c)
+	}
+}

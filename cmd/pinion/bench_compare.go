@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,17 +17,26 @@ import (
 
 // comparedFigure is one line of `bench compare`.
 type comparedFigure struct {
-	Figure  string  `json:"figure"`
-	A       float64 `json:"a_median"`
-	B       float64 `json:"b_median"`
-	Ratio   float64 `json:"ratio"`
-	Low     float64 `json:"ratio_low"` // of the interval that holds the ratio of 95 in 100 such pairs
-	High    float64 `json:"ratio_high"`
-	RoundsA int     `json:"rounds_a"`
-	RoundsB int     `json:"rounds_b"`
-	Verdict string  `json:"verdict"`
+	Figure  string   `json:"figure"`
+	A       float64  `json:"a_median"`
+	B       float64  `json:"b_median"`
+	Ratio   *float64 `json:"ratio"`     // null where A is zero, as the next two
+	Low     *float64 `json:"ratio_low"` // of the interval that holds the ratio of 95 in 100 such pairs
+	High    *float64 `json:"ratio_high"`
+	RoundsA int      `json:"rounds_a"`
+	RoundsB int      `json:"rounds_b"`
+	Verdict string   `json:"verdict"`
 
 	change, noise string
+}
+
+// compared is a comparison of a figure as it is shown.
+func compared(name string, c verdict.Comparison) comparedFigure {
+	f := comparedFigure{Figure: name, A: c.A.Median, B: c.B.Median, RoundsA: c.A.Rounds, RoundsB: c.B.Rounds, Verdict: string(c.Call), change: c.Change(), noise: c.Noise()}
+	if !math.IsNaN(c.Ratio) {
+		f.Ratio, f.Low, f.High = &c.Ratio, &c.Low, &c.High
+	}
+	return f
 }
 
 func newBenchCompare() *cobra.Command {
@@ -73,9 +83,7 @@ func benchCompare(cmd *cobra.Command, a, b string, conditions []string) error {
 		if !judged || len(right[name]) == 0 {
 			continue
 		}
-		c := verdict.Compare(left[name], right[name], lower)
-		rows = append(rows, comparedFigure{Figure: name, A: c.A.Median, B: c.B.Median, Ratio: c.Ratio, Low: c.Low, High: c.High,
-			RoundsA: c.A.Rounds, RoundsB: c.B.Rounds, Verdict: string(c.Call), change: c.Change(), noise: c.Noise()})
+		rows = append(rows, compared(name, verdict.Compare(left[name], right[name], lower)))
 	}
 	if len(rows) == 0 {
 		return fmt.Errorf("%s and %s have no figure in common", a, b)
@@ -185,7 +193,7 @@ func judge(rows []comparedFigure, checks []failIf) error {
 			if r.Verdict == string(verdict.Unknown) {
 				return fmt.Errorf("--fail-if %q: %s has too few rounds to tell; want %d on each side", check.text, r.Figure, verdict.RoundsMin)
 			}
-			change := r.Ratio - 1
+			change := *r.Ratio - 1
 			if r.Verdict != string(verdict.Same) && (check.larger && change > check.by || !check.larger && change < check.by) {
 				return fmt.Errorf("--fail-if %q: %s changed by %s", check.text, r.Figure, r.change)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"pinion/bench/load"
 	"pinion/bench/measure"
 	"pinion/bench/results"
+	"pinion/bench/verdict"
 )
 
 // writeRounds keeps rounds whose p99 is so many microseconds, give or take one in a hundred.
@@ -66,5 +68,18 @@ func TestCompareCallsDifferencesAndNotNoise(t *testing.T) {
 				t.Errorf("code %d, want %d; want %q at the end of %q and %q in %q", got.code, c.code, c.out, line, c.says, got.err)
 			}
 		})
+	}
+}
+
+// A figure that is zero has no ratio, and the JSON says so.
+func TestComparedWithZero(t *testing.T) {
+	for _, a := range []float64{0, 2} {
+		text, err := json.Marshal(compared("x", verdict.Compare([]float64{a}, []float64{1}, true)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has := strings.Contains(string(text), `"ratio":null`); has != (a == 0) {
+			t.Errorf("%s", text)
+		}
 	}
 }
