@@ -165,7 +165,7 @@ func (f *file) truncate(size int64) error {
 }
 
 func (f *file) Sync() error {
-	if err := againErr(func() error { return sync(f.fd) }); err != nil {
+	if err := againErr(func() error { return syncBy(unix.SYS_FDATASYNC, f.fd) }); err != nil {
 		return fmt.Errorf("sync %s: %w", f.name, err)
 	}
 	return nil

@@ -341,7 +341,7 @@ func (r *root) SyncDir(name string) error {
 
 // SyncAll relies on syncfs reporting failed writeback since the directory was opened, as Linux does from 5.8 on.
 func (r *root) SyncAll() error {
-	if err := againErr(func() error { return syncAll(r.fd) }); err != nil {
+	if err := againErr(func() error { return syncBy(unix.SYS_SYNCFS, r.fd) }); err != nil {
 		return fmt.Errorf("sync the file system of %s: %w", r.path, err)
 	}
 	return nil

@@ -44,17 +44,9 @@ func pwritevWaits(fd int, bufs [][]byte, skip int, pos int64) (int, unix.Errno) 
 	return int(n), errno
 }
 
-// sync is fdatasync(2).
-func sync(fd int) error {
-	if _, errno := blocking.Syscall(unix.SYS_FDATASYNC, uintptr(fd), 0, 0, 0); errno != 0 {
-		return errno
-	}
-	return nil
-}
-
-// syncAll is syncfs(2).
-func syncAll(fd int) error {
-	if _, errno := blocking.Syscall(unix.SYS_SYNCFS, uintptr(fd), 0, 0, 0); errno != 0 {
+// syncBy is fdatasync(2) or syncfs(2).
+func syncBy(trap uintptr, fd int) error {
+	if _, errno := blocking.Syscall(trap, uintptr(fd), 0, 0, 0); errno != 0 {
 		return errno
 	}
 	return nil
