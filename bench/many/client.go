@@ -2,6 +2,7 @@ package many
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sys/unix"
 )
 
 // answerMax is how long an answer may take before the broker counts as hung.
@@ -76,4 +78,17 @@ func (c *client) must(tb testing.TB, req kmsg.Request, version int16) kmsg.Respo
 		tb.Fatal(err)
 	}
 	return resp
+}
+
+// takeOver takes a connection out of the runtime's hands.
+func takeOver(conn *net.TCPConn) (int, error) {
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	var dupErr error
+	err = raw.Control(func(from uintptr) { fd, dupErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, dupErr)
 }

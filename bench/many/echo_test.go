@@ -2,7 +2,6 @@ package many
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -74,7 +73,11 @@ func echo() error {
 	fmt.Println(l.Addr())
 	go func() {
 		for i := 0; ; i++ {
-			fd, err := acceptRaw(l.(*net.TCPListener))
+			conn, err := l.Accept()
+			fd := -1
+			if err == nil {
+				fd, err = takeOver(conn.(*net.TCPConn))
+			}
 			if err == nil {
 				event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)}
 				err = unix.EpollCtl(epolls[i%echoThreads], unix.EPOLL_CTL_ADD, fd, &event)
@@ -85,23 +88,6 @@ func echo() error {
 		}
 	}()
 	return <-failed
-}
-
-// acceptRaw takes a connection out of the runtime's hands.
-func acceptRaw(l *net.TCPListener) (int, error) {
-	conn, err := l.AcceptTCP()
-	if err != nil {
-		return -1, err
-	}
-	defer conn.Close()
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	fd := -1
-	var dupErr error
-	err = raw.Control(func(from uintptr) { fd, dupErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
-	return fd, errors.Join(err, dupErr)
 }
 
 // answerAll answers whatever comes on an epoll instance's connections with a heartbeat's answer that has no error. A connection that is gone is left.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sys/unix"
 
 	"pinion/bench/harness"
 	"pinion/bench/machine"
@@ -46,7 +47,7 @@ func enlistAll(t *testing.T, addr string, groups, each int) crowd {
 	for i := range groups {
 		for range each {
 			m := enlist(t, addr, fmt.Sprintf("group-%d", i))
-			t.Cleanup(func() { m.Conn.(*net.TCPConn).SetLinger(0) }) // no ten thousand ports in TIME_WAIT; runs before the socket is closed
+			_ = m.Conn.(*net.TCPConn).SetLinger(0) // no ten thousand ports in TIME_WAIT
 			all = append(all, m)
 		}
 	}
@@ -125,7 +126,8 @@ func TestGroupsIdle(t *testing.T) {
 	all.each(t, func(_ int, m *member) error { return m.join(subscription, assignment) })
 	t.Logf("%d groups of %d members stable after %v", groups, each, time.Since(began).Round(time.Millisecond))
 
-	cores, rate := all.idle(t, p, calm, idle)
+	here := all.pulses(t)
+	cores, rate := idleOf(t, p, here, calm, idle)
 	if got := states(t, c); got["Stable"] != groups {
 		t.Fatalf("groups by state: %v, want %d stable", got, groups)
 	}
@@ -139,60 +141,67 @@ func TestGroupsIdle(t *testing.T) {
 	if long() && per > memberBytesMax {
 		t.Errorf("%.0f bytes a member, at most %d", per, memberBytesMax)
 	}
+	closeAll(here)
 	addr, e := startEcho(t)
-	least, rate := all.moved(t, addr).idle(t, e, calm, idle)
+	for _, m := range all {
+		m.client = dial(t, addr)
+	}
+	there := all.pulses(t)
+	defer closeAll(there)
+	least, rate := idleOf(t, e, there, calm, idle)
 	t.Logf("a loop that only echoes: %.2f %% of a core, %.1f us a heartbeat; the broker %.2f times that", 100*least, 1e6*least/rate, cores/least)
 }
 
-// moved is the same members, each with a connection to somebody else.
-func (all crowd) moved(t *testing.T, addr string) crowd {
+// pulses leaves all members nothing to do but to say that they are alive.
+func (all crowd) pulses(t *testing.T) []pulse {
 	t.Helper()
-	there := make(crowd, len(all))
+	pulses := make([]pulse, len(all))
 	for i, m := range all {
-		m.Close()
-		c := *m
-		c.client = dial(t, addr)
-		there[i] = &c
+		var err error
+		if pulses[i], err = m.pulse(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return there
+	return pulses
 }
 
-// idle has everybody say that they are alive, at their own times, and measures what that takes of the process they say it to: the share of a core, at how
-// many heartbeats a second.
-func (all crowd) idle(t *testing.T, p process, calm, idle time.Duration) (cores, rate float64) {
+func closeAll(pulses []pulse) {
+	for _, p := range pulses {
+		_ = unix.Close(p.fd) // nothing is on its way that matters
+	}
+}
+
+// idleOf has everybody say that they are alive, each at its own times, and measures what that takes of the process they say it to: the share of a core, at
+// how many heartbeats a second.
+func idleOf(t *testing.T, p process, all []pulse, calm, idle time.Duration) (cores, rate float64) {
 	t.Helper()
-	stop := make(chan struct{})
-	sent := make([]int, len(all))
-	var used time.Duration
-	ended := make(chan error, 1)
-	go func() {
+	began := time.Now()
+	var first machine.Usage
+	usage := func() machine.Usage {
+		u, err := machine.Of(int(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	measured := 0
+	for turn := 0; ; turn++ {
+		now := time.Since(began)
 		// Some rounds pass before anything is measured: idle is who has been idle for a while.
-		time.Sleep(calm)
-		first, err := machine.Of(int(p))
-		if err == nil {
-			time.Sleep(idle)
-			var last machine.Usage
-			last, err = machine.Of(int(p))
-			used = last.CPU() - first.CPU()
+		if now >= calm && measured == 0 {
+			first, measured = usage(), turn
 		}
-		close(stop)
-		ended <- err
-	}()
-	all.each(t, func(i int, m *member) (err error) {
-		sent[i], err = m.keepAlive(beatEvery*time.Duration(i)/time.Duration(len(all)), stop)
-		return err
-	})
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-	beats := 0
-	for i, n := range sent {
-		if n == 0 {
-			t.Fatalf("member %d sent no heartbeat", i)
+		if now >= calm+idle {
+			if turn < len(all) {
+				t.Fatalf("%d of %d members sent a heartbeat", turn, len(all))
+			}
+			return (usage().CPU() - first.CPU()).Seconds() / (now - calm).Seconds(), float64(turn-measured) / (now - calm).Seconds()
 		}
-		beats += n
+		time.Sleep(beatEvery*time.Duration(turn)/time.Duration(len(all)) - now)
+		if err := all[turn%len(all)].say(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return used.Seconds() / idle.Seconds(), float64(beats) / (idle + calm).Seconds()
 }
 
 // joinedMax is how long a group of a thousand may take until everybody has its part, the first delay of three seconds, which lasts twice

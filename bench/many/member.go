@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sys/unix"
 )
 
 // member is one consumer of a group as its coordinator sees it: a connection that joins, asks for its part and says that it is alive. It
@@ -117,32 +119,53 @@ func (m *member) heartbeat() error {
 	if err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
-	const code = 4 + 1 + 4 // behind the correlation id, no tags and the throttle time
-	if n < code+2 {
-		return fmt.Errorf("heartbeat: an answer of %d bytes", n)
-	}
-	if err := kerr.ErrorForCode(int16(binary.BigEndian.Uint16(m.answer[code:]))); err != nil {
+	if err := beatAnswered(m.answer[:n]); err != nil {
 		return fmt.Errorf("heartbeat of %s: %w", m.id, err)
 	}
 	return nil
 }
 
-// keepAlive sends heartbeats at the member's own times until stop is closed.
-func (m *member) keepAlive(first time.Duration, stop <-chan struct{}) (sent int, err error) {
-	next := time.NewTimer(first)
-	defer next.Stop()
-	for {
-		select {
-		case <-stop:
-			return sent, nil
-		case at := <-next.C:
-			if err := m.heartbeat(); err != nil {
-				return sent, err
-			}
-			sent++
-			next.Reset(max(0, beatEvery-time.Since(at)))
+// beatAnswered is what the answer to a Heartbeat, without its length, says.
+func beatAnswered(answer []byte) error {
+	const code = 4 + 1 + 4 // behind the correlation id, no tags and the throttle time
+	if len(answer) < code+2 {
+		return fmt.Errorf("an answer of %d bytes", len(answer))
+	}
+	return kerr.ErrorForCode(int16(binary.BigEndian.Uint16(answer[code:])))
+}
+
+// pulse is a member that does nothing but say that it is alive, on a connection that nobody waits for: it reads the answer when it next speaks. Whoever
+// waits for an answer is woken by who sends it, on loopback, and that is no work of a broker whose clients are elsewhere.
+type pulse struct {
+	fd    int
+	who   string
+	beat  []byte
+	asked bool // an answer is due
+}
+
+// pulse takes the member's connection out of the runtime's hands, which waits for all it has.
+func (m *member) pulse() (pulse, error) {
+	fd, err := takeOver(m.Conn.(*net.TCPConn))
+	return pulse{fd: fd, who: m.id, beat: m.beat}, err
+}
+
+// say reads the answer to the last heartbeat, which must be there, and sends the next.
+func (p *pulse) say() error {
+	if p.asked {
+		var b [64]byte
+		n, err := unix.Read(p.fd, b[:])
+		if err == nil {
+			err = beatAnswered(b[min(4, max(n, 0)):max(n, 0)])
+		}
+		if err != nil {
+			return fmt.Errorf("heartbeat of %s: %w", p.who, err)
 		}
 	}
+	p.asked = true
+	if _, err := unix.Write(p.fd, p.beat); err != nil {
+		return fmt.Errorf("heartbeat of %s: %w", p.who, err)
+	}
+	return nil
 }
 
 // readFrame reads one answer without its length into b, and returns how long it is.
