@@ -43,11 +43,15 @@ func lifeRows() []row {
 			also: []string{"create_s", "write_s"}, whole: createAndWrite},
 		{name: "restart-clean", what: "restart with 5,000 partitions to the first acknowledged record, stopped in order", figure: "first_ack_ms", lower: true,
 			also: []string{"stop_ms", "rss_mb"}, whole: func(ctx context.Context, c *campaign, peer string) (measure.Figures, error) {
-				return c.restart(ctx, peer, false)
+				return c.restart(ctx, peer, inOrder)
 			}},
 		{name: "restart-killed", what: "the same after kill -9", figure: "first_ack_ms", lower: true,
 			also: []string{"rss_mb"}, whole: func(ctx context.Context, c *campaign, peer string) (measure.Figures, error) {
-				return c.restart(ctx, peer, true)
+				return c.restart(ctx, peer, killed)
+			}},
+		{name: "restart-flushed", what: "the same, when the disk has been flushed once in between", figure: "first_ack_ms", lower: true,
+			also: []string{"flush_ms"}, whole: func(ctx context.Context, c *campaign, peer string) (measure.Figures, error) {
+				return c.restart(ctx, peer, killedThenFlushed)
 			}},
 		{name: "memory", what: "anonymous memory of a partition that was written once", figure: "bytes_per_partition", lower: true,
 			also: []string{"bytes_per_idle_connection"}, whole: memoryRow},
@@ -182,8 +186,17 @@ func createAndWrite(ctx context.Context, c *campaign, peer string) (figures meas
 	return figures, err
 }
 
+// end is how a broker ends that is started again.
+type end int
+
+const (
+	inOrder           end = iota
+	killed                // with what it wrote on its way to the disk
+	killedThenFlushed     // and then one small file is made durable: how long that takes is the disk's doing, and whoever is first waits for it
+)
+
 // restart fills a broker with partitions, ends it, and measures how long it is away.
-func (c *campaign) restart(ctx context.Context, peer string, killed bool) (figures measure.Figures, err error) {
+func (c *campaign) restart(ctx context.Context, peer string, how end) (figures measure.Figures, err error) {
 	err = c.fresh(ctx, peer, func(dir string) error {
 		s, err := c.start(ctx, peer, dir)
 		if err != nil {
@@ -199,7 +212,7 @@ func (c *campaign) restart(ctx context.Context, peer string, killed bool) (figur
 			}
 		}
 		began := time.Now()
-		if err != nil || killed {
+		if err != nil || how != inOrder {
 			err = errors.Join(err, s.kill())
 		} else {
 			err = s.end()
@@ -208,6 +221,13 @@ func (c *campaign) restart(ctx context.Context, peer string, killed bool) (figur
 			return err
 		}
 		figures = measure.Figures{"stop_ms": float64(time.Since(began).Microseconds()) / 1000}
+		if how == killedThenFlushed {
+			began = time.Now()
+			if err := flush(c.data); err != nil {
+				return err
+			}
+			figures["flush_ms"] = float64(time.Since(began).Microseconds()) / 1000
+		}
 		began = time.Now()
 		if s, err = c.start(ctx, peer, dir); err != nil {
 			return err
@@ -219,6 +239,19 @@ func (c *campaign) restart(ctx context.Context, peer string, killed bool) (figur
 		return errors.Join(err, usageErr, s.kill())
 	})
 	return figures, err
+}
+
+// flush makes one new small file in a folder durable.
+func flush(dir string) error {
+	f, err := os.CreateTemp(dir, "flush-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte{0})
+	if err == nil {
+		err = unix.Fdatasync(int(f.Fd()))
+	}
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 // memoryRow counts anonymous memory before and after there are many of something.

@@ -28,10 +28,9 @@ func (r *root) Lock(name string) (io.Closer, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
-	// Only for the message of the next one who tries; that it may fail on a full disk is no reason not to start.
-	if unix.Ftruncate(fd, 0) == nil {
-		_, _ = unix.Pwrite(fd, []byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
+	// Only for the message of the next one who tries; that it may fail on a full disk is no reason not to start. It is as long whoever writes it: to cut
+	// the file would wait for the disk, behind whatever the last one left it to write.
+	_, _ = unix.Pwrite(fd, fmt.Appendf(nil, "%-*d\n", pidWidth, os.Getpid()), 0)
 	return &lock{fd: fd}, nil
 }
 
@@ -43,6 +42,9 @@ func takeLocks(fd int) error {
 	return againErr(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &whole) })
 }
 
+// pidWidth is how wide a process id is in a lock file: no kernel has longer ones.
+const pidWidth = 10
+
 // lockHolder reads who wrote the file, as " (held by process 4711, pinion)", or nothing.
 func lockHolder(fd int) string {
 	var b [32]byte
@@ -50,7 +52,8 @@ func lockHolder(fd int) string {
 	if err != nil {
 		return ""
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:max(n, 0)])))
+	line, _, _ := strings.Cut(string(b[:max(n, 0)]), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil || pid <= 0 {
 		return ""
 	}
