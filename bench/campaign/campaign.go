@@ -66,11 +66,6 @@ func (c *campaign) measure(ctx context.Context) error {
 	if err := c.prepare(ctx); err != nil {
 		return err
 	}
-	if c.limits {
-		if err := c.loops(ctx); err != nil {
-			return err
-		}
-	}
 	for _, set := range setNames {
 		if set == "life" { // its brokers have the machine for themselves
 			if err := c.close(); err != nil {
@@ -86,19 +81,36 @@ func (c *campaign) measure(ctx context.Context) error {
 	return nil
 }
 
-// round measures each row once for each peer, as far as it is not known.
+// sides are the peers of a row, and the loops of the machine it is judged by: each has its turn beside the others, because a machine is faster at one time
+// than at another.
+func (c *campaign) sides(r row) (list []string) {
+	for _, peer := range c.peers {
+		if peer != pinionCores || r.whole == nil {
+			list = append(list, peer)
+		}
+	}
+	for _, loop := range []string{limitLoop, answerLoop} {
+		if c.limits && r.loops()[loop] != "" {
+			list = append(list, loop)
+		}
+	}
+	return list
+}
+
+// round measures each row once for each side, as far as it is not known.
 func (c *campaign) round(ctx context.Context, list []row, round int) (late bool, err error) {
 	for _, r := range list {
-		for i := range c.peers {
-			peer := c.peers[(i+round)%len(c.peers)] // the one that begins changes with the round
-			if c.ledger.has(r.name, peer, round) || peer == pinionCores && r.whole != nil {
+		sides := c.sides(r)
+		for i := range sides {
+			side := sides[(i+round)%len(sides)] // the one that begins changes with the round
+			if c.ledger.has(r.name, side, round) {
 				continue
 			}
 			if c.late() {
 				fmt.Printf("stopped after %v, as the budget says; run again to go on\n", time.Since(c.began).Round(time.Second))
 				return true, nil
 			}
-			if err := c.once(ctx, r, peer, round); err != nil {
+			if err := c.once(ctx, r, side, round); err != nil {
 				return false, err
 			}
 		}
@@ -108,24 +120,33 @@ func (c *campaign) round(ctx context.Context, list []row, round int) (late bool,
 
 func (c *campaign) late() bool { return c.budget > 0 && time.Since(c.began) > c.budget }
 
-// once measures one round of a row for one peer. A row that fails is written down as failed; the others go on.
-func (c *campaign) once(ctx context.Context, r row, peer string, round int) error {
-	figures, err := c.figures(ctx, r, peer)
+// once measures one round of a row for one side. A row that fails is written down as failed; the others go on.
+func (c *campaign) once(ctx context.Context, r row, side string, round int) error {
+	figures, err := c.figures(ctx, r, side)
 	if ctx.Err() != nil {
 		return ctx.Err() // not the row's fault, and not its figures
 	}
-	e := entry{Row: r.name, Peer: peer, Round: round, Figures: figures}
-	line := fmt.Sprintf("%-28s %-12s %d  ", r.name, peer, round)
+	e := entry{Row: r.name, Peer: side, Round: round, Figures: figures}
+	line := fmt.Sprintf("%-28s %-12s %d  ", r.name, side, round)
 	if err != nil {
 		e.Error = err.Error()
 		fmt.Println(line + "failed: " + firstLine(e.Error))
 	} else {
-		fmt.Println(line + describe(figures, append([]string{r.figure}, r.also...)))
+		names := append([]string{r.figure}, r.also...)
+		if r.loops()[side] != "" {
+			for i, name := range names {
+				names[i] = loopFigure(name)
+			}
+		}
+		fmt.Println(line + describe(figures, names))
 	}
 	return c.ledger.add(e)
 }
 
 func (c *campaign) figures(ctx context.Context, r row, peer string) (measure.Figures, error) {
+	if loop := r.loops()[peer]; loop != "" {
+		return c.loop(ctx, loop)
+	}
 	if r.whole != nil {
 		return r.whole(ctx, c, peer)
 	}
@@ -206,35 +227,15 @@ func (c *campaign) prepare(ctx context.Context) error {
 			"shards": fmt.Sprint(c.shards), "partitions": fmt.Sprint(partitions), "peers": strings.Join(c.peers, ","), "scale": fmt.Sprint(c.scale), "restart bytes": fmt.Sprint(c.restartBytes)}})
 }
 
-// loops measures the machine's limits, for the rows that will be judged by them.
-func (c *campaign) loops(ctx context.Context) error {
-	needed := map[string]bool{}
-	for _, r := range rows(c.options) {
-		needed[r.limit] = true
+// loop measures a limit of the machine.
+func (c *campaign) loop(ctx context.Context, name string) (measure.Figures, error) {
+	specs := limit.Specs(c.shards, c.data)
+	i := slices.IndexFunc(specs, func(s limit.Spec) bool { return s.Name == name })
+	f, err := limit.Run(ctx, []string{c.binary, "bench", "limit-child"}, specs[i], limit.Timing{Warmup: c.warmup, Duration: c.seconds})
+	if err != nil {
+		return nil, err
 	}
-	for round := 1; round <= c.rounds; round++ {
-		for _, spec := range limit.Specs(c.shards, c.data) {
-			if !needed[spec.Name] || c.ledger.has(spec.Name, "limit", round) {
-				continue
-			}
-			if c.late() {
-				return nil
-			}
-			f, err := limit.Run(ctx, []string{c.binary, "bench", "limit-child"}, spec, limit.Timing{Warmup: c.warmup, Duration: c.seconds})
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				return err
-			}
-			figures := f.Figures()
-			fmt.Printf("%-28s %-7s %d  %s\n", spec.Name, "limit", round, describe(figures, []string{"cpu_s_per_gb", "requests_per_cpu_s", "e2e_p50_us", "e2e_p99_us"}))
-			if err := c.ledger.add(entry{Row: spec.Name, Peer: "limit", Round: round, Figures: figures}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return f.Figures(), nil
 }
 
 // close ends the brokers that run and removes their data.

@@ -27,7 +27,7 @@ func full(t *testing.T, dir string) *ledger {
 				t.Fatal(err)
 			}
 		}
-		if err := l.add(entry{Row: "append-64KiB", Peer: "limit", Round: round, Figures: measure.Figures{"cpu_s_per_gb": 0.5}}); err != nil {
+		if err := l.add(entry{Row: "produce-64x1KiB", Peer: limitLoop, Round: round, Figures: measure.Figures{"cpu_s_per_gb": 0.5}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,6 +147,7 @@ func TestRowsAgainstPinion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.limits = true
 	c := &campaign{options: o, ledger: l, began: time.Now()}
 	if err := c.measure(t.Context()); err != nil {
 		t.Fatal(err)
@@ -159,6 +160,11 @@ func TestRowsAgainstPinion(t *testing.T) {
 			t.Errorf("%s failed: %s", r.name, why)
 		} else if got := l.rounds(r.name, "pinion", r.figure); len(got) != 1 || got[0] <= 0 {
 			t.Errorf("%s has %s %v", r.name, r.figure, got)
+		}
+		for side, loop := range r.loops() {
+			if got := l.rounds(r.name, side, loopFigure(r.figure)); loop != "" && (len(got) != 1 || got[0] <= 0) {
+				t.Errorf("%s beside %s: %s %v", r.name, loop, r.figure, got)
+			}
 		}
 	}
 	if left, err := filepath.Glob(filepath.Join(o.data, "*")); err != nil || len(left) > 0 {

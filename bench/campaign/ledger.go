@@ -13,10 +13,10 @@ import (
 	"pinion/bench/measure"
 )
 
-// entry is one round of one row for one peer, or of a limit loop. It is one file.
+// entry is one round of one row for one peer, or for a loop beside them. It is one file.
 type entry struct {
 	Row     string          `json:"row"`
-	Peer    string          `json:"peer"` // pinion, kafka, limit
+	Peer    string          `json:"peer"` // or the loop: limit, answers
 	Round   int             `json:"round"`
 	Time    time.Time       `json:"time"`
 	Figures measure.Figures `json:"figures"`

@@ -82,6 +82,14 @@ func (l *ledger) cell(row, peer, figure string) string {
 		}
 		return ""
 	}
+	return spread(rounds)
+}
+
+// spread is median and interval, or the one round there is; nothing of none.
+func spread(rounds []float64) string {
+	if len(rounds) == 0 {
+		return ""
+	}
 	s := verdict.Of(rounds)
 	if s.Rounds == 1 {
 		return number(s.Median)
@@ -107,6 +115,8 @@ var header = []string{"ROW", "FIGURE", "LIMIT", "PINION", "PINION/LIMIT", "KAFKA
 var ofLoop = map[string]string{perGB: "cpu_s_per_gb", perCPU: "requests_per_cpu_s", "broker_cores": "cores",
 	"produce_mb_per_s": "mb_per_s", "fetch_mb_per_s": "mb_per_s", "produce_requests_per_s": "requests_per_s"}
 
+func loopFigure(name string) string { return cmp.Or(ofLoop[name], name) }
+
 // table is the rows' main figures, one line each, and the further ones below.
 func table(l *ledger) (lines [][]string) {
 	for _, r := range l.known() {
@@ -120,12 +130,17 @@ func table(l *ledger) (lines [][]string) {
 			if i > 0 {
 				line[0] = ""
 			}
-			if r.limit != "" {
-				bound := cmp.Or(ofLoop[figure], figure)
-				loop := l.rounds(r.limit, "limit", bound)
-				line[2], line[4], line[9] = l.cell(r.limit, "limit", bound), ratio(own, loop), ratio(cores, loop)
+			beside := func(line []string, side string) {
+				loop := l.rounds(r.name, side, loopFigure(figure))
+				line[2], line[4], line[9] = l.cell(r.name, side, loopFigure(figure)), ratio(own, loop), ratio(cores, loop)
 			}
+			beside(line, limitLoop)
 			if line[3] != "" || line[5] != "" || line[8] != "" {
+				lines = append(lines, line)
+			}
+			if i == 0 && len(l.rounds(r.name, answerLoop, loopFigure(figure))) > 0 {
+				line = []string{"beside a loop that also answers", unit(figure), "", line[3], "", "", "", "", line[8], "", ""}
+				beside(line, answerLoop)
 				lines = append(lines, line)
 			}
 		}
@@ -193,22 +208,51 @@ func writeResults(l *ledger, name string) error {
 	return os.WriteFile(name, []byte(page.String()), 0o644)
 }
 
+// loopRounds is a loop and what is known of it, whichever row it stood beside.
+type loopRounds struct {
+	name    string
+	entries []entry
+}
+
+func (r *loopRounds) rounds(figure string) (list []float64) {
+	for _, e := range r.entries {
+		if v, ok := e.Figures[figure]; ok {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// loops are the loops that were measured, by name.
+func (l *ledger) loops() (list []*loopRounds) {
+	for _, r := range l.known() {
+		for side, name := range r.loops() {
+			i := slices.IndexFunc(list, func(have *loopRounds) bool { return have.name == name })
+			for _, e := range l.entries {
+				if e.Row != r.name || e.Peer != side || e.Error != "" {
+					continue
+				}
+				if i < 0 {
+					i = len(list)
+					list = append(list, &loopRounds{name: name})
+				}
+				list[i].entries = append(list[i].entries, e)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *loopRounds) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
 // writeLoops lists the machine's limits and how a JVM warmed up.
 func writeLoops(l *ledger, p func(string, ...any)) {
 	p("\n## The machine's limits\n\n| loop | CPU s/GB | requests per CPU s | p50 us | p99 us |\n|---|---|---|---|---|")
-	seen := map[string]bool{}
-	for _, e := range l.entries {
-		if e.Peer != "limit" || seen[e.Row] {
-			continue
-		}
-		seen[e.Row] = true
-		cells := []string{e.Row}
+	for _, loop := range l.loops() {
+		cells := []string{loop.name}
 		for _, figures := range [][]string{{"cpu_s_per_gb"}, {"requests_per_cpu_s"}, {"e2e_p50_us", "produce_p50_us", "sync_p50_us"}, {"e2e_p99_us", "produce_p99_us", "sync_p99_us"}} {
 			text := ""
 			for _, figure := range figures {
-				if text == "" {
-					text = l.cell(e.Row, "limit", figure)
-				}
+				text = cmp.Or(text, spread(loop.rounds(figure)))
 			}
 			cells = append(cells, text)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pinion/bench/load"
 	"pinion/bench/measure"
@@ -17,6 +18,7 @@ type row struct {
 	figure  string // by which it is judged
 	lower   bool   // less of it is better
 	limit   string // loop that bounds it; empty: none
+	answers string // loop that does as much and answers each request, as a broker must; empty: none, or the limit does
 	also    []string
 	quick   bool // part of the short run
 	durable bool // Pinion's topic is made with pinion.durability=fsync
@@ -32,6 +34,11 @@ func (r row) configs(s *subject) map[string]*string {
 	}
 	fsync := "fsync"
 	return map[string]*string{"pinion.durability": &fsync}
+}
+
+// loops are the loops that stand beside the row's peers.
+func (r row) loops() map[string]string {
+	return map[string]string{limitLoop: r.limit, answerLoop: r.answers}
 }
 
 // partitions of every topic of the steady rows.
@@ -117,7 +124,11 @@ func produceRow(name string, p load.Produce, limit string, quick bool) row {
 	case p.Acks == -1:
 		what += ", acks=all"
 	}
-	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, quick: quick,
+	answers := ""
+	if shape, ok := strings.CutPrefix(limit, "append-"); ok {
+		answers = "answer-" + shape
+	}
+	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, answers: answers, quick: quick,
 		also: []string{"produce_mb_per_s", "produce_p99_us"},
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
 			return c.produce(ctx, s, r, p)

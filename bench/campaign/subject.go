@@ -46,6 +46,12 @@ const (
 	kafka       = "kafka"
 )
 
+// The loops of the machine that take their turns beside them, as the ledger calls them.
+const (
+	limitLoop  = "limit"
+	answerLoop = "answers"
+)
+
 // subject is one peer of a campaign with a broker that runs.
 type subject struct {
 	name   string
