@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pinion/bench/harness"
 	"pinion/bench/limit"
 	"pinion/bench/load"
@@ -122,6 +124,7 @@ func (c *campaign) late() bool { return c.budget > 0 && time.Since(c.began) > c.
 
 // once measures one round of a row for one side. A row that fails is written down as failed; the others go on.
 func (c *campaign) once(ctx context.Context, r row, side string, round int) error {
+	unix.Sync() // what the last one has left to be written is not this one's
 	figures, err := c.figures(ctx, r, side)
 	if ctx.Err() != nil {
 		return ctx.Err() // not the row's fault, and not its figures
