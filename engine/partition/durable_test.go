@@ -286,6 +286,35 @@ func TestFewAreSyncedManyGoByTheJournal(t *testing.T) {
 	}
 }
 
+// A shard hands in what it has when it would sleep. While more comes it gathers, but not for ever.
+func TestABusyShardGathers(t *testing.T) {
+	r := newFsyncRig(t, 1)
+	r.opened(0)
+	tr := &trace{}
+	for name, since := range map[string]time.Duration{"lately": -time.Hour, "long ago": time.Hour} { // since something was handed in
+		c := r.safeAppend(tr, name, 0, 1)
+		var away int
+		next := make(chan struct{})
+		r.on(owner, func(t *shard.Turn) {
+			s := &r.set.sites[0].scribe
+			s.sent = t.Now().Mono.Add(-since)
+			t.Ask(owner, &c.ask)
+			r.shards.Shard(owner).Visit(func(t *shard.Turn) { // keeps the shard from sleeping
+				away = s.away
+				close(next)
+			})
+		})
+		r.await(next, "the next turn")
+		if want := map[bool]int{true: 0, false: 1}[since < gatherMax]; away != want {
+			t.Errorf("handed in %s: %d commits away after a turn for which something came, want %d", name, away, want)
+		}
+		if r.await(c.done, name); c.ask.Code != OK {
+			t.Errorf("%s: code %d", name, c.ask.Code)
+		}
+		r.until("nothing is away", func(*shard.Turn) bool { return r.set.sites[0].scribe.away == 0 })
+	}
+}
+
 // After a failed sync, of the journal or of a segment, nothing in the directory is acknowledged any more, by either kind of topic; trying
 // again would succeed and mean nothing.
 func TestFailedSyncFencesTheDirectory(t *testing.T) {

@@ -1,7 +1,10 @@
 package partition
 
 import (
+	"time"
+
 	"pinion/disk/journal"
+	"pinion/engine/clock"
 	"pinion/engine/commit"
 	"pinion/engine/mutant"
 	"pinion/engine/shard"
@@ -10,6 +13,10 @@ import (
 // quiresMax is how many commits a shard has: one is filled while one is written and one waits for that. With all of them away appends
 // wait, which is how a slow disk slows producers.
 const quiresMax = 3
+
+// gatherMax is how long a shard that has other things to do gathers at least since it last handed something in: it is the processors then that are short, and
+// each write of the journal takes of them. A shard that would sleep hands in what it has.
+const gatherMax = 500 * time.Microsecond
 
 // scribe is a shard's side of the journal of one log directory: it copies small appends of fsync partitions into what is handed in at the end of the turn.
 type scribe struct {
@@ -26,6 +33,7 @@ type scribe struct {
 	chosen  int    // and those for which this turn has chosen that
 	needed  commit.Needed[*Partition]
 	told    uint64 // what the journal was last told to keep
+	sent    clock.Mono
 }
 
 // quire is one commit and who waits for it.
@@ -149,7 +157,11 @@ func (s *scribe) send(t *shard.Turn) {
 		return
 	case s.away == quiresMax-1:
 		return
+	case !t.Calm() && t.Now().Mono < s.sent.Add(gatherMax):
+		t.Again()
+		return
 	}
+	s.sent = t.Now().Mono
 	s.tell(t)
 	q := s.filling
 	s.filling, s.urgent = nil, false

@@ -93,7 +93,7 @@ func (m *Manual) Turn(id model.ShardID) {
 // Look runs f as if in a turn of the shard, between turns: to set up and to look. What f posts is mail like any other.
 func (m *Manual) Look(id model.ShardID, f func(t *Turn)) {
 	t := &m.set.shards[id].turn
-	t.now = t.shard.clock.Now()
+	t.now, t.shard.stirred = t.shard.clock.Now(), false
 	f(t)
 }
 

@@ -55,7 +55,8 @@ type Shard struct {
 	errands     []errand
 	bulkErrands []errand
 	again       bool
-	expected    int // asks outstanding
+	stirred     bool // something came for this turn
+	expected    int  // asks outstanding
 	poll        pollBudget
 	busy        busy
 	events      []unix.EpollEvent
@@ -186,7 +187,7 @@ func (t *Turn) Unwatch(fd int, h Handle) {
 func (s *Shard) pass(n int) {
 	t := &s.turn
 	t.now = s.clock.Now()
-	s.again = false
+	s.again, s.stirred = false, n > 0
 	for i := range n {
 		s.ready(t, &s.events[i])
 	}
@@ -234,6 +235,7 @@ func (s *Shard) ready(t *Turn, ev *unix.EpollEvent) {
 }
 
 func (s *Shard) deliver(t *Turn, l *Letter) {
+	s.stirred = s.stirred || l != nil
 	for l != nil {
 		next, body := l.next, l.body
 		l.next, l.body = nil, nil

@@ -92,6 +92,9 @@ func (t *Turn) Disarm(tm *Timer) { t.shard.timers.remove(tm) }
 // Again keeps the shard from sleeping: there is work left that no readiness or mail will announce.
 func (t *Turn) Again() { t.shard.again = true }
 
+// Calm reports whether nothing came for this turn, no readiness and no mail: without Again the shard would sleep now.
+func (t *Turn) Calm() bool { return !t.shard.stirred }
+
 // Expect counts asks whose replies this shard waits for; while any is outstanding it may poll a little before it sleeps.
 func (t *Turn) Expect(delta int) { t.shard.expected += delta }
 
