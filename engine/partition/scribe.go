@@ -18,7 +18,7 @@ const quiresMax = 3
 // each write of the journal takes of them. A shard that would sleep hands in what it has.
 const gatherMax = 500 * time.Microsecond
 
-// scribe is a shard's side of the journal of one log directory: it copies small appends of fsync partitions into what is handed in at the end of the turn.
+// scribe is a shard's side of the journal of one log directory: it copies small appends of fsync partitions into what is handed in at the end of a turn.
 type scribe struct {
 	site    *site
 	journal *commit.Journal // nil: every append waits for a sync of its segment
@@ -146,7 +146,7 @@ func (s *scribe) mention(t *shard.Turn, e *journal.Entry) {
 	}
 }
 
-// send hands in what the turn has gathered. While two are away the third goes on gathering.
+// send hands in what has been gathered, at the end of a turn. While two are away the third goes on gathering.
 func (s *scribe) send(t *shard.Turn) {
 	s.chosen = 0
 	switch {
