@@ -165,13 +165,17 @@ func show(l *ledger, out io.Writer) error {
 	return w.Flush()
 }
 
-// commit is the source that was measured.
+// commit is the source that was measured. The page of results is not part of that.
 func commit() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(out))
+	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/RESULTS.md").Output()
+	if err != nil || len(changed) > 0 {
+		return strings.TrimSpace(string(head)) + "-dirty"
+	}
+	return strings.TrimSpace(string(head))
 }
 
 // note writes down what a broker is configured to: what is not a default, and what decides durability.
@@ -197,7 +201,8 @@ func writeResults(l *ledger, name string) error {
 	p("median (95 in 100 by resampling; the range where there are fewer than %d rounds). Latencies of open loops count from the intended", verdict.RoundsMin)
 	p("time. A ratio of processor times below 1 is good for Pinion, one of requests per processor second above 1. THAN KAFKA is")
 	p("said only where the interval of the ratio leaves 1 out; \"same\" is a difference within the noise, \"unknown\" too few rounds. CORES is Pinion with")
-	p("`pinion.advertise=core`, where clients know each core as a broker; everything else is its default in both.\n")
+	p("`pinion.advertise=core`, where clients know each core as a broker; everything else is its default in both. LIMIT is a loop that makes nothing but")
+	p("the system calls. In a round the loops of a row and the brokers take turns, whoever begins changes with the round, and the file system is synced before each.\n")
 	p("| %s |\n|%s", strings.Join(header, " | "), strings.Repeat("---|", len(header)))
 	for _, line := range table(l) {
 		p("| %s |", strings.Join(line, " | "))
