@@ -432,6 +432,29 @@ func TestFullDiskIsTriedAgain(t *testing.T) {
 	}
 }
 
+// TestNextFileIsReadyInTime: however large the writes are, the next file is made when one is full. What is missing then is made while everybody waits.
+func TestNextFileIsReadyInTime(t *testing.T) {
+	o := Options{FileBytes: 4 << 20, FilesMax: 8}
+	w, err := Open(faulty.New(1), o, &Contents{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := NewBuffer()
+	for base := model.Offset(0); len(w.slots) < o.FilesMax; base++ {
+		b.Reset()
+		b.Add(&Entry{Kind: Append, Partition: part(0), Base: base, End: base + 1, Bytes: payload(0, base, 700<<10)})
+		if w.pos+b.Bytes() > o.FileBytes-spare && w.free(w.told) < 0 {
+			t.Fatalf("file %d is full and %d bytes of the next are made", len(w.slots), w.slots[len(w.slots)-1].zeroed)
+		}
+		if _, err := w.Write([]*Buffer{b}, 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Prepare(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFilesLargerThanTheirHeads: which files are read is decided by their first bytes; nothing is missed by it, and a clean stop leaves one.
 func TestFilesLargerThanTheirHeads(t *testing.T) {
 	was := small

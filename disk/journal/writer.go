@@ -49,6 +49,7 @@ type Writer struct {
 	slots      []slot
 	current    int
 	pos        int64
+	wrote      int64 // by the last write
 	generation uint64
 	sequence   uint64 // of the last record
 	told       uint64 // oldest in the last durable record: what a reader goes by
@@ -170,6 +171,7 @@ func (w *Writer) zero(i int) error {
 	if _, err := s.file.Pwritev([][]byte{zeroBytes[:n]}, s.zeroed); err != nil {
 		return err
 	}
+	s.file.Push(s.zeroed, n) // or the sync has all of it to write, and commits wait for that
 	if s.zeroed+n == w.options.FileBytes {
 		if err := s.file.Sync(); err != nil {
 			return err
@@ -274,6 +276,7 @@ func (w *Writer) write(buffers []*Buffer, oldest uint64, limit int64) (int, erro
 	if err != nil {
 		return 0, w.fail(err)
 	}
+	w.wrote = size - w.pos
 	w.pos, w.told = size, oldest
 	return n, nil
 }
@@ -329,11 +332,14 @@ func (w *Writer) Prepare(oldest uint64) (bool, error) {
 		}
 		i = len(w.slots) - 1
 	}
-	// No reservation: those are refused before the disk is full, and this is what the rest is for.
-	if err := w.zero(i); device.IsFull(err) {
-		return false, w.abandon(i)
-	} else if err != nil {
-		return false, w.fail(err)
+	// Faster than the current one fills, so that it is made when that is full.
+	for to := w.slots[i].zeroed + max(1, 2*w.wrote); w.slots[i].zeroed < min(to, w.options.FileBytes); {
+		// No reservation: those are refused before the disk is full, and this is what the rest is for.
+		if err := w.zero(i); device.IsFull(err) {
+			return false, w.abandon(i)
+		} else if err != nil {
+			return false, w.fail(err)
+		}
 	}
 	return true, nil
 }
