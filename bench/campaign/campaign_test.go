@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"pinion/bench/limit"
 	"pinion/bench/machine"
 	"pinion/bench/measure"
 )
@@ -104,7 +106,13 @@ func TestResultsComeFromTheFiguresAlone(t *testing.T) {
 func TestEveryRowHasANameOfItsOwn(t *testing.T) {
 	seen := map[string]bool{}
 	all := rows(options{sets: setNames, only: regexp.MustCompile("")})
+	specs := limit.Specs(1, t.TempDir())
 	for _, r := range all {
+		for _, loop := range r.loops() {
+			if !slices.ContainsFunc(specs, func(s limit.Spec) bool { return s.Name == loop }) {
+				t.Errorf("row %s: no loop is called %s", r.name, loop)
+			}
+		}
 		if seen[r.name] || r.figure == "" || (r.steady == nil) == (r.whole == nil) || strings.ContainsAny(r.name, "/ ") {
 			t.Errorf("row %q", r.name)
 		}
@@ -162,7 +170,7 @@ func TestRowsAgainstPinion(t *testing.T) {
 			t.Errorf("%s has %s %v", r.name, r.figure, got)
 		}
 		for side, loop := range r.loops() {
-			if got := l.rounds(r.name, side, loopFigure(r.figure)); loop != "" && (len(got) != 1 || got[0] <= 0) {
+			if got := l.rounds(r.name, side, loopFigure(r.figure)); len(got) != 1 || got[0] <= 0 {
 				t.Errorf("%s beside %s: %s %v", r.name, loop, r.figure, got)
 			}
 		}

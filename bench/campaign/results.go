@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -171,11 +172,12 @@ func commit() string {
 	if err != nil {
 		return "unknown"
 	}
+	name := strings.TrimSpace(string(head))
 	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/RESULTS.md").Output()
 	if err != nil || len(changed) > 0 {
-		return strings.TrimSpace(string(head)) + "-dirty"
+		name += "-dirty"
 	}
-	return strings.TrimSpace(string(head))
+	return name
 }
 
 // note writes down what a broker is configured to: what is not a default, and what decides durability.
@@ -213,55 +215,32 @@ func writeResults(l *ledger, name string) error {
 	return os.WriteFile(name, []byte(page.String()), 0o644)
 }
 
-// loopRounds is a loop and what is known of it, whichever row it stood beside.
-type loopRounds struct {
-	name    string
-	entries []entry
-}
-
-func (r *loopRounds) rounds(figure string) (list []float64) {
-	for _, e := range r.entries {
-		if v, ok := e.Figures[figure]; ok {
-			list = append(list, v)
-		}
-	}
-	return list
-}
-
-// loops are the loops that were measured, by name.
-func (l *ledger) loops() (list []*loopRounds) {
-	for _, r := range l.known() {
-		for side, name := range r.loops() {
-			i := slices.IndexFunc(list, func(have *loopRounds) bool { return have.name == name })
-			for _, e := range l.entries {
-				if e.Row != r.name || e.Peer != side || e.Error != "" {
-					continue
-				}
-				if i < 0 {
-					i = len(list)
-					list = append(list, &loopRounds{name: name})
-				}
-				list[i].entries = append(list[i].entries, e)
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b *loopRounds) int { return strings.Compare(a.name, b.name) })
-	return list
-}
-
 // writeLoops lists the machine's limits and how a JVM warmed up.
 func writeLoops(l *ledger, p func(string, ...any)) {
 	p("\n## The machine's limits\n\n| loop | CPU s/GB | requests per CPU s | p50 us | p99 us |\n|---|---|---|---|---|")
-	for _, loop := range l.loops() {
-		cells := []string{loop.name}
+	type place struct{ row, side string }
+	places := map[string][]place{} // of each loop: where it stood
+	for _, r := range l.known() {
+		for side, loop := range r.loops() {
+			places[loop] = append(places[loop], place{r.name, side})
+		}
+	}
+	for _, loop := range slices.Sorted(maps.Keys(places)) {
+		line := ""
 		for _, figures := range [][]string{{"cpu_s_per_gb"}, {"requests_per_cpu_s"}, {"e2e_p50_us", "produce_p50_us", "sync_p50_us"}, {"e2e_p99_us", "produce_p99_us", "sync_p99_us"}} {
 			text := ""
 			for _, figure := range figures {
-				text = cmp.Or(text, spread(loop.rounds(figure)))
+				var rounds []float64
+				for _, at := range places[loop] {
+					rounds = append(rounds, l.rounds(at.row, at.side, figure)...)
+				}
+				text = cmp.Or(text, spread(rounds))
 			}
-			cells = append(cells, text)
+			line += " | " + text
 		}
-		p("| %s |", strings.Join(cells, " | "))
+		if strings.Trim(line, " |") != "" { // it was measured
+			p("| %s%s |", loop, line)
+		}
 	}
 	if heat := l.rounds("warming-up", kafka, perGB); len(heat) > 0 {
 		var parts []string

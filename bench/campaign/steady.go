@@ -18,7 +18,6 @@ type row struct {
 	figure  string // by which it is judged
 	lower   bool   // less of it is better
 	limit   string // loop that bounds it; empty: none
-	answers string // loop that does as much and answers each request, as a broker must; empty: none, or the limit does
 	also    []string
 	quick   bool // part of the short run
 	durable bool // Pinion's topic is made with pinion.durability=fsync
@@ -36,9 +35,16 @@ func (r row) configs(s *subject) map[string]*string {
 	return map[string]*string{"pinion.durability": &fsync}
 }
 
-// loops are the loops that stand beside the row's peers.
+// loops are the loops that stand beside the row's peers: the limit, and where that answers nobody, one that does as much and answers, as a broker must.
 func (r row) loops() map[string]string {
-	return map[string]string{limitLoop: r.limit, answerLoop: r.answers}
+	loops := map[string]string{}
+	if r.limit != "" {
+		loops[limitLoop] = r.limit
+	}
+	if batches, ok := strings.CutPrefix(r.limit, "append-"); ok {
+		loops[answerLoop] = "answer-" + batches
+	}
+	return loops
 }
 
 // partitions of every topic of the steady rows.
@@ -124,11 +130,7 @@ func produceRow(name string, p load.Produce, limit string, quick bool) row {
 	case p.Acks == -1:
 		what += ", acks=all"
 	}
-	answers := ""
-	if shape, ok := strings.CutPrefix(limit, "append-"); ok {
-		answers = "answer-" + shape
-	}
-	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, answers: answers, quick: quick,
+	return row{name: name, what: what, figure: perGB, lower: true, limit: limit, quick: quick,
 		also: []string{"produce_mb_per_s", "produce_p99_us"},
 		steady: func(ctx context.Context, c *campaign, s *subject, r row) (measure.Figures, error) {
 			return c.produce(ctx, s, r, p)

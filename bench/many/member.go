@@ -155,7 +155,7 @@ func (p *pulse) say() error {
 		var b [64]byte
 		n, err := unix.Read(p.fd, b[:])
 		if err == nil {
-			err = beatAnswered(b[min(4, max(n, 0)):max(n, 0)])
+			err = beatAnswered(b[min(4, n):n])
 		}
 		if err != nil {
 			return fmt.Errorf("heartbeat of %s: %w", p.who, err)

@@ -44,8 +44,8 @@ broker has shards, over the loopback.
 
 append: receive a batch, CRC-32C, decompress it if it is compressed, append it to a file. sendfile: send a file that is in memory to who
 takes it, asked by nobody. serve: answer requests for pieces of such files, as a broker does; 4 connections. null: receive a small request,
-CRC-32C, append, answer; 64 connections. answer: the same with batches. relay: two hops, the floor of end to end latency. journal: write and fdatasync. On a virtual
-machine use --touch-memory first: pages that were never used before cost several times as much.`,
+CRC-32C, append, answer; 64 connections. answer: the same with batches. relay: two hops, the floor of end to end latency. journal: write
+and fdatasync. On a virtual machine use --touch-memory first: pages that were never used before cost several times as much.`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return benchLimit(cmd, con, f) },
 	}
