@@ -7,7 +7,10 @@ package blocking
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Both are the runtime's own words for a call that is going to wait, kept for those who name them so (go.dev/issue/67401).
@@ -41,4 +44,10 @@ func SyscallOn(trap uintptr, fd int, p unsafe.Pointer, a3, a4, a5, a6 uintptr) (
 	r, _, errno := syscall.RawSyscall6(trap, uintptr(fd), uintptr(p), a3, a4, a5, a6)
 	exitsyscall()
 	return r, errno
+}
+
+// Sleep is more exact than the runtime's, for which another thread has to notice that it is over. It may return early.
+func Sleep(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_, _ = Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }

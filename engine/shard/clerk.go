@@ -3,7 +3,9 @@ package shard
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 
+	"pinion/engine/blocking"
 	"pinion/engine/model"
 	"pinion/engine/must"
 )
@@ -20,6 +22,7 @@ type Paper interface {
 type Clerk struct {
 	set  *Set
 	lane lane
+	rest func(took time.Duration) time.Duration
 	// bell is quiet, rung, or asleep when the clerk sleeps until it rings. A channel would do the same by way of the runtime, whose
 	// scheduler has to find the clerk a thread and wakes others to look for work: this wakes one thread. Its exchanges order with lane
 	// and ended.
@@ -36,11 +39,11 @@ type Clerk struct {
 }
 
 // NewClerk starts a helper that calls together with what has gathered, at least once for every paper handed in or Ring. What together
-// does not return stays with it; what it returns goes home. last is called when the clerk is stopped.
-func (set *Set) NewClerk(together func(papers []Paper) (home []Paper), last func()) *Clerk {
-	c := &Clerk{set: set, done: make(chan struct{}), together: together}
+// does not return stays with it; what it returns goes home. rest says how long the clerk lets things gather after that, which took so long.
+func (set *Set) NewClerk(together func(papers []Paper) (home []Paper), rest func(took time.Duration) time.Duration) *Clerk {
+	c := &Clerk{set: set, done: make(chan struct{}), together: together, rest: rest}
 	if c.manual = set.shards[0].manual; c.manual == nil {
-		go c.run(last)
+		go c.run()
 	}
 	return c
 }
@@ -90,14 +93,18 @@ func (c *Clerk) Stop() {
 	<-c.done
 }
 
-func (c *Clerk) run(last func()) {
+func (c *Clerk) run() {
 	defer close(c.done)
+	now := c.set.shards[0].clock.Now
 	for c.listen(); !c.ended.Load(); c.listen() {
+		began := now().Mono
 		c.goHome(c.together(c.gather()))
+		if d := c.rest(now().Mono.Sub(began)); d > 0 {
+			blocking.Sleep(d)
+		}
 		// Who is never scheduled loses its processor in the first system call after 10 ms, and the monitor then looks every 20 us for a while.
 		runtime.Gosched()
 	}
-	last()
 }
 
 // gather empties the inbox.

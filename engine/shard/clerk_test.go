@@ -2,6 +2,7 @@ package shard
 
 import (
 	"testing"
+	"time"
 
 	"pinion/engine/model"
 )
@@ -21,12 +22,47 @@ func (f *form) Deliver(t *Turn) {
 	f.back <- f
 }
 
+// tireless is the rest of a clerk that takes none.
+func tireless(time.Duration) time.Duration { return 0 }
+
+// TestClerkRests: what arrives while the clerk rests comes together, and it is told how long it worked.
+func TestClerkRests(t *testing.T) {
+	r := startSet(t, 1)
+	const work, rest = 20 * time.Millisecond, 200 * time.Millisecond
+	batches := make(chan int, 3)
+	clerk := r.NewClerk(func(batch []Paper) []Paper {
+		time.Sleep(work)
+		batches <- len(batch)
+		return batch
+	}, func(took time.Duration) time.Duration {
+		if took < work {
+			t.Errorf("told of %v, worked %v", took, work)
+		}
+		return rest
+	})
+	back := make(chan *form, 3)
+	hand := func() {
+		<-r.Shard(0).Visit(func(turn *Turn) { turn.Hand(clerk, &form{back: back}) })
+	}
+	hand()
+	if n := <-batches; n != 1 {
+		t.Fatalf("first batch of %d", n)
+	}
+	<-back // it does not wait for the rest
+	hand()
+	time.Sleep(2 * work)
+	hand()
+	if n := <-batches; n != 2 {
+		t.Fatalf("after the rest a batch of %d, want both", n)
+	}
+	clerk.Stop()
+}
+
 // TestClerkGathers: what arrives while the clerk is at work is its next batch, in order, and everything comes home to its shard.
 func TestClerkGathers(t *testing.T) {
 	r := startSet(t, 2)
 	const papers = 40
 	entered, leave := make(chan int, papers), make(chan struct{})
-	ended := false
 	var order []*form
 	clerk := r.NewClerk(func(batch []Paper) []Paper {
 		entered <- len(batch)
@@ -35,7 +71,7 @@ func TestClerkGathers(t *testing.T) {
 			order = append(order, p.(*form))
 		}
 		return batch
-	}, func() { ended = true })
+	}, tireless)
 	back := make(chan *form, papers)
 	first := &form{home: 0, back: back}
 	<-r.Shard(0).Visit(func(turn *Turn) { turn.Hand(clerk, first) })
@@ -53,8 +89,8 @@ func TestClerkGathers(t *testing.T) {
 		<-back
 	}
 	clerk.Stop()
-	if !ended || len(order) != papers || order[0] != first {
-		t.Fatalf("ended %v, %d papers", ended, len(order))
+	if len(order) != papers || order[0] != first {
+		t.Fatalf("%d papers", len(order))
 	}
 	for i, f := range sent {
 		if order[i+1] != f {
