@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // Both are the runtime's own words for a call that is going to wait, kept for those who name them so (go.dev/issue/67401).
@@ -48,6 +46,6 @@ func SyscallOn(trap uintptr, fd int, p unsafe.Pointer, a3, a4, a5, a6 uintptr) (
 
 // Sleep is more exact than the runtime's, for which another thread has to notice that it is over. It may return early.
 func Sleep(d time.Duration) {
-	ts := unix.NsecToTimespec(int64(d))
-	_, _ = Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	ts := syscall.NsecToTimespec(int64(d))
+	_, _ = Syscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }
