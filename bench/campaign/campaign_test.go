@@ -150,7 +150,7 @@ func TestRowsAgainstPinion(t *testing.T) {
 	}
 	o := options{peers: []string{"pinion"}, sets: []string{"main", "omb", "life"}, rounds: 1, seconds: 150 * time.Millisecond, warmup: 30 * time.Millisecond,
 		out: t.TempDir(), data: t.TempDir(), shards: 2, scale: 0.01,
-		only: regexp.MustCompile("^(produce-64x1KiB-idempotent|fetch-1MiB|e2e-2000|create-1000|restart-killed|cold-reader|omb-1-16p-1kb-50k)$")}
+		only: regexp.MustCompile("^(produce-64x1KiB-idempotent|fetch-1MiB|e2e-2000|create-1000|restart-killed|cold-reader|omb-1-16p-1kb-50k|omb-tiny-batches-30k)$")}
 	l, err := openLedger(o.out)
 	if err != nil {
 		t.Fatal(err)

@@ -43,8 +43,8 @@ func shapeRows() (list []row) {
 	for _, bytes := range []int{100, 1 << 10, 64 << 10} {
 		list = append(list, shapeRow(fmt.Sprintf("omb-10p10c-%db-max", bytes), shape{Workload: plain("10 partitions, 10p/10c", 1, 10, bytes, 10, 10, 0), linger: time.Millisecond, batchBytes: 1 << 20}))
 	}
-	// A batch holds one record: the limit is what one record and the headers take.
-	list = append(list, shapeRow("omb-tiny-batches-30k", shape{Workload: plain("small batches", 1, 100, 100, 10, 1, 30_000), batchBytes: 256}))
+	// A batch holds one record: no client takes a smaller limit, and two do not fit into it.
+	list = append(list, shapeRow("omb-tiny-batches-30k", shape{Workload: plain("small batches", 1, 100, 250, 10, 1, 30_000), batchBytes: 512}))
 	list = append(list, shapeRow("omb-many-producers", shape{Workload: plain("many producers", 1, 100, 8<<10, manyProducers, 3, 5000), linger: time.Millisecond}))
 	drain := plain("backlog", 1, 16, 1024, 1, 1, 50_000)
 	drain.ConsumerBacklogSizeGB = backlogGB
