@@ -45,7 +45,12 @@ func SyscallOn(trap uintptr, fd int, p unsafe.Pointer, a3, a4, a5, a6 uintptr) (
 }
 
 // Sleep is more exact than the runtime's, for which another thread has to notice that it is over. It may return early.
+//
+//go:nosplit
+//go:norace
 func Sleep(d time.Duration) {
 	ts := syscall.NsecToTimespec(int64(d))
-	_, _ = Syscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	entersyscallblock()
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0, 0)
+	exitsyscall()
 }

@@ -14,6 +14,7 @@ import (
 	"pinion/disk/journal"
 	"pinion/disk/log"
 	"pinion/engine/catalog"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/placement"
 	"pinion/engine/shard"
@@ -282,7 +283,7 @@ func TestFoldersElsewhere(t *testing.T) {
 func TestJournalOfOneDirectory(t *testing.T) {
 	r := newRig(t)
 	l := r.started(r.want("a", "b"))
-	shards, err := shard.NewSet(1, nil)
+	shards, err := shard.NewSet(1, clock.Real{})
 	if err != nil {
 		t.Fatal(err)
 	}
