@@ -31,7 +31,7 @@ func TestClerkRests(t *testing.T) {
 	const work, rest = 20 * time.Millisecond, 200 * time.Millisecond
 	batches := make(chan int, 3)
 	clerk := r.NewClerk(func(batch []Paper) []Paper {
-		time.Sleep(work)
+		time.Sleep(work) // the time that rest is told of
 		batches <- len(batch)
 		return batch
 	}, func(took time.Duration) time.Duration {
@@ -50,7 +50,7 @@ func TestClerkRests(t *testing.T) {
 	}
 	<-back // it does not wait for the rest
 	hand()
-	time.Sleep(2 * work)
+	time.Sleep(2 * work) // a clerk that did not rest would have taken the first alone by now
 	hand()
 	if n := <-batches; n != 2 {
 		t.Fatalf("after the rest a batch of %d, want both", n)
