@@ -206,11 +206,53 @@ func TestMarksStayBounded(t *testing.T) {
 		t.Fatalf("%d marks", len(m.list))
 	}
 	for _, rel := range []uint32{0, 9, 10, 15, 1_000_005, 2_999_999, 3_000_000, 4_000_000} {
-		pos := m.floor(rel)
+		pos, above := m.around(rel)
 		exact := min(rel/10, 300_000) * 4096
 		if pos > exact || exact-pos > 4096*400_000/marksMax*2 {
 			t.Fatalf("floor of %d is %d, exact %d", rel, pos, exact)
 		}
+		if rel < 2_999_999 && (above <= int64(exact) || above-int64(exact) > 4096*400_000/marksMax*2) || rel >= 3_000_000 && above != -1 {
+			t.Fatalf("the mark above %d is at %d, the batch below at %d", rel, above, exact)
+		}
+	}
+}
+
+// countedReads counts the reads of a segment's headers.
+type countedReads struct {
+	device.File
+	count int
+}
+
+func (f *countedReads) PreadNowait(b []byte, pos int64) (int, error) {
+	f.count++
+	return f.File.PreadNowait(b, pos)
+}
+
+// TestOneReadFindsALargeBatch goes through a log as consumers do whose answers end within a batch: each asks next for one that nobody has looked up.
+// Where batches are large each has a mark, and the mark is tried first; where they are small it is not.
+func TestOneReadFindsALargeBatch(t *testing.T) {
+	for _, c := range []struct{ bytes, reads int }{{16_000, 1}, {1_000, 2}} {
+		cfg := testConfig()
+		cfg.SegmentBytes = 16 << 20
+		r := newRig(t, cfg)
+		for range 200 {
+			r.append(2, c.bytes/2)
+		}
+		s := r.l.open(r.l.last())
+		counted := &countedReads{File: s.file}
+		s.file = counted
+		for from := model.Offset(2); from < 300; from += 6 {
+			counted.count = 0
+			span, state := r.l.Read(from, r.l.Written(), 64<<10, true)
+			if state != ReadOK || span.Offset != from {
+				t.Fatalf("batches of %d B: read at %d: %v, offset %d", c.bytes, from, state, span.Offset)
+			}
+			r.l.Release(span)
+			if counted.count == 0 || counted.count > c.reads {
+				t.Errorf("batches of %d B: the batch at %d took %d reads", c.bytes, from, counted.count)
+			}
+		}
+		s.file = counted.File
 	}
 }
 

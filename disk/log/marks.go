@@ -35,13 +35,18 @@ func (m *marks) add(last, pos uint32) {
 	m.list = append(m.list, mark{last, pos})
 }
 
-// floor is where to start walking for rel: the last known batch that does not end behind it, or the start of the file.
-func (m *marks) floor(rel uint32) uint32 {
+// around is where to start walking for rel, the last known batch that does not end behind it, or the start of the file; and the first known one
+// that does, or -1.
+func (m *marks) around(rel uint32) (floor uint32, above int64) {
 	n := sort.Search(len(m.list), func(i int) bool { return m.list[i].last > rel })
-	if n == 0 {
-		return 0
+	above = -1
+	if n < len(m.list) {
+		above = int64(m.list[n].pos)
 	}
-	return m.list[n-1].pos
+	if n > 0 {
+		floor = m.list[n-1].pos
+	}
+	return floor, above
 }
 
 // appendIndexEntry encodes an entry of the .index file.

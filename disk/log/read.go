@@ -31,6 +31,7 @@ type Span struct {
 	Len    int          // bytes; the last batch may be cut
 	First  int          // bytes of the first batch
 	Offset model.Offset // base offset of the first batch
+	Fresh  bool         // written a moment ago, and so in memory: for the owner to say, who knows when
 }
 
 // IsZero reports whether the span names nothing.
@@ -268,7 +269,7 @@ func (s *Segment) floorFor(offset model.Offset) int64 {
 		return 0
 	}
 	rel := uint32(min(offset-s.base, segmentBytesMax))
-	exact, ok, floor := s.hint(rel)
+	exact, ok, floor, _ := s.hint(rel)
 	if ok {
 		floor = exact.pos
 	}

@@ -71,15 +71,17 @@ func (s *Segment) takeUnwritten() (index, times []byte) {
 	return index, times
 }
 
-// hint is where a lookup before ended whose batch holds rel, or how far another one says that a walk need not begin.
-func (s *Segment) hint(rel uint32) (exact place, ok bool, floor uint32) {
+// hint is where a lookup before ended whose batch holds rel, or else where a walk begins and, if it is known, a batch further on that does not
+// end before rel.
+func (s *Segment) hint(rel uint32) (exact place, ok bool, floor uint32, above int64) {
 	if s.guide == nil {
-		return place{}, false, 0
+		return place{}, false, 0, -1
 	}
 	if exact, ok, floor = s.guide.hints.find(rel); ok {
-		return exact, true, 0
+		return exact, true, 0, -1
 	}
-	return place{}, false, max(floor, s.guide.marks.floor(rel))
+	mark, above := s.guide.marks.around(rel)
+	return place{}, false, max(floor, mark), above
 }
 
 // place is where a batch lies.
@@ -185,15 +187,29 @@ func (s *Segment) locate(offset model.Offset, size int64) (place, error) {
 	if p, ok := s.recent.find(rel); ok {
 		return p, nil
 	}
-	exact, ok, floor := s.hint(rel)
+	exact, ok, floor, above := s.hint(rel)
 	if ok {
 		return exact, nil
 	}
-	p, err := s.walk(rel, int64(floor), size)
-	if err == nil {
-		s.guided().hints.add(p)
+	p, ok := s.adjacent(rel, int64(floor), above, size)
+	if !ok {
+		var err error
+		if p, err = s.walk(rel, int64(floor), size); err != nil {
+			return p, err
+		}
 	}
-	return p, err
+	s.guided().hints.add(p)
+	return p, nil
+}
+
+// adjacent tries the known batch above where those around are so far apart that it probably is the next one: batches as large each have a
+// mark. A reader that goes through them then has its place with one read.
+func (s *Segment) adjacent(rel uint32, floor, above, size int64) (place, bool) {
+	if above-floor < scratchBytes || above >= size {
+		return place{}, false
+	}
+	p, err := s.walk(rel, above, size)
+	return p, err == nil && p.first <= rel
 }
 
 // headerGlance is read first: most lookups end within a few headers. Later reads fill the whole scratch.

@@ -144,6 +144,7 @@ func (p *Partition) flush(t *shard.Turn) {
 			p.failDirectory(t, err)
 			return
 		}
+		p.fresh.wrote(t.Now().Mono, p.marks.End)
 		if p.fsync() {
 			p.marks.Appended(p.log.End())
 		} else {

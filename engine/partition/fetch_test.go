@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pinion/disk/log"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -44,6 +45,28 @@ func TestReadGivesWhatIsVisibleAndTakesItBack(t *testing.T) {
 		r.expect(f, "fetched")
 		if got := f.ask.Parts[0].Code; got != want {
 			t.Errorf("fetch from %d: code %d, want %d", from, got, want)
+		}
+		r.send((*Release)(&f.ask))
+		r.expect(f, "released")
+	}
+}
+
+// A span says whether it was written a moment ago.
+func TestReadSaysWhatIsFresh(t *testing.T) {
+	r := newRig(t)
+	p := r.opened(0)
+	r.fill(0, 2)
+	if r.on(owner, func(*shard.Turn) {}); p.fresh.since == 0 {
+		t.Fatal("a write leaves no mark")
+	}
+	later := func(t *shard.Turn) clock.Mono { return t.Now().Mono.Add(time.Hour) } // the mark stays as it is for the rest of the test
+	r.on(owner, func(t *shard.Turn) { p.fresh = fresh{from: 1, since: later(t)} })
+	for from, want := range []bool{false, true} {
+		f := r.newFetch(model.Offset(from), 0, 0)
+		r.send(&f.ask)
+		r.expect(f, "fetched")
+		if got := f.ask.Parts[0].Span.Fresh; got != want {
+			t.Errorf("records from %d on are fresh: %v, want %v", from, got, want)
 		}
 		r.send((*Release)(&f.ask))
 		r.expect(f, "released")

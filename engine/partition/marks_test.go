@@ -2,11 +2,40 @@ package partition
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
+
+// Whatever is said to be fresh was written within the last 200 ms, and what is written this moment is said to be.
+func TestFreshIsWhatWasWrittenJustNow(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var f fresh
+		now := clock.Mono(1)
+		var writes []clock.Mono // of each offset
+		pause := rapid.Int64Range(0, int64(3*freshFor))
+		rt.Repeat(map[string]func(*rapid.T){
+			"write": func(*rapid.T) {
+				f.wrote(now, model.Offset(len(writes)))
+				writes = append(writes, now)
+			},
+			"wait": func(rt *rapid.T) { now = now.Add(time.Duration(pause.Draw(rt, "pause"))) },
+			"": func(rt *rapid.T) {
+				for from, at := range writes {
+					if age := now.Sub(at); f.holds(now, model.Offset(from)) && age > 2*freshFor {
+						rt.Fatalf("%d was written %v ago", from, age)
+					}
+				}
+				if n := len(writes); n > 0 && writes[n-1] == now && !f.holds(now, model.Offset(n-1)) {
+					rt.Fatalf("%d was written this moment", n-1)
+				}
+			},
+		})
+	})
+}
 
 // Whatever is written and truncated, stable <= high <= end and durable <= end, and nobody sees beyond the end.
 func TestMarksKeepTheirOrder(t *testing.T) {

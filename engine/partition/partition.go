@@ -35,6 +35,7 @@ type Partition struct {
 	log        *log.Log
 	producers  *producer.Table // nil until one has written
 	marks      Marks
+	fresh      fresh
 	since      uint64    // moves of the image it was opened by: asks from before belong to an earlier owner's time
 	leftAt     uint64    // while leaving: moves of the image that said so
 	config     *resolved // shared by the topic's partitions; immutable

@@ -126,10 +126,13 @@ func (c *Conn) Ready(t *shard.Turn, events uint32) {
 		c.ended = c.ended || events&unix.EPOLLRDHUP != 0
 	}
 	if events&(unix.EPOLLOUT|unix.EPOLLERR) != 0 {
-		c.writable = true
 		if !c.out.empty() {
+			if !c.writable {
+				c.out.chill()
+			}
 			c.enqueue()
 		}
+		c.writable = true
 	}
 	c.advance(t)
 	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 && !c.closed && (!c.readable || len(c.rest.bytes) > 0 || c.parched || c.doomed) {

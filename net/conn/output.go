@@ -17,7 +17,7 @@ type piece struct {
 	span  log.Span
 	left  int  // bytes of the span not yet sent
 	at    int  // bytes of the span already sent
-	warm  bool // the rest of the span was found in memory
+	warm  bool // the rest of the span is in memory
 	cold  bool // it was not
 	reply Reply
 	heap  int64 // bytes on the heap, charged to the response budget as if they lay in a block
@@ -70,6 +70,13 @@ func (h *Hub) takePieces() []piece {
 func (h *Hub) keepPieces(p []piece) {
 	if cap(p) > 0 && cap(p) <= piecesMost && len(h.pieces) < piecesKept {
 		h.pieces = append(h.pieces, p[:0])
+	}
+}
+
+// chill forgets which spans are in memory, because what comes first has to wait.
+func (o *output) chill() {
+	for i := o.head; i < len(o.pieces); i++ {
+		o.pieces[i].warm = false
 	}
 }
 
@@ -211,7 +218,7 @@ func (w *Writer) Cut(b Buffer, from, to int, span log.Span) {
 		b.block.Retain()
 	}
 	w.conn.out.push(piece{bytes: b.Bytes[from:to:to], block: b.block})
-	w.conn.out.push(piece{span: span, left: span.Len})
+	w.conn.out.push(piece{span: span, left: span.Len, warm: span.Fresh})
 }
 
 // Close ends a buffer of which parts were queued by Cut: the bytes from on are queued with the buffer's own reference.

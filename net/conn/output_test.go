@@ -40,6 +40,27 @@ func TestOutputAgainstPlainBytes(t *testing.T) {
 	}
 }
 
+// What was written a moment ago is in memory: nobody looks, which this span would not survive. Once it has had to wait somebody does.
+func TestFreshSpansAreTakenForResident(t *testing.T) {
+	s := startShard(t)
+	on(t, s, func(turn *shard.Turn) {
+		c := newOutputModel(turn, 1).conn
+		w := Writer{conn: c}
+		b := w.Room(turn, 10)
+		b.Bytes = append(b.Bytes, "head"...)
+		w.Cut(b, 0, 4, log.Span{Len: 100, Fresh: true})
+		w.Close(b, 4)
+		span := &c.out.pieces[1]
+		if span.left != 100 || span.isCold() {
+			t.Errorf("%+v", span)
+		}
+		if c.out.chill(); span.warm {
+			t.Error("still taken for warm after a wait")
+		}
+		c.out.drop(turn)
+	})
+}
+
 type outputModel struct {
 	rnd     *rand.Rand
 	conn    *Conn

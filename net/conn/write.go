@@ -22,9 +22,6 @@ const (
 // write sends as much as the socket takes.
 func (c *Conn) write(t *shard.Turn) {
 	spent := 0
-	if !c.out.empty() {
-		c.out.pieces[c.out.head].warm = false // it was, when the socket was full
-	}
 	for !c.closed && c.writable && !c.out.empty() && !c.out.cold {
 		if spent >= sendfileMax {
 			c.nextTurn(t)
@@ -179,6 +176,7 @@ func (c *Conn) warm(t *shard.Turn, p *piece) {
 		return
 	}
 	c.out.cold = true
+	c.out.chill()
 	n := min(p.left, coldStep)
 	t.HelpBulk(&coldRead{conn: c, span: p.span, at: p.at, block: block, n: n, keep: p.span.Again(p.at, n, t.Now().Mono)})
 }
