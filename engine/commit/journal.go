@@ -230,11 +230,8 @@ func (j *Journal) write() error {
 		}
 	}
 	j.buffers = j.buffers[:0]
-	bytes, entries := uint64(0), 0
 	for _, c := range j.waiting {
 		j.buffers = append(j.buffers, c.Buffer)
-		bytes += uint64(c.Buffer.Bytes())
-		entries += c.Buffer.Count()
 	}
 	oldest := j.oldest()
 	n, err := j.writer.Write(j.buffers, oldest)
@@ -246,7 +243,10 @@ func (j *Journal) write() error {
 	case err != nil:
 		return err
 	}
+	bytes, entries := uint64(0), 0
 	for _, c := range j.waiting[:n] {
+		bytes += uint64(c.Buffer.Bytes())
+		entries += c.Buffer.Count()
 		j.home = append(j.home, c)
 	}
 	j.waiting = append(j.waiting[:0], j.waiting[n:]...)
