@@ -97,7 +97,7 @@ func parseMetadata(text []byte) (id model.TopicID, ok bool, err error) {
 	return id, true, nil
 }
 
-// Whose is the topic whose records a folder holds; zero where it does not say. It blocks.
+// Whose is the topic whose records a folder holds; zero where it does not say, or no more than an Open would believe. It blocks.
 func Whose(dir device.Dir, folder string) (model.TopicID, error) {
 	text, err := dir.ReadFile(path.Join(folder, metadataFile), metadataBytesMax)
 	if isNotExist(err) {
@@ -107,8 +107,8 @@ func Whose(dir device.Dir, folder string) (model.TopicID, error) {
 		return model.TopicID{}, fmt.Errorf("read %s/%s: %w", folder, metadataFile, err)
 	}
 	id, _, err := parseMetadata(text)
-	if err != nil {
-		return model.TopicID{}, nil // damaged, or torn: it says nothing
+	if err != nil || tornMetadata(text) {
+		return model.TopicID{}, nil
 	}
 	return id, nil
 }

@@ -382,6 +382,9 @@ func TestWhoseRecords(t *testing.T) {
 			if got := mustRead(t, c.file(0, logSuffix)); !bytes.Equal(got, before) {
 				t.Fatalf("%q: the records have changed", torn)
 			}
+			if id, err := Whose(c.dir, "orders-0"); !id.IsZero() || err != nil {
+				t.Fatalf("%q: said to be of topic %s, %v", torn, id, err)
+			}
 			c.open(OpenFrom{RecoveryPoint: 3})
 			c.append(1, 20)
 			if got := mustRead(t, filepath.Join(c.path, "orders-0", metadataFile)); !bytes.Equal(got, whole) {
