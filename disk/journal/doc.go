@@ -14,7 +14,7 @@
 //
 //	 0       4       8        12      16           24         32       40      48     56      64
 //	+-------+-------+--------+-------+------------+----------+--------+-------+------+-------+---------+-------+---------+
-//	| magic | CRC-  | length | count | generation | sequence | oldest | first | last | zero  | entries | zeros to the    |
+//	| magic | CRC-  | length | count | generation | sequence | oldest | first | last | key   | entries | zeros to the    |
 //	|       | 32C   |        |       |            |          |        |       |      |       |         | next boundary   |
 //	+-------+-------+--------+-------+------------+----------+--------+-------+------+-------+---------+-------+---------+
 //	                |<-------------- covered by the CRC, length bytes from the magic on ------------->|
@@ -22,6 +22,10 @@
 // The generation is one larger for each use of a file, so that bytes of an earlier use never count. The sequence is one larger for
 // each record. Records [first, last] were one write: of these a power cut may keep any, but a record of a later write proves that they
 // were all durable, so that a gap before it is damage and not the end. Nothing of a generation before oldest is needed.
+//
+// The key is a random number of the life that wrote the record; 0 in journals of before there was one. Only records with the key of the newest that stands
+// at a file's first byte count. What a producer sends lies in these files as it is, and may look like a record, but never at the first byte, and without
+// the key. Nor does what a torn write has left of a generation that a start did not see, and used again.
 //
 // An entry:
 //

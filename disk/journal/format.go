@@ -51,6 +51,7 @@ const (
 	atOldest       = 32
 	atFirst        = 40
 	atLast         = 48
+	atKey          = 56
 	atEntryIndex   = 4
 	atEntryTopic   = 8
 	atEntryBase    = 24
@@ -72,6 +73,7 @@ type stamp struct {
 	sequence    uint64
 	oldest      uint64
 	first, last uint64 // sequences of the records written together
+	key         uint64 // of the life that wrote it: no producer knows it, so that none can send bytes that pass for a record
 }
 
 // seal fills the header of a record, whose entries stand behind it, and pads it to the boundary.
@@ -85,7 +87,7 @@ func seal(raw []byte, count int, s stamp) []byte {
 	le.PutUint64(raw[atOldest:], s.oldest)
 	le.PutUint64(raw[atFirst:], s.first)
 	le.PutUint64(raw[atLast:], s.last)
-	le.PutUint64(raw[atLast+8:], 0)
+	le.PutUint64(raw[atKey:], s.key)
 	le.PutUint32(raw[atRecordCRC:], crc32.Checksum(raw[crcFrom:], castagnoli))
 	for len(raw)%boundary != 0 {
 		raw = append(raw, zeros[:boundary-len(raw)%boundary]...)
@@ -155,7 +157,7 @@ func readHead(b []byte) (r record, ok bool) {
 	}
 	r.stamp = stamp{
 		generation: le.Uint64(b[atGeneration:]), sequence: le.Uint64(b[atSequence:]), oldest: le.Uint64(b[atOldest:]),
-		first: le.Uint64(b[atFirst:]), last: le.Uint64(b[atLast:]),
+		first: le.Uint64(b[atFirst:]), last: le.Uint64(b[atLast:]), key: le.Uint64(b[atKey:]),
 	}
 	r.count, r.entries = int(le.Uint32(b[atRecordCount:])), b[recordHeader:length]
 	return r, r.first <= r.sequence && r.sequence <= r.last && r.oldest <= r.generation

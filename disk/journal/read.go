@@ -25,6 +25,7 @@ type Contents struct {
 	Bytes      int64  // of the records
 	Torn       string // why reading stopped, where bytes of a write that was never finished were found
 
+	key   uint64 // of the records that count
 	files []foundFile
 	tails map[model.Partition]*Tail
 	kept  map[model.Partition]bool // from files of their own
@@ -121,10 +122,26 @@ const headBytes = 64 << 10
 
 // readFiles reads the newest file, and of the others those that it says are needed: after a clean stop none.
 func (c *Contents) readFiles(dir device.Dir, sizes []int64) (all []found, err error) {
+	heads := make([][]found, len(c.files))
+	begun := uint64(0)
+	for i := range c.files {
+		if heads[i], err = readHeads(dir, c.files[i].name); err != nil {
+			return nil, err
+		}
+		// Nothing but a record of ours was ever written at a file's first byte.
+		if h := heads[i]; len(h) > 0 && h[0].pos == 0 && h[0].generation > begun {
+			begun, c.key = h[0].generation, h[0].key
+		}
+	}
 	newest := -1
 	for i := range c.files {
-		if c.files[i].generation, err = headGeneration(dir, c.files[i].name); err != nil {
-			return nil, err
+		for _, r := range heads[i] {
+			switch {
+			case r.key == c.key || r.pos == 0:
+				c.files[i].generation = max(c.files[i].generation, r.generation)
+			case heads[i][0].pos > 0 && r.generation > begun:
+				return nil, &Damage{File: r.file, Pos: 0, Reason: fmt.Sprintf("the file does not begin with a record, and generation %d lies behind", r.generation)}
+			}
 		}
 		if newest < 0 || c.files[i].generation > c.files[newest].generation {
 			newest = i
@@ -132,7 +149,7 @@ func (c *Contents) readFiles(dir device.Dir, sizes []int64) (all []found, err er
 	}
 	oldest := uint64(0)
 	read := func(i int) error {
-		records, generation, err := readFile(dir, c.files[i].name, sizes[i])
+		records, generation, err := readFile(dir, c.files[i].name, sizes[i], c.key)
 		if err != nil {
 			return err
 		}
@@ -160,31 +177,27 @@ func (c *Contents) readFiles(dir device.Dir, sizes []int64) (all []found, err er
 	return all, nil
 }
 
-// headGeneration is the largest generation at the head of a file, 0 where no record is sound.
-func headGeneration(dir device.Dir, name string) (uint64, error) {
+// readHeads are the records at the head of a file, whatever became of their batches.
+func readHeads(dir device.Dir, name string) ([]found, error) {
 	f, err := dir.Open(name)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	head := make([]byte, headBytes)
 	n, err := f.Pread(head, 0)
 	if err != nil && err != io.EOF {
-		return 0, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	generation := uint64(0)
-	for _, r := range records(name, head[:n], readHead) {
-		generation = max(generation, r.generation)
-	}
-	return generation, f.Close()
+	return records(name, head[:n], readHead), f.Close()
 }
 
-// readFile returns the records of a file's last use. Whatever lies between them is stepped over, for order to judge.
-func readFile(dir device.Dir, name string, bytesMax int64) (all []found, generation uint64, err error) {
+// readFile returns the records of a file's last use in the life that has this key. Whatever lies between them is stepped over, for order to judge.
+func readFile(dir device.Dir, name string, bytesMax int64, key uint64) (all []found, generation uint64, err error) {
 	data, err := dir.ReadFile(name, bytesMax)
 	if err != nil {
 		return nil, 0, err
 	}
-	all = records(name, data, readRecord)
+	all = records(name, data, readRecord, key)
 	for i := range all {
 		generation = max(generation, all[i].generation)
 	}
@@ -192,10 +205,10 @@ func readFile(dir device.Dir, name string, bytesMax int64) (all []found, generat
 }
 
 // records are all that are sound in a file's bytes, of whatever use.
-func records(name string, data []byte, read func(b []byte) (record, bool)) (all []found) {
+func records(name string, data []byte, read func(b []byte) (record, bool), keys ...uint64) (all []found) {
 	for pos := 0; pos+recordHeader <= len(data); {
 		if binary.LittleEndian.Uint32(data[pos:]) == magic {
-			if r, ok := read(data[pos:]); ok {
+			if r, ok := read(data[pos:]); ok && (len(keys) == 0 || slices.Contains(keys, r.key)) {
 				all = append(all, found{record: r, file: name, pos: int64(pos)})
 				pos += int(r.span())
 				continue

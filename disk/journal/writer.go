@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,20 +54,29 @@ type Writer struct {
 	wrote      int64 // by the last write
 	generation uint64
 	sequence   uint64 // of the last record
+	key        uint64
 	told       uint64 // oldest in the last durable record: what a reader goes by
 	empty      *Buffer
 	iov        [][]byte
+	filesMax   int // fewer than the option's where the disk had no space for another
 	err        error
 }
 
 // Open begins a new generation behind what Read found, and declares everything before it unneeded: the caller has brought it into the
 // segments and synced them. The folder is made when missing.
 func Open(dir device.Dir, options Options, found *Contents) (*Writer, error) {
-	w := &Writer{dir: dir, options: options, current: -1, generation: found.Generation, sequence: found.Sequence, told: found.Oldest, empty: NewBuffer()}
+	w := &Writer{dir: dir, options: options, current: -1, generation: found.Generation, sequence: found.Sequence, told: found.Oldest, empty: NewBuffer(), key: newKey(), filesMax: options.FilesMax}
 	if err := w.open(found); err != nil {
 		return nil, fmt.Errorf("open journal: %w", errors.Join(err, w.giveUp(len(found.files))))
 	}
 	return w, nil
+}
+
+// newKey is one that nobody can know.
+func newKey() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 // giveUp closes everything and removes the files that were made: a full disk is tried again later.
@@ -265,7 +276,7 @@ func (w *Writer) write(buffers []*Buffer, oldest uint64, limit int64) (int, erro
 	w.iov = w.iov[:0]
 	for _, b := range buffers[:n] {
 		w.sequence++
-		w.iov = b.seal(stamp{generation: w.generation, sequence: w.sequence, oldest: oldest, first: first, last: last}, w.iov)
+		w.iov = b.seal(stamp{generation: w.generation, sequence: w.sequence, oldest: oldest, first: first, last: last, key: w.key}, w.iov)
 	}
 	f := w.slots[w.current].file
 	_, err := f.Pwritev(w.iov, w.pos)
@@ -314,6 +325,7 @@ func (w *Writer) making() int {
 // Prepare does a little of what the next file takes, if there will be none to use again. It is false when there is nothing to do, or
 // nothing can be done because all files are there and needed. No space for another file is not an error: what there is must do.
 func (w *Writer) Prepare(oldest uint64) (bool, error) {
+	w.filesMax = w.options.FilesMax
 	if w.err != nil {
 		return false, w.err
 	}
@@ -326,6 +338,7 @@ func (w *Writer) Prepare(oldest uint64) (bool, error) {
 			return false, nil
 		}
 		if err := w.add(); errors.Is(err, device.ErrNoSpace) {
+			w.filesMax = len(w.slots)
 			return false, nil
 		} else if err != nil {
 			return false, w.fail(err)
@@ -354,8 +367,12 @@ func (w *Writer) abandon(i int) error {
 	if err := errors.Join(s.file.Close(), w.dir.Remove(s.name)); err != nil {
 		return w.fail(err)
 	}
+	w.filesMax = len(w.slots)
 	return nil
 }
+
+// FilesMax is how many files there may be, as far as the last Prepare found space for them.
+func (w *Writer) FilesMax() int { return w.filesMax }
 
 func (w *Writer) fail(err error) error {
 	if w.err == nil {

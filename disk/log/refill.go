@@ -36,6 +36,13 @@ func (r *recovery) refillSegment() (int, error) {
 	l := r.l
 	first := run[0]
 	i := len(l.extents) - 1
+	if i > 0 && l.extents[i].size == 0 && l.extents[i-1].base == first.Segment && l.extents[i-1].size == first.Pos {
+		// Of a roll that was refused, and brought back by a power cut: the log went on in the segment before it.
+		if err := r.drop(i); err != nil {
+			return 0, err
+		}
+		i--
+	}
 	switch {
 	case i >= 0 && l.extents[i].base == first.Segment && l.extents[i].size == first.Pos:
 	case first.Pos == 0 && first.Segment == first.Base && (i < 0 || l.extents[i].base < first.Segment):

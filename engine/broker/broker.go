@@ -45,6 +45,7 @@ type Broker struct {
 
 	settled bool        // what the journals held is in the segments
 	ran     atomic.Bool // the controller's loop was started
+	told    atomic.Bool // Sets is there, and hears what is published from now on; stored after it
 	known   atomic.Bool // Sets is there, and knows every partition; stored after it
 	watch   atomic.Pointer[func(*config.Broker)]
 }
@@ -145,9 +146,15 @@ func (b *Broker) Start(ctx context.Context, listeners []placement.Listener) erro
 			groups[i] = coordinator.NewSet(t, keep, sets[i])
 		})
 	}
-	b.Sets, b.Groups = sets, groups
+	image := b.Control.Image()
 	for i := range sets {
-		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].Open)
+		<-b.Shards.Shard(model.ShardID(i)).Visit(func(t *shard.Turn) { sets[i].Open(t, image) })
+	}
+	// Only now are the sets told what is published: one must not open what another is about to bring together with the journal.
+	b.Sets, b.Groups = sets, groups
+	b.told.Store(true)
+	for i := range sets {
+		<-b.Shards.Shard(model.ShardID(i)).Visit(sets[i].CatchUp)
 	}
 	b.known.Store(true)
 	for i := range groups {
@@ -221,8 +228,8 @@ func (b *Broker) published(old, image *placement.Image, d catalog.Delta) {
 	if reconfigured {
 		b.reconfigure(image)
 	}
-	if b.Sets == nil {
-		return
+	if !b.told.Load() {
+		return // the sets will catch up
 	}
 	topics, moved := d.Topics(), d.Moved(old, image, b.Config.NodeID)
 	groups := image.TopicCalled(coordinator.Topic)

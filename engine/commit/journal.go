@@ -48,6 +48,7 @@ type Journal struct {
 	// Written by the clerk, read anywhere.
 	settled    atomic.Bool   // what was found is in the segments: commits may be written; orders with found
 	generation atomic.Uint64 // of the file that is written to; orders nothing: an older one is only more cautious
+	filesMax   atomic.Int64  // how many files there may be; orders nothing
 	stats      stats
 
 	// Owned by the clerk.
@@ -97,6 +98,7 @@ func (s *Stats) Add(other Stats) {
 func New(dir device.Dir, options journal.Options, found *journal.Contents, shards *shard.Set) *Journal {
 	j := &Journal{dir: dir, options: options, found: found, needed: make([]neededGauge, shards.Len())}
 	j.generation.Store(found.Generation + 1)
+	j.filesMax.Store(int64(options.FilesMax))
 	for i := range j.needed {
 		j.needed[i].Store(Nothing)
 	}
@@ -138,7 +140,8 @@ func (j *Journal) begin() error {
 func (j *Journal) Generation() uint64 { return j.generation.Load() }
 
 // CheckpointAfter is how many generations may pass before a partition's segments are synced for the journal's sake: half of what it holds.
-func (j *Journal) CheckpointAfter() uint64 { return uint64(max(1, j.options.FilesMax/2)) }
+// There may be fewer files than it is to have, for want of space.
+func (j *Journal) CheckpointAfter() uint64 { return uint64(max(1, j.filesMax.Load()/2)) }
 
 // Need publishes the first generation this shard needs. It is called before the commit it is about is handed in.
 func (j *Journal) Need(t *shard.Turn, oldest uint64) {
@@ -263,5 +266,6 @@ func (j *Journal) write() error {
 		j.carried = entries
 	}
 	_, err = j.writer.Prepare(oldest)
+	j.filesMax.Store(int64(j.writer.FilesMax()))
 	return err
 }

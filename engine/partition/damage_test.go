@@ -33,7 +33,7 @@ func (r *rig) reopen(points map[model.Partition]model.Offset) {
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
-		r.set.Open(t)
+		r.set.Open(t, r.image.Load())
 		r.set.OpenRest(t)
 	})
 }

@@ -96,7 +96,7 @@ func (f *Folders) Points(in *logdir.Directory) iter.Seq2[model.Partition, model.
 // point takes what the last owner said, or the point stored at the last stop; and in which directory that one left the folder, nil if there was none.
 // The caller has the claim.
 func (f *Folders) point(p model.Partition, stored model.Offset) (model.Offset, *logdir.Directory) {
-	h, ok := f.handed.LoadAndDelete(p)
+	h, ok := f.handed.Load(p) // it stays until the new owner can tell: see taken
 	if !ok {
 		return stored, nil
 	}
@@ -105,6 +105,9 @@ func (f *Folders) point(p model.Partition, stored model.Offset) (model.Offset, *
 	}
 	return stored, h.(handed).in
 }
+
+// taken ends what the last owner of a folder said: the partition knows it by now.
+func (f *Folders) taken(p model.Partition) { f.handed.Delete(p) }
 
 // orphan is a folder nobody will open any more, and the place of its log directory among all.
 type orphan struct {

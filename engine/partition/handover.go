@@ -65,12 +65,12 @@ func (p *Partition) left(t *shard.Turn, err error) {
 	if err != nil {
 		p.set.options.Log.Error("partition handed over after an error", "partition", p.dir, "err", err)
 	}
-	synced := model.Offset(0)
-	if err == nil && p.log != nil {
-		synced = p.log.RecoveryPoint()
+	if p.state == failed {
+		// Offline until the next start, wherever it goes: damage must not be met without the recovery point, nor the log without what the journal holds.
+		p.set.options.Folders.lose(p.name, p.failure)
 	}
 	if !p.site.Missing() {
-		p.set.options.Folders.handOn(p.dir, p.name, p.site.Directory, synced)
+		p.set.options.Folders.handOn(p.dir, p.name, p.site.Directory, p.asLeft().Recovery)
 	}
 	p.forgotten(t)
 }

@@ -258,7 +258,7 @@ func TestReopenedSetKnowsItsProducers(t *testing.T) {
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
-		r.set.Open(t)
+		r.set.Open(t, r.image.Load())
 	})
 	for i, want := range []struct {
 		code Code

@@ -259,6 +259,9 @@ func (j *openJob) arrive(t *shard.Turn) {
 	}
 	s.tell()
 	p.found = j.from
+	if !j.taken && s.options.Folders.found(p.name) == nil {
+		s.options.Folders.taken(p.name)
+	}
 	if j.taken && p.leaving && p.state == opening {
 		p.forgotten(t) // the folder was never ours
 		return

@@ -167,6 +167,9 @@ func (s *scribe) send(t *shard.Turn) {
 	s.filling, s.urgent = nil, false
 	s.away++
 	s.journal.Hand(t, q.commit)
+	if set := s.site.set; !set.ackTimer.Armed() {
+		t.Arm(&set.ackTimer, ackCheckInterval, set) // the journal may find no space: see nudge
+	}
 	s.begin(t)
 }
 

@@ -372,10 +372,12 @@ func (s *Set) expireAcks(t *shard.Turn) {
 	}
 	clear(s.parked[len(left):])
 	s.parked = left
-	if len(left) > 0 {
-		for _, site := range s.sites {
-			site.scribe.nudge()
-		}
+	away := 0
+	for _, site := range s.sites {
+		site.scribe.nudge()
+		away += site.scribe.away
+	}
+	if len(left)+away > 0 {
 		t.Arm(&s.ackTimer, ackCheckInterval, s)
 	}
 }

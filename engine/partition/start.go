@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"slices"
+
 	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -31,22 +33,45 @@ const (
 const behindMax = 2
 
 // Open makes every partition of the image that is ours known, and starts to bring those together with the journal that it holds something of. It is
-// called once, before the node serves. When no set has any left (Stats.Replaying), the journal is settled and OpenRest follows.
-func (s *Set) Open(t *shard.Turn) {
+// called once, before the node serves, with one image for all sets of the node: each partition is one set's, which brings it together with the
+// journal. CatchUp follows. When no set has any left (Stats.Replaying), the journal is settled and OpenRest follows.
+func (s *Set) Open(t *shard.Turn, image *placement.Image) {
+	s.own.Check(t)
 	s.starting = true
 	defer func() { s.starting = false }()
 	for _, at := range s.sites {
 		at.replayTogether = s.together(at.Found.Replays(), 0)
 	}
-	s.options.Image().Topics(func(topic *placement.Topic) bool {
+	image.Topics(func(topic *placement.Topic) bool {
 		for i := range topic.Partitions() {
 			if place := topic.Partition(i); place.Leader == s.options.Node && place.ShardOn(s.options.Node) == s.id {
-				s.find(t, model.Partition{Topic: topic.ID, Index: i})
+				s.open(t, model.Partition{Topic: topic.ID, Index: i}, topic, place).since = image.Moves()
 			}
 		}
 		return true
 	})
 	s.replayNext(t)
+}
+
+// CatchUp applies what has changed since the image that all sets were opened by. It comes when each knows what was its own in that, so that
+// what has moved meanwhile is handed over by a set that has brought it together with the journal.
+func (s *Set) CatchUp(t *shard.Turn) {
+	image := s.options.Image()
+	var topics []model.TopicID
+	for id := range s.topics {
+		topics = append(topics, id)
+	}
+	slices.SortFunc(topics, model.TopicID.Compare)
+	s.Changed(t, image, topics)
+	image.Topics(func(topic *placement.Topic) bool {
+		for i := range topic.Partitions() {
+			name := model.Partition{Topic: topic.ID, Index: i}
+			if place := topic.Partition(i); place.Leader == s.options.Node && place.ShardOn(s.options.Node) == s.id && s.known(name) == nil {
+				s.find(t, name)
+			}
+		}
+		return true
+	})
 }
 
 // await has a partition that was found at the start recovered, now or behind. Its folder is taken already: a topic of the same name that

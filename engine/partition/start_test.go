@@ -26,7 +26,7 @@ func (r *rig) begin(points map[model.Partition]model.Offset) {
 	r.on(owner, func(t *shard.Turn) {
 		r.set = NewSet(t, r.options)
 		r.shards.Shard(owner).AtEnd(r.set)
-		r.set.Open(t)
+		r.set.Open(t, r.image.Load())
 	})
 }
 

@@ -105,12 +105,15 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 			n.sets = append(n.sets, partition.NewSet(t, options))
 		})
 	}
+	image := w.catalogue.Image()
 	for i, set := range n.sets {
 		s := n.shards.Shards().Shard(model.ShardID(i))
 		s.AtEnd(set)
 		s.Visit(func(t *shard.Turn) {
-			set.Open(t)
-			n.begun++
+			set.Open(t, image)
+			if n.begun++; n.begun == len(n.sets) {
+				n.visit(func(t *shard.Turn, set *partition.Set) { set.CatchUp(t) })
+			}
 		})
 	}
 	return n

@@ -256,7 +256,7 @@ func (w *World) apply(cmd catalog.Command) catalog.Result {
 	delta.Settle(old, image)
 	if w.node != nil {
 		moved := delta.Moved(old, image, self)
-		if topics := delta.Topics(); len(topics) > 0 {
+		if topics := delta.Topics(); len(topics) > 0 && w.node.begun == len(w.node.sets) { // they catch up, before that
 			for i, set := range w.node.sets {
 				w.node.shards.Shards().Shard(model.ShardID(i)).Post(&partition.Update{Set: set, Image: image, Topics: topics, Moved: moved})
 			}
