@@ -31,7 +31,8 @@ func (d Dirt) Ratio() float64 {
 // Dirt measures the log, for the choice of what to compact next. Nothing at or above stable counts, nor the active segment, nor one with a
 // record younger than min.compaction.lag.ms.
 func (l *Log) Dirt(now clock.Wall, stable model.Offset) Dirt {
-	d := Dirt{From: l.firstDirty(), To: l.firstDirty(), Purge: l.point.purge != never && now >= l.point.purge}
+	d := Dirt{From: l.firstDirty(), To: l.firstDirty()}
+	d.Purge = l.point.purge != never && now >= l.point.purge && len(l.extents) > 0 && l.cleanable(0, now, stable)
 	oldest := int64(-1)
 	for i := range l.extents {
 		e := &l.extents[i]
@@ -65,7 +66,11 @@ func (l *Log) firstDirty() model.Offset {
 // cleanable reports whether segment i may be rewritten now.
 func (l *Log) cleanable(i int, now clock.Wall, stable model.Offset) bool {
 	e := &l.extents[i]
-	young := l.cfg.MinCompactionLagMs > 0 && e.maxTime > int64(now)-l.cfg.MinCompactionLagMs
+	newest := e.maxTime
+	if newest < 0 {
+		newest = int64(e.touched) // as Kafka
+	}
+	young := l.cfg.MinCompactionLagMs > 0 && newest > int64(now)-l.cfg.MinCompactionLagMs
 	return i < len(l.extents)-1 && l.extentEnd(i) <= min(stable, l.recovery) && !e.dirty() && !young
 }
 
@@ -79,7 +84,11 @@ func (l *Log) RollStale(now clock.Wall) *Work {
 	if int64(now)-l.tail.firstTime <= l.cfg.MaxCompactionLagMs || l.busy&(busyActive|busySpace|busySync|busyEvict|busyWhole) != 0 {
 		return nil
 	}
+	if !l.files.Room() {
+		return nil
+	}
 	l.want = 0
+	l.files.coming++
 	return l.begin(busyActive, l.prepareRoll())
 }
 
@@ -190,7 +199,7 @@ func (c *Compaction) Step() *Work {
 		return l.begin(busyCompact, &compactTask{c: c, sieve: c.sieve})
 	case phaseSift:
 		for len(c.groups) > 0 && !l.holds(c.groups[0]) {
-			c.groups = c.groups[1:] // retention was faster
+			c.passed() // retention was faster
 			if c.sieve.open() {
 				return l.begin(busyCompact, &abandonTask{c.sieve})
 			}
@@ -239,6 +248,20 @@ func (c *Compaction) newPoint() cleanPoint {
 	p.gaps = max(p.gaps, p.clean)
 	p.purge = c.sieve.purge
 	return p
+}
+
+// passed takes from the first group what retention has removed. What it has left is sifted as ever: the map has its keys, and what they have outlived
+// must not outlive their tombstones.
+func (c *Compaction) passed() {
+	group, extents := c.groups[0], c.log.extents
+	for len(group) > 0 && (len(extents) == 0 || group[0].base < extents[0].base) {
+		group = group[1:]
+	}
+	if len(group) == len(c.groups[0]) || len(group) == 0 {
+		c.groups = c.groups[1:]
+		return
+	}
+	c.groups[0] = group
 }
 
 // holds reports whether the segments are what they were when the pass began.

@@ -785,3 +785,140 @@ func TestCompactWhatIsUnproven(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// keyed appends one batch of one record.
+func (r *rig) keyed(key, value string, ts int64) {
+	r.t.Helper()
+	b := batch.NewBuilder()
+	b.Add(ts, []byte(key), []byte(value))
+	r.putBatch(b)
+}
+
+// putBatch appends what was built.
+func (r *rig) putBatch(b *batch.Builder) {
+	r.t.Helper()
+	raw := b.Bytes()
+	batch.Stamp(raw, r.l.End(), 0)
+	r.stage(raw)
+	if err := r.l.Write(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// wholePass is a pass of few steps over everything.
+func (r *rig) wholePass() CompactFrom {
+	return CompactFrom{Now: r.now.Wall, Stable: r.l.Written(), Keys: 1 << 16, Load: 0.9, Read: 512, StepMax: 4 << 20}
+}
+
+// TestStaleRollsAreCounted: a roll for the sake of max.compaction.lag.ms opens a segment as any other does.
+func TestStaleRollsAreCounted(t *testing.T) {
+	cfg := compactConfig()
+	cfg.MaxCompactionLagMs = 1000
+	r := newRig(t, cfg)
+	for range 5 {
+		r.keyed("key", "value", int64(r.now.Wall))
+		r.now.Wall += 2000
+		w := r.l.RollStale(r.now.Wall)
+		if w == nil {
+			t.Fatal("nothing is rolled")
+		}
+		r.run(w)
+		if r.files.coming != 0 {
+			t.Errorf("%d segments are coming, and no work is away", r.files.coming)
+		}
+	}
+}
+
+// TestNothingToPurge: where retention has removed the tombstones nothing is due for them.
+func TestNothingToPurge(t *testing.T) {
+	cfg := compactConfig()
+	cfg.Delete, cfg.RetentionMs, cfg.RetentionBytes, cfg.DeleteRetentionMs = true, 500, -1, 1000
+	r := newRig(t, cfg)
+	b := batch.NewBuilder()
+	b.Add(int64(r.now.Wall), []byte("key"), nil)
+	r.putBatch(b)
+	r.run(r.l.Prepare(NeedRoll))
+	r.keyed("other", "value", int64(r.now.Wall))
+	if _, ok := r.compact(r.wholePass()); !ok || r.l.point.purge == never {
+		t.Fatalf("no tombstone: %+v", r.l.point)
+	}
+	r.now.Wall += 800
+	r.expireAll(r.l.Written())
+	r.now.Wall += 1000
+	if d := r.l.Dirt(r.now.Wall, r.l.Written()); d.Purge && r.l.Compact(r.wholePass()) == nil {
+		t.Errorf("%+v: tombstones are due, and no pass can be made", d)
+	}
+}
+
+// TestRetentionDuringAPass: what retention leaves of a group is compacted with the rest of the log, or tombstones outlive it.
+func TestRetentionDuringAPass(t *testing.T) {
+	cfg := compactConfig()
+	cfg.Delete, cfg.RetentionMs, cfg.RetentionBytes, cfg.DeleteRetentionMs = true, -1, -1, 1000
+	r := newRig(t, cfg)
+	roll := func() { r.run(r.l.Prepare(NeedRoll)) }
+	r.keyed("other", "v", int64(r.now.Wall))
+	roll()
+	r.keyed("key", "old", int64(r.now.Wall))
+	roll()
+	b := batch.NewBuilder()
+	b.Add(int64(r.now.Wall), []byte("key"), nil)
+	r.putBatch(b)
+	r.keyed("more", fmt.Sprintf("%07980d", 0), int64(r.now.Wall)) // the tombstone's segment is full, so that it is in no group with the others
+	roll()
+	r.keyed("last", "v", int64(r.now.Wall))
+	r.run(r.l.SyncWork())
+	c := r.l.Compact(r.wholePass())
+	for c.phase == phaseMap {
+		r.run(c.Step())
+	}
+	if len(c.groups[0]) != 2 {
+		t.Fatalf("groups %+v", c.groups)
+	}
+	r.l.AdvanceStart(1) // as DeleteRecords does, or retention
+	r.expireAll(r.l.Written())
+	for !c.Done() {
+		if w := c.Step(); w != nil {
+			r.run(w)
+		}
+	}
+	if c.Err() != nil {
+		t.Fatal(c.Err())
+	}
+	has := func(key string) (found []string) {
+		var it batch.Iterator
+		for raw := r.all(); len(raw) > 0; {
+			h, _ := batch.ReadHeader(raw)
+			for it.Reset(raw[:h.Size()], 1<<20); it.Next(); {
+				if rec := it.Record(); string(rec.Key) == key {
+					found = append(found, fmt.Sprintf("%d %q", rec.Offset, rec.Value))
+				}
+			}
+			raw = raw[h.Size():]
+		}
+		return found
+	}
+	r.now.Wall += 2000
+	r.compact(r.wholePass())
+	if found := has("key"); len(found) > 0 {
+		t.Errorf("a key that was deleted is back: %v", found)
+	}
+}
+
+// TestMinLagWithoutTimestamps: records without timestamps are as young as their segment.
+func TestMinLagWithoutTimestamps(t *testing.T) {
+	cfg := compactConfig()
+	cfg.MinCompactionLagMs = 3600_000
+	r := newRig(t, cfg)
+	r.keyed("key", "old", -1)
+	r.run(r.l.Prepare(NeedRoll))
+	r.keyed("key", "new", -1)
+	r.run(r.l.Prepare(NeedRoll))
+	r.keyed("last", "v", -1)
+	r.run(r.l.SyncWork())
+	if d := r.l.Dirt(r.now.Wall+10, r.l.Written()); d.Dirty > 0 {
+		t.Errorf("%+v: written 10 ms ago, and min.compaction.lag.ms is an hour", d)
+	}
+	if d := r.l.Dirt(r.now.Wall+3700_000, r.l.Written()); d.Dirty == 0 {
+		t.Errorf("%+v: never compacted", d)
+	}
+}

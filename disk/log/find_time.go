@@ -1,8 +1,10 @@
 package log
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
@@ -10,7 +12,8 @@ import (
 )
 
 const (
-	// timeSegmentsMax is how many segments one search looks at. One is enough unless its matching records lie below Start.
+	// timeSegmentsMax is how many segments one search holds open. One is enough unless its matching records lie below Start or, of a log that is
+	// compacted, are gone: the batches that compaction empties keep their timestamps. The others are opened when it comes to them.
 	timeSegmentsMax = 4
 	// timeOutputMax bounds what one compressed batch may inflate to while it is searched; it streams, so it takes time, not memory.
 	timeOutputMax = 1 << 30
@@ -22,7 +25,7 @@ const (
 func (l *Log) FindTime(time int64) *Work {
 	t := &timeTask{dir: l.dir, folder: l.name, time: time, start: l.start, generation: l.generation}
 	for i := range l.extents {
-		if e := &l.extents[i]; e.maxTime >= time && len(t.parts) < timeSegmentsMax {
+		if e := &l.extents[i]; e.maxTime >= time {
 			t.add(l, e)
 		}
 	}
@@ -32,15 +35,15 @@ func (l *Log) FindTime(time int64) *Work {
 // MaxTime returns the Work that finds the record with the largest timestamp, the first of them (ListOffsets -3, KIP-734).
 func (l *Log) MaxTime() *Work {
 	t := &timeTask{dir: l.dir, folder: l.name, largest: true, start: l.start, generation: l.generation}
-	var best *extent
+	var at []*extent
 	for i := range l.extents {
-		if e := &l.extents[i]; e.size > 0 && e.maxTime >= 0 && (best == nil || e.maxTime > best.maxTime) {
-			best = e
+		if e := &l.extents[i]; e.size > 0 && e.maxTime >= 0 {
+			at = append(at, e)
 		}
 	}
-	if best != nil {
-		t.time = best.maxTime
-		t.add(l, best)
+	slices.SortStableFunc(at, func(a, b *extent) int { return cmp.Compare(b.maxTime, a.maxTime) })
+	for _, e := range at {
+		t.add(l, e)
 	}
 	return &Work{log: l, task: t}
 }
@@ -65,7 +68,7 @@ type timeTask struct {
 	dir        device.Dir
 	folder     string
 	time       int64
-	largest    bool // the record with exactly time, from the start of the segment that has it
+	largest    bool // the record with the largest time there is; parts are in the order of what they may have
 	start      model.Offset
 	generation uint32
 	parts      []timePart
@@ -74,15 +77,18 @@ type timeTask struct {
 }
 
 type timePart struct {
-	base model.Offset
-	size int64
-	s    *Segment // held; nil: opened for the search
+	base    model.Offset
+	size    int64
+	maxTime int64
+	s       *Segment // held; nil: opened for the search
 }
 
 func (t *timeTask) add(l *Log, e *extent) {
-	p := timePart{base: e.base, size: e.size, s: l.open(e)}
-	if p.s != nil {
-		p.s.hold()
+	p := timePart{base: e.base, size: e.size, maxTime: e.maxTime}
+	if len(t.parts) < timeSegmentsMax {
+		if p.s = l.open(e); p.s != nil {
+			p.s.hold()
+		}
 	}
 	t.parts = append(t.parts, p)
 }
@@ -90,6 +96,9 @@ func (t *timeTask) add(l *Log, e *extent) {
 func (t *timeTask) do() error {
 	for i := range t.parts {
 		p := &t.parts[i]
+		if t.largest && t.found.ok && (t.found.time > p.maxTime || t.found.time == p.maxTime && t.found.offset < p.base) {
+			return nil
+		}
 		err := unreadable(t.search(p), fileName(t.folder, p.base, logSuffix), max(p.base, t.start))
 		if isNotExist(err) {
 			continue // retention was faster
@@ -97,7 +106,7 @@ func (t *timeTask) do() error {
 		if err != nil {
 			return err
 		}
-		if t.found.ok {
+		if t.found.ok && !t.largest {
 			return nil
 		}
 	}
@@ -121,11 +130,32 @@ func (t *timeTask) search(p *timePart) error {
 	if err != nil {
 		return err
 	}
-	from := timeFloor(index, times, t.time, p.size)
+	if !t.largest {
+		from, _ := timeFloor(index, times, t.time, p.size)
+		return t.walk(p, file, from)
+	}
+	from, before := timeFloor(index, times, p.maxTime, p.size)
+	if err := t.walk(p, file, from); err != nil || from == 0 || t.found.ok && t.found.time >= before {
+		return err
+	}
+	return t.walk(p, file, 0) // what had the largest is gone, or below the start
+}
+
+// wants reports whether a record is what is looked for, as far as is known.
+func (t *timeTask) wants(offset model.Offset, time int64) bool {
+	if !t.largest {
+		return time >= t.time
+	}
+	return time >= 0 && (!t.found.ok || time > t.found.time || time == t.found.time && offset < t.found.offset)
+}
+
+// walk goes through a segment from a position on.
+func (t *timeTask) walk(p *timePart, file device.File, from int64) error {
 	var it batch.Iterator
 	var buf []byte
+	ended := false
 	stop, err := walkHeaders(file, from, p.size, func(pos int64, h *batch.Header) error {
-		if h.MaxTimestamp < t.time || h.LastOffset() < t.start {
+		if h.Records == 0 || !t.wants(h.BaseOffset, h.MaxTimestamp) || h.LastOffset() < t.start {
 			return nil
 		}
 		if cap(buf) < h.Size() {
@@ -146,9 +176,11 @@ func (t *timeTask) search(p *timePart) error {
 		it.Reset(buf, timeOutputMax)
 		for it.Next() {
 			r := it.Record()
-			if r.Timestamp >= t.time && r.Offset >= t.start {
+			if r.Offset >= t.start && t.wants(r.Offset, r.Timestamp) {
 				t.found = found{offset: r.Offset, time: r.Timestamp, epoch: h.Epoch, ok: true}
-				return errStop
+				if ended = !t.largest; ended {
+					return errStop
+				}
 			}
 		}
 		if err := it.Err(); err != nil {
@@ -156,26 +188,25 @@ func (t *timeTask) search(p *timePart) error {
 		}
 		return nil
 	})
-	if err == nil && stop < p.size && !t.found.ok {
+	if err == nil && stop < p.size && !ended {
 		return &Damage{Segment: fileName(t.folder, p.base, logSuffix), Pos: stop, Offset: p.base, Reason: "batch header is nonsense"}
 	}
 	return err
 }
 
-// timeFloor is the position before which no batch reaches time.
-func timeFloor(index, times []byte, time int64, size int64) int64 {
+// timeFloor is the position before which no batch reaches time, and a time that none before it exceeds.
+func timeFloor(index, times []byte, time int64, size int64) (pos, before int64) {
 	last, ok := uint32(0), false
 	for n := range timePrefix(times, segmentBytesMax) {
 		m := timeEntry(times, n)
 		if m.time > time {
 			break
 		}
-		last, ok = m.last, true
+		last, before, ok = m.last, m.time, true
 	}
 	if !ok {
-		return 0
+		return 0, -1
 	}
-	pos := int64(0)
 	for n := range indexPrefix(index, size) {
 		m := indexEntry(index, n)
 		if m.last > last {
@@ -183,7 +214,7 @@ func timeFloor(index, times []byte, time int64, size int64) int64 {
 		}
 		pos = int64(m.pos)
 	}
-	return pos
+	return pos, before
 }
 
 func (t *timeTask) finish(l *Log, err error) error {

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -85,5 +86,53 @@ func TestFindTime(t *testing.T) {
 	empty.run(w)
 	if _, _, _, ok := w.Time(); ok {
 		t.Fatal("an empty log has a largest timestamp")
+	}
+}
+
+// TestFindTimeAfterCompaction: what compaction leaves of a segment that has lost all its records must not hide the records behind it from a search by time.
+func TestFindTimeAfterCompaction(t *testing.T) {
+	r := newRig(t, compactConfig())
+	value := fmt.Sprintf("%03000d", 0)
+	for i := range 30 { // two batches a segment, all of one key
+		r.keyed("key", value, int64(1000+i))
+	}
+	last := r.l.End() - 1
+	r.compact(r.wholePass())
+	for _, time := range []int64{0, 1000, 1010, 1027, 1029} {
+		w := r.l.FindTime(time)
+		r.run(w)
+		if _, _, _, ok := w.Time(); !ok {
+			t.Errorf("time %d: no record, though that at %d has time 1029", time, last)
+		}
+	}
+}
+
+// TestMaxTimeAfterCompaction: the record with the largest timestamp of all that are left, where its segment says a larger one.
+func TestMaxTimeAfterCompaction(t *testing.T) {
+	r := newRig(t, compactConfig())
+	value := fmt.Sprintf("%03000d", 0)
+	r.keyed("key", value, 1000)
+	r.keyed("key", value, 5000) // the last batch of its segment
+	for i := range 3 {
+		r.keyed("key", value, int64(2000+i))
+	}
+	r.compact(r.wholePass())
+	w := r.l.MaxTime()
+	r.run(w)
+	if offset, at, _, ok := w.Time(); !ok || at != 2002 {
+		t.Errorf("largest timestamp: offset %d at %d, %v; want 4 at 2002", offset, at, ok)
+	}
+}
+
+// TestMaxTimeBelowStart: what was deleted from the start has no largest timestamp.
+func TestMaxTimeBelowStart(t *testing.T) {
+	r := newRig(t, testConfig())
+	r.keyed("key", "v", 5000)
+	r.keyed("key", "v", 2000)
+	r.l.AdvanceStart(1)
+	w := r.l.MaxTime()
+	r.run(w)
+	if offset, at, _, ok := w.Time(); !ok || at != 2000 {
+		t.Errorf("largest timestamp: offset %d at %d, %v; want 1 at 2000", offset, at, ok)
 	}
 }

@@ -31,7 +31,7 @@ type Span struct {
 	Len    int          // bytes; the last batch may be cut
 	First  int          // bytes of the first batch
 	Offset model.Offset // base offset of the first batch
-	Fresh  bool         // written a moment ago, and so in memory: for the owner to say, who knows when
+	Fresh  clock.Mono   // until then it is in memory, because it was written a moment before: for the owner to say, who knows when; 0: nobody knows
 }
 
 // IsZero reports whether the span names nothing.

@@ -87,7 +87,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	span, st := p.log.Read(part.From, limit, int(min(int64(part.BytesMax), ask.BytesMax)), true)
 	switch st {
 	case log.ReadOK:
-		span.Fresh = p.fresh.holds(t.Now().Mono, span.Offset)
+		span.Fresh = p.fresh.until(span.Offset)
 		part.Span, part.Leased, part.log = span, true, p.log
 		ask.Bytes += int64(span.Len)
 		ask.loans--

@@ -65,7 +65,7 @@ func TestReadSaysWhatIsFresh(t *testing.T) {
 		f := r.newFetch(model.Offset(from), 0, 0)
 		r.send(&f.ask)
 		r.expect(f, "fetched")
-		if got := f.ask.Parts[0].Span.Fresh; got != want {
+		if got := f.ask.Parts[0].Span.Fresh > 0; got != want {
 			t.Errorf("records from %d on are fresh: %v, want %v", from, got, want)
 		}
 		r.send((*Release)(&f.ask))
@@ -385,4 +385,30 @@ func (s *Set) fetchForTest(t *shard.Turn, ask *FetchAsk) {
 			panic(fmt.Sprint("nothing lent: ", part.Code))
 		}
 	}
+}
+
+// TestFreshIsOfWhenTheAnswerLeaves: a span that was fresh when it was read is not any more once the ask had to wait for the disk.
+func TestFreshIsOfWhenTheAnswerLeaves(t *testing.T) {
+	r := newRigFiles(t, 1)
+	r.opened(0)
+	r.fill(1, 2)
+	r.cool() // partition 1 is cold now
+	r.fill(0, 1)
+	r.until("one segment open", func(*shard.Turn) bool { return r.set.files.Open() <= 1 && !r.set.sweeping })
+	r.dir.hold(only("open", "orders-1/"))
+	r.fill(0, 1)
+	f := r.newFetch(0, 0, 0, 1)
+	f.ask.Parts[0].From = 1
+	r.send(&f.ask)
+	r.awaitHeld(1)
+	time.Sleep(2*freshFor + 300*time.Millisecond) // until it is not fresh any more
+	r.dir.open()
+	r.expect(f, "fetched")
+	r.on(owner, func(turn *shard.Turn) {
+		if until := f.ask.Parts[0].Span.Fresh; until > turn.Now().Mono {
+			t.Errorf("a span that was written half a second ago leaves as fresh")
+		}
+	})
+	r.send((*Release)(&f.ask))
+	r.expect(f, "released")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pinion/disk/faulty"
 	"pinion/disk/journal"
@@ -316,4 +317,30 @@ func TestTruncateOfACompactedLogIsRefused(t *testing.T) {
 			t.Errorf("%+v, halting %v, preparing %v", p.marks, p.halting, p.preparing)
 		}
 	})
+}
+
+// TestMaxTimeBesideAnAppend: a search for the largest timestamp that comes in the turn of an append finds the one or the other.
+func TestMaxTimeBesideAnAppend(t *testing.T) {
+	r := newRigWith(t, 64, memory)
+	r.opened(0)
+	r.fill(0, 3)
+	misses := 0
+	for range 50 {
+		time.Sleep(2 * time.Millisecond) // the next timestamp is larger
+		c := r.newAppend(&trace{}, "append", 0, batchOf(1, -1, 0))
+		a := &asked{done: make(chan struct{})}
+		a.ask = QueryAsk{Home: home, To: r.set, Caller: a, Partition: at(0), Query: QueryMaxTime, Epoch: model.NoEpoch}
+		r.on(home, func(t *shard.Turn) {
+			t.Ask(owner, &c.ask)
+			t.Ask(owner, &a.ask)
+		})
+		r.await(c.done, "append")
+		r.await(a.done, "answer")
+		if a.ask.Code != OK || a.ask.Offset < 0 {
+			misses++
+		}
+	}
+	if misses > 0 {
+		t.Errorf("%d of 50 searches found no record in a log that has three and more", misses)
+	}
 }

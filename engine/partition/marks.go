@@ -33,9 +33,12 @@ func (f *fresh) wrote(now clock.Mono, end model.Offset) {
 	}
 }
 
-// holds reports whether everything from an offset on is known to be fresh.
-func (f *fresh) holds(now clock.Mono, from model.Offset) bool {
-	return f.since != 0 && from >= f.from && now.Sub(f.since) <= 2*freshFor
+// until is how long everything from an offset on is known to be fresh, 0 where nothing is known of it.
+func (f *fresh) until(from model.Offset) clock.Mono {
+	if f.since == 0 || from < f.from {
+		return 0
+	}
+	return f.since.Add(2 * freshFor)
 }
 
 // Written tells that the log holds everything below end. In memory durability a written byte counts as durable, and the only

@@ -25,11 +25,11 @@ func TestFreshIsWhatWasWrittenJustNow(t *testing.T) {
 			"wait": func(rt *rapid.T) { now = now.Add(time.Duration(pause.Draw(rt, "pause"))) },
 			"": func(rt *rapid.T) {
 				for from, at := range writes {
-					if age := now.Sub(at); f.holds(now, model.Offset(from)) && age > 2*freshFor {
+					if age := now.Sub(at); now < f.until(model.Offset(from)) && age > 2*freshFor {
 						rt.Fatalf("%d was written %v ago", from, age)
 					}
 				}
-				if n := len(writes); n > 0 && writes[n-1] == now && !f.holds(now, model.Offset(n-1)) {
+				if n := len(writes); n > 0 && writes[n-1] == now && now >= f.until(model.Offset(n-1)) {
 					rt.Fatalf("%d was written this moment", n-1)
 				}
 			},

@@ -213,12 +213,12 @@ func (o *output) tail(n int) ([]byte, *slab.Block) {
 func (w *Writer) Commit(b Buffer) { w.Close(b, 0) }
 
 // Cut queues the bytes [from, to) of a buffer and then a span: record bytes go between header bytes.
-func (w *Writer) Cut(b Buffer, from, to int, span log.Span) {
+func (w *Writer) Cut(t *shard.Turn, b Buffer, from, to int, span log.Span) {
 	if b.block != nil {
 		b.block.Retain()
 	}
 	w.conn.out.push(piece{bytes: b.Bytes[from:to:to], block: b.block})
-	w.conn.out.push(piece{span: span, left: span.Len, warm: span.Fresh})
+	w.conn.out.push(piece{span: span, left: span.Len, warm: t.Now().Mono < span.Fresh})
 }
 
 // Close ends a buffer of which parts were queued by Cut: the bytes from on are queued with the buffer's own reference.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"pinion/disk/log"
 	"pinion/engine/shard"
@@ -48,7 +49,7 @@ func TestFreshSpansAreTakenForResident(t *testing.T) {
 		w := Writer{conn: c}
 		b := w.Room(turn, 10)
 		b.Bytes = append(b.Bytes, "head"...)
-		w.Cut(b, 0, 4, log.Span{Len: 100, Fresh: true})
+		w.Cut(turn, b, 0, 4, log.Span{Len: 100, Fresh: turn.Now().Mono.Add(time.Hour)})
 		w.Close(b, 4)
 		span := &c.out.pieces[1]
 		if span.left != 100 || span.isCold() {
@@ -107,7 +108,7 @@ func (m *outputModel) reply(t *shard.Turn) {
 			for range 1 + m.rnd.IntN(2) {
 				to := from + m.rnd.IntN(len(b)-from+1)
 				span := log.Span{Pos: m.rnd.Int64N(1 << 20), Len: 1 + m.rnd.IntN(20_000)}
-				w.Cut(buffer, from, to, span)
+				w.Cut(t, buffer, from, to, span)
 				m.want = append(m.want, b[from:to]...)
 				for i := range span.Len {
 					m.want = append(m.want, logged(span.Pos+int64(i)))

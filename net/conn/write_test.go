@@ -58,7 +58,7 @@ func (m *mixed) Emit(t *shard.Turn, w *Writer) {
 		}
 		m.leases++
 		m.spans = append(m.spans, span)
-		w.Cut(buffer, from, to, span)
+		w.Cut(t, buffer, from, to, span)
 		m.want = append(m.want, head[from:to]...)
 		content := make([]byte, span.Len)
 		if _, err := span.ReadCold(content, 0); err != nil {

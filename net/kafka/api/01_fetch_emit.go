@@ -39,7 +39,7 @@ func (c *fetchCall) Emit(t *shard.Turn, w *conn.Writer) {
 		nodes = c.desk.endpoints(c.request, hinted)
 	}
 	buffer.Bytes = out.Finish(nodes)
-	c.queue(w, buffer, cuts)
+	c.queue(t, w, buffer, cuts)
 	clear(cuts)
 	c.desk.cuts = cuts[:0]
 }
@@ -51,7 +51,7 @@ type fetchCut struct {
 }
 
 // queue hands the pieces to the connection, headers and spans in turn.
-func (c *fetchCall) queue(w *conn.Writer, buffer conn.Buffer, cuts []fetchCut) {
+func (c *fetchCall) queue(t *shard.Turn, w *conn.Writer, buffer conn.Buffer, cuts []fetchCut) {
 	if len(cuts) == 0 {
 		w.Commit(buffer)
 		return
@@ -59,7 +59,7 @@ func (c *fetchCall) queue(w *conn.Writer, buffer conn.Buffer, cuts []fetchCut) {
 	from := 0
 	for _, cut := range cuts {
 		span := c.answer(cut.part).Span.Slice(cut.part.bytes)
-		w.Cut(buffer, from, cut.at, span)
+		w.Cut(t, buffer, from, cut.at, span)
 		from = cut.at
 	}
 	w.Close(buffer, from)

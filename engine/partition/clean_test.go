@@ -1,0 +1,84 @@
+package partition
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pinion/disk/batch"
+	"pinion/disk/log"
+	"pinion/engine/model"
+	"pinion/engine/shard"
+)
+
+// TestALogWithNothingToCompactHoldsUpNoOther: where retention has taken the tombstones and every sealed segment, that they were to go is no reason
+// to choose the log before all others, again and again.
+func TestALogWithNothingToCompactHoldsUpNoOther(t *testing.T) {
+	r := newRigWith(t, 64, map[string]string{
+		"cleanup.policy": "compact,delete", "segment.ms": "1", "delete.retention.ms": "1500", "min.cleanable.dirty.ratio": "0.5",
+	})
+	p, other := r.opened(0), r.opened(1)
+	put := func(index int32, key string, value []byte) {
+		b := batch.NewBuilder()
+		b.Add(time.Now().UnixMilli(), []byte(key), value)
+		c := r.newAppend(&trace{}, "put", index, b.Bytes())
+		r.post(c)
+		r.await(c.done, "append")
+		if c.ask.Code != OK {
+			t.Fatalf("append: code %d", c.ask.Code)
+		}
+		time.Sleep(3 * time.Millisecond) // longer than segment.ms
+	}
+	look := func(p *Partition) (d log.Dirt) {
+		r.on(owner, func(t *shard.Turn) {
+			p.prepareCleaning(t, r.set.wall(t))
+			d = p.log.Dirt(r.set.wall(t), p.marks.Stable)
+		})
+		return d
+	}
+	pass := func(p *Partition) {
+		r.until("a pass is over", func(t *shard.Turn) bool {
+			if r.set.cleaning == nil && p.log.CutLimit() == 0 {
+				r.set.clean(t)
+			}
+			return r.set.cleaning == nil && p.log.CutLimit() > 0
+		})
+	}
+	for i := range 8 {
+		put(1, fmt.Sprint("key", i), make([]byte, 100))
+	}
+	pass(other)
+	for i := range 4 {
+		put(0, fmt.Sprint("key", i), nil)
+	}
+	pass(p)
+	// Everything but the active segment goes, here by DeleteRecords, elsewhere by retention.
+	a := &asked{done: make(chan struct{})}
+	a.ask = QueryAsk{Home: home, To: r.set, Caller: a, Partition: at(0), Query: QueryTrim, Epoch: model.NoEpoch, Before: TrimToHigh}
+	r.send(&a.ask)
+	r.await(a.done, "answer")
+	r.until("one segment", func(turn *shard.Turn) bool { p.care(turn); return p.log.Segments() == 1 })
+	time.Sleep(1600 * time.Millisecond) // longer than delete.retention.ms
+	limit := other.log.CutLimit()
+	for i := range 40 {
+		put(1, fmt.Sprint("key", i%8), make([]byte, 100))
+	}
+	for end := time.Now().Add(patience); look(other).Ratio() <= 0.5; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the other log is never dirty")
+		}
+	}
+	for range 100 {
+		r.on(owner, func(t *shard.Turn) {
+			if r.set.cleaning == nil {
+				r.set.clean(t)
+			}
+		})
+		time.Sleep(5 * time.Millisecond) // for a step of a pass
+	}
+	r.on(owner, func(*shard.Turn) {
+		if other.log.CutLimit() == limit {
+			t.Error("the other log is never compacted")
+		}
+	})
+}
