@@ -64,11 +64,13 @@ func (p *producing) answer(c *conn, f flight, frame []byte, now int64) error {
 		return fmt.Errorf("produce to partition %d: %w", f.partition, kafkaError(code))
 	}
 	from, counts := f.sent, p.l.measured(now)
+	if counts { // in an open loop, too: what is answered later was not done in the time that it would be divided by
+		p.l.current.Sent.add(Count{1, int64(p.frame.records), p.payload})
+	}
 	if p.l.open {
 		from, counts = f.intended, p.l.measured(f.intended)
 	}
 	if counts {
-		p.l.current.Sent.add(Count{1, int64(p.frame.records), p.payload})
 		Record(&p.l.current.Latency, now-from)
 	}
 	if !p.l.open {
@@ -203,7 +205,7 @@ func (r *tailing) partition(walk *fetched, now int64) error {
 	}
 	w.offset = next
 	r.received += records
-	if records > 0 && now >= r.l.begin {
+	if records > 0 && r.l.measured(now) {
 		r.l.current.Received.add(Count{1, records, bytes})
 	}
 	return nil

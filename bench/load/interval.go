@@ -23,7 +23,7 @@ func (c *Count) add(o Count) {
 type Interval struct {
 	Start, End time.Duration // since the measured time began: [Start, End)
 
-	Sent     Count // produce requests that were acknowledged
+	Sent     Count // produce requests that were acknowledged in this time
 	Received Count
 	Errors   int64 // requests, or records of a client, that were refused
 	Copies   int   // how many consumers are to read each record; 0 is one

@@ -37,7 +37,7 @@ type loop struct {
 
 func (l *loop) now() int64 { return int64(time.Since(base)) }
 
-// measured reports whether something that began at a time counts.
+// measured reports whether something that happened, or was meant to happen, at a time counts.
 func (l *loop) measured(at int64) bool { return at >= l.begin && at < l.end }
 
 // pollMax is how long a turn sleeps at most, so that the end of the run is seen.

@@ -135,7 +135,7 @@ func (s *sender) one(ctx context.Context, turn int, intended int64) {
 			return // the end of the run: it was not answered, and that is what is counted
 		}
 		s.flying.Add(-1)
-		s.tally.acknowledged(s.window.holds(intended), time.Duration(now()-intended), len(value), err)
+		s.tally.acknowledged(s.window, intended, now(), len(value), err)
 	})
 	if s.window.holds(intended) {
 		s.tally.delayed(now() - intended)

@@ -345,7 +345,7 @@ func (r *run) finish() {
 	}
 }
 
-// settle waits for what is under way: what was meant to be sent in the measured time counts, however late its answer.
+// settle waits for what is under way: latencies are those of all that was meant to be sent in the measured time, however late the answer.
 func (r *run) settle(ctx context.Context) {
 	limit := time.NewTimer(r.Grace)
 	defer limit.Stop()
@@ -369,7 +369,7 @@ func (r *run) settle(ctx context.Context) {
 	}
 }
 
-// last adds what came after the measured time to the last interval.
+// last adds the latencies that came after the measured time to the last interval.
 func (r *run) last() {
 	r.totals()
 	r.out.Unanswered = 0

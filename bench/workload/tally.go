@@ -39,8 +39,8 @@ type tally struct {
 	failure              error // the first one
 }
 
-// acknowledged counts one record.
-func (t *tally) acknowledged(counts bool, took time.Duration, bytes int, err error) {
+// acknowledged counts one record: as throughput of the time it was answered in, as a latency of the time it was meant for.
+func (t *tally) acknowledged(w *window, intended, at int64, bytes int, err error) {
 	if err != nil {
 		t.failed(err)
 		return
@@ -48,11 +48,13 @@ func (t *tally) acknowledged(counts bool, took time.Duration, bytes int, err err
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.totalSent++
-	if counts {
+	if w.holds(at) {
 		t.current.Sent.Requests++
 		t.current.Sent.Records++
 		t.current.Sent.Bytes += int64(bytes)
-		load.Record(&t.current.Latency, int64(took))
+	}
+	if w.holds(intended) {
+		load.Record(&t.current.Latency, at-intended)
 	}
 }
 

@@ -88,3 +88,15 @@ func TestStampsComeBack(t *testing.T) {
 		t.Fatal("a stamp in five bytes")
 	}
 }
+
+func TestThroughputIsWhatWasAnsweredInTheTime(t *testing.T) {
+	var w window
+	w.set(100, 200)
+	var tally tally
+	tally.acknowledged(&w, 50, 150, 10, nil)
+	tally.acknowledged(&w, 150, 250, 10, nil)
+	got := tally.take()
+	if got.Sent.Records != 1 || got.Latency.TotalCount() != 1 || got.Latency.Max() != 100 {
+		t.Errorf("%d records, %d latencies up to %d; want one answered in time and one meant for it", got.Sent.Records, got.Latency.TotalCount(), got.Latency.Max())
+	}
+}

@@ -1,0 +1,67 @@
+package load
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// answering is a topic of one partition whose leader answers each request with what a function makes of it.
+func answering(t *testing.T, answer func(frame []byte) []byte) Target {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c, answer)
+		}
+	}()
+	return Target{Topic: "some-topic", Leaders: []string{l.Addr().String()}}
+}
+
+func serve(c net.Conn, answer func(frame []byte) []byte) {
+	defer c.Close()
+	for {
+		frame := make([]byte, 4)
+		if _, err := io.ReadFull(c, frame); err != nil {
+			return
+		}
+		frame = append(frame, make([]byte, binary.BigEndian.Uint32(frame))...)
+		if _, err := io.ReadFull(c, frame[4:]); err != nil {
+			return
+		}
+		if _, err := c.Write(answer(frame)); err != nil {
+			return
+		}
+	}
+}
+
+func produced(frame []byte) []byte {
+	return AppendProduceReply(nil, Correlation(frame), ProducedTopic(frame))
+}
+
+// A broker that answers only once the measured time is over has done nothing in it; how long all of it took is known nevertheless.
+func TestWhatIsAnsweredLaterIsNoThroughput(t *testing.T) {
+	over := make(chan struct{})
+	target := answering(t, func(frame []byte) []byte {
+		<-over
+		return produced(frame)
+	})
+	plan := Plan{Duration: 100 * time.Millisecond, Produce: &Produce{Target: target, Connections: 1, Shape: Shape{Records: 1, RecordBytes: 100}, Acks: 1, Rate: 1000}}
+	o, err := Run(t.Context(), nil, plan, Hooks{End: func() { close(over) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Total.Sent != (Count{}) || o.Total.Latency.TotalCount() != 100 {
+		t.Errorf("throughput of %+v, %d latencies; want none and 100", o.Total.Sent, o.Total.Latency.TotalCount())
+	}
+}
