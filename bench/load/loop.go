@@ -43,8 +43,13 @@ func (l *loop) measured(at int64) bool { return at >= l.begin && at < l.end }
 // pollMax is how long a turn sleeps at most, so that the end of the run is seen.
 const pollMax = 50 * time.Millisecond
 
-// eventsMax is how many events a turn takes.
-const eventsMax = 256
+// Of a turn: how many events it takes, and how many sends and how many intervals it hands out. What is left of these is for the next,
+// which looks at the sockets and at the end of the run first.
+const (
+	eventsMax    = 256
+	sendsMax     = 256
+	intervalsMax = 256
+)
 
 // timerNumber is what epoll calls the timer; connections have numbers from 0.
 const timerNumber = -1
@@ -160,7 +165,7 @@ func (l *loop) deal() error {
 		return nil
 	}
 	now := l.now()
-	for {
+	for range sendsMax {
 		at, ok := l.schedule.Due(now)
 		if !ok {
 			return nil
@@ -172,6 +177,7 @@ func (l *loop) deal() error {
 			return err
 		}
 	}
+	return nil
 }
 
 // sleep sets the timer for the next send and says how long epoll may wait, in milliseconds.
@@ -230,7 +236,7 @@ func busy(list []*conn) bool {
 
 // roll gives away intervals that are complete. What happened before the measured time is in the first one's past and dropped.
 func (l *loop) roll(now int64) {
-	for now >= l.rollAt && now < l.end {
+	for n := 0; n < intervalsMax && now >= l.rollAt && now < l.end; n++ {
 		l.emit(l.rollAt)
 		l.rollAt += l.every
 	}
