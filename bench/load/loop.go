@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -25,7 +26,7 @@ type loop struct {
 	begin, end int64 // measured time: [begin, end)
 	grace      int64 // when to stop waiting for what was sent
 	open       bool
-	stopped    bool
+	stopped    bool        // closed loop: nothing more is begun
 	settled    func() bool // after the end: whether nothing more is to come; nil: answers are all
 
 	every   int64
@@ -134,8 +135,9 @@ func (l *loop) run(ctx context.Context) error {
 	return nil
 }
 
-// finish gives away the last interval and counts what was not answered; it is for the end of run, however that came.
+// finish gives away the last interval and counts what was not answered, or not even handed out; it is for the end of run, however that came.
 func (l *loop) finish() {
+	l.late = l.schedule.Left(l.now())
 	for _, c := range l.opened {
 		l.late += int64(c.flying.len() + c.owed.len())
 	}
@@ -161,7 +163,7 @@ func (l *loop) handle(event unix.EpollEvent) error {
 
 // deal hands out the sends whose time has come, to one connection after the other.
 func (l *loop) deal() error {
-	if !l.open || l.stopped {
+	if !l.open {
 		return nil
 	}
 	now := l.now()
@@ -182,7 +184,7 @@ func (l *loop) deal() error {
 
 // sleep sets the timer for the next send and says how long epoll may wait, in milliseconds.
 func (l *loop) sleep() (int, error) {
-	if !l.open || l.stopped {
+	if !l.open {
 		return int(pollMax / time.Millisecond), nil
 	}
 	gap := l.schedule.Next() - l.now()
@@ -208,7 +210,7 @@ func (l *loop) again(c *conn, now int64) {
 	c.owed.push(flight{intended: now})
 }
 
-// over reports whether the loop is done: at the end it begins nothing more and waits for what is under way.
+// over reports whether the loop is done: at the end it begins nothing more, hands out what was due by then and waits for what is under way.
 func (l *loop) over(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
@@ -221,7 +223,7 @@ func (l *loop) over(ctx context.Context) bool {
 	if now >= l.grace {
 		return true
 	}
-	return !busy(l.opened) && (l.settled == nil || l.settled())
+	return l.schedule.Next() == math.MaxInt64 && !busy(l.opened) && (l.settled == nil || l.settled())
 }
 
 // busy reports whether any of the connections has something under way.

@@ -61,7 +61,7 @@ type Outcome struct {
 	Intervals  []Interval
 	Total      Interval
 	Congestion string // of the generator's sockets
-	Unanswered int64  // requests without an answer when the grace was over
+	Unanswered int64  // requests without an answer when the grace was over, those included that were due and never sent
 	Unread     int64  // records that were acknowledged and not read back when the grace was over
 }
 

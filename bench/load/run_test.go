@@ -65,3 +65,30 @@ func TestWhatIsAnsweredLaterIsNoThroughput(t *testing.T) {
 		t.Errorf("throughput of %+v, %d latencies; want none and 100", o.Total.Sent, o.Total.Latency.TotalCount())
 	}
 }
+
+// What a broker, or the generator, cannot keep up with is counted as unanswered; a rate that is held leaves nothing.
+func TestEverythingDueIsAccountedFor(t *testing.T) {
+	for _, c := range []struct {
+		rate, left int64
+		answer     func(frame []byte) []byte
+	}{
+		{1000, 0, produced},
+		{5_000_000, 5_000_000 * 3 / 10, func([]byte) []byte { return nil }},
+	} {
+		plan := Plan{Duration: 300 * time.Millisecond, Produce: &Produce{Target: answering(t, c.answer), Connections: 1,
+			Shape: Shape{Records: 1, RecordBytes: 100}, Acks: 1, Rate: float64(c.rate)}}
+		if c.left > 0 {
+			plan.Grace = time.Millisecond // nothing will come
+		}
+		o, err := Run(t.Context(), nil, plan, Hooks{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Unanswered != c.left {
+			t.Errorf("%d a second: %d unanswered, want %d", c.rate, o.Unanswered, c.left)
+		}
+		if h := o.Total.Latency; c.left == 0 && h.TotalCount() != c.rate*3/10 {
+			t.Errorf("%d a second: %d latencies", c.rate, h.TotalCount())
+		}
+	}
+}

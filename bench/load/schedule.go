@@ -36,3 +36,17 @@ func (s *Schedule) Next() int64 {
 	}
 	return math.MaxInt64
 }
+
+// Left is how many sends were due before a time and have not been taken.
+func (s *Schedule) Left(now int64) int64 {
+	until := min(now, s.end)
+	if s.at(s.sent) >= until {
+		return 0
+	}
+	// From one less than the quotient, which is rounded and may be one too many: what counts is whether Due would give it.
+	k := max(s.sent, int64(float64(until-s.start)/s.gap)-1)
+	for s.at(k) < until {
+		k++
+	}
+	return k - s.sent
+}

@@ -55,3 +55,27 @@ func TestScheduleDoesNotDrift(t *testing.T) {
 		t.Fatalf("after 100 s of sends the next is due at %d", got)
 	}
 }
+
+func TestScheduleKnowsWhatIsLeft(t *testing.T) {
+	for _, rate := range []float64{0.3, 3, 7, 1000, 333_333.3, 1e6} {
+		const end = 1000 + 1e9
+		s, all := NewSchedule(1000, end, rate), NewSchedule(1000, end, rate)
+		count := int64(0)
+		for _, ok := all.Due(math.MaxInt64); ok; _, ok = all.Due(math.MaxInt64) {
+			count++
+		}
+		if got := s.Left(math.MaxInt64); got != count {
+			t.Errorf("%v a second: %d of %d are left before any was taken", rate, got, count)
+		}
+		if before := s.Left(1000); before != 0 || all.Left(math.MaxInt64) != 0 {
+			t.Errorf("%v a second: %d are left before the start, %d when all were taken", rate, before, all.Left(math.MaxInt64))
+		}
+		s.Due(end)
+		if got := s.Left(end); got != count-1 {
+			t.Errorf("%v a second: %d of %d are left when one was taken", rate, got, count)
+		}
+	}
+	if none := (Schedule{}); none.Left(math.MaxInt64) != 0 {
+		t.Error("something is left of no schedule")
+	}
+}
