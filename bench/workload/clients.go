@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"runtime"
 	"sync"
@@ -91,30 +92,36 @@ type sender struct {
 	window   *window
 	flying   atomic.Int64 // records that are not answered
 	rate     atomic.Int64 // thousandths of a record a second
+	unsent   int64        // records that were due when send ended; to be read after it
 }
 
-// send runs until the context ends. A schedule of an hour is begun again when it is over or when the rate changes.
+// send runs until all that is due in the window is sent, or the context ends. The schedule is begun again when the rate changes.
 func (s *sender) send(ctx context.Context) {
 	runtime.LockOSThread() // to sleep by the kernel's clock: the runtime's own timers are a millisecond late on an idle machine
 	defer runtime.UnlockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // best effort: 50 us otherwise
+	var schedule load.Schedule
+	rate := int64(0)
 	for turn := 0; ctx.Err() == nil; {
-		rate := s.rate.Load()
-		start := now()
-		schedule := load.NewSchedule(start, start+int64(time.Hour), float64(rate)/1000)
-		for ctx.Err() == nil && s.rate.Load() == rate && now() < start+int64(time.Hour) {
-			at, ok := schedule.Due(now())
-			if !ok {
-				rest(schedule.Next() - now())
-				continue
-			}
+		if r := s.rate.Load(); r != rate {
+			rate, schedule = r, load.NewSchedule(now(), math.MaxInt64, float64(r)/1000)
+		}
+		end := s.window.until()
+		at, ok := schedule.Due(min(now(), end-1))
+		switch {
+		case ok:
 			s.one(ctx, turn, at)
 			turn++
+		case now() >= end:
+			return
+		default:
+			rest(min(schedule.Next(), end) - now())
 		}
 	}
+	s.unsent = schedule.Left(min(now(), s.window.until()))
 }
 
-// restMax is how long a sender sleeps at most, so that it sees the end.
+// restMax is how long a sender sleeps at most, so that it sees another rate and the end.
 const restMax = 20 * time.Millisecond
 
 func rest(d int64) {

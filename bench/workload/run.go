@@ -48,6 +48,7 @@ type run struct {
 	topics    []string
 	senders   []*sender
 	readers   []*reader
+	sending   atomic.Int64 // senders that are not done; what they sent is in flying before
 	window    window
 	gate      *gate
 	trouble   trouble
@@ -80,31 +81,26 @@ func Run(ctx context.Context, w *Workload, o Options) (*Outcome, error) {
 		return r.out, err
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	sending, stopSending := context.WithCancel(work)
 	defer stop()
-	var group, senders sync.WaitGroup
+	var group sync.WaitGroup
 	start := now()
 	r.window.set(start+int64(r.Warmup), math.MaxInt64)
 	for _, c := range r.readers {
 		group.Add(1)
 		go func() { defer group.Done(); c.read(work) }()
 	}
+	r.sending.Store(int64(len(r.senders)))
 	for _, s := range r.senders {
-		senders.Add(1)
-		go func() { defer senders.Done(); s.send(sending) }()
+		group.Add(1)
+		go func() { defer group.Done(); defer r.sending.Add(-1); s.send(work) }()
 	}
 	err := r.watch(ctx, start)
 	r.finish()
-	stopSending()
-	if err != nil {
-		r.closeProducers() // a sender may wait in one that is full
-	}
-	senders.Wait()
 	if err == nil {
 		r.settle(ctx)
 	}
 	stop()
-	r.closeProducers() // what is not answered by now is counted as that
+	r.closeProducers() // a sender may wait in one that is full; what is not answered by now is counted as that
 	group.Wait()
 	r.last()
 	return r.out, errors.Join(err, r.costErr)
@@ -350,13 +346,13 @@ func (r *run) settle(ctx context.Context) {
 	limit := time.NewTimer(r.Grace)
 	defer limit.Stop()
 	for {
-		flying := int64(0)
+		sending, flying := r.sending.Load() > 0, int64(0)
 		for _, s := range r.senders {
 			flying += s.flying.Load()
 		}
 		behind := r.backlog()
 		r.out.Unread = max(0, behind)
-		if flying == 0 && behind <= 0 {
+		if flying == 0 && behind <= 0 && !sending {
 			return
 		}
 		select {
@@ -374,7 +370,7 @@ func (r *run) last() {
 	r.totals()
 	r.out.Unanswered = 0
 	for _, s := range r.senders {
-		r.out.Unanswered += s.flying.Load()
+		r.out.Unanswered += s.flying.Load() + s.unsent
 	}
 	if !r.begun || len(r.out.Intervals) == 0 {
 		return

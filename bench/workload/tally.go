@@ -24,6 +24,12 @@ func (w *window) holds(at int64) bool {
 	return at >= w.begin && at < w.end
 }
 
+func (w *window) until() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.end
+}
+
 func (w *window) set(begin, end int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
