@@ -115,12 +115,12 @@ func (r *fetching) answer(c *conn, f flight, frame []byte, now int64) error {
 	case walk.code != 0:
 		return fmt.Errorf("fetch partition %d at %d: %w", r.partition, r.offset, kafkaError(walk.code))
 	}
-	next, records, _, err := eachBatch(walk.records, r.offset, nil)
+	next, records, bytes, err := eachBatch(walk.records, r.offset, nil)
 	if err != nil {
 		return fmt.Errorf("fetch partition %d at %d: %w", r.partition, r.offset, err)
 	}
 	if r.l.measured(now) {
-		r.l.current.Received.add(Count{1, records, int64(walk.size)})
+		r.l.current.Received.add(Count{1, records, bytes})
 		Record(&r.l.current.Fetch, now-f.sent)
 	}
 	if next == r.offset && r.offset < r.end {

@@ -8,7 +8,7 @@ import (
 
 // Count is work that was done.
 type Count struct {
-	Requests int64
+	Requests int64 // of a client that does not tell them: records sent, or polls
 	Records  int64
 	Bytes    int64 // of values, before compression, when producing; of batches when fetching
 }

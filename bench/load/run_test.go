@@ -92,3 +92,25 @@ func TestEverythingDueIsAccountedFor(t *testing.T) {
 		}
 	}
 }
+
+// A batch that the end of an answer cuts off comes again, and counts then.
+func TestCutOffBatchesAreNotCounted(t *testing.T) {
+	shape := Shape{Records: 10, RecordBytes: 100}
+	whole, err := shape.Batch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make(chan struct{})
+	target := answering(t, func(frame []byte) []byte {
+		<-begun
+		return AppendFetchReply(nil, Correlation(frame), "some-topic", append(whole[:len(whole):len(whole)], whole[:len(whole)/2]...))
+	})
+	plan := Plan{Duration: time.Hour, Fetch: &Fetch{Target: target, Connections: 1, BytesMax: 1 << 20, Starts: []int64{0}, Ends: []int64{10}, Once: true}}
+	o, err := Run(t.Context(), nil, plan, Hooks{Begin: func() { close(begun) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Count{1, 10, int64(len(whole))}); o.Total.Received != want {
+		t.Errorf("%+v, want %+v", o.Total.Received, want)
+	}
+}

@@ -77,24 +77,26 @@ type Run struct {
 	*load.Outcome
 	Cost    Cost
 	Samples []Sample // of the broker, one an interval; none where its processes are not known
+	Clients bool     // ordinary clients made the load and tell no requests: what Count calls so are records and polls
 }
 
 // Sample is what the broker used in one interval. It is read when the interval is shown, a little after its end.
 type Sample struct {
 	Cores    float64
-	CPUPerGB float64 // of what was produced and fetched together; 0 without either
+	CPUPerGB float64 // of what the figure of the whole run is divided by; 0 in an interval without any
 	Resident int64
 }
 
 // Sampler takes samples.
 type Sampler struct {
-	Pids []int
-	at   time.Time
-	cpu  time.Duration
+	Pids     []int
+	at       time.Time
+	cpu      time.Duration
+	produces bool // so far
 }
 
-// Next gives the sample since the last call; ok is false at the first one, and where nothing is known.
-func (s *Sampler) Next(bytes int64) (sample Sample, ok bool) {
+// Next gives the sample of an interval, since the last call; ok is false at the first one, and where nothing is known.
+func (s *Sampler) Next(i load.Interval) (sample Sample, ok bool) {
 	if len(s.Pids) == 0 {
 		return sample, false
 	}
@@ -109,10 +111,19 @@ func (s *Sampler) Next(bytes int64) (sample Sample, ok bool) {
 		return sample, false
 	}
 	sample = Sample{Cores: used.Seconds() / took.Seconds(), Resident: u.Resident}
-	if bytes > 0 {
+	s.produces = s.produces || i.Sent.Bytes > 0
+	if bytes := work(&i, s.produces).Bytes; bytes > 0 {
 		sample.CPUPerGB = used.Seconds() / (float64(bytes) / 1e9)
 	}
 	return sample, true
+}
+
+// work is what costs are divided by: what was produced, or fetched by a load that does not produce.
+func work(i *load.Interval, produces bool) load.Count {
+	if produces {
+		return i.Sent
+	}
+	return i.Received
 }
 
 // Load runs a plan. The Run is never nil: with an error it holds what came before.
@@ -122,10 +133,10 @@ func Load(ctx context.Context, client *kgo.Client, plan load.Plan, broker Broker
 	var costErr error
 	sampler := &Sampler{Pids: broker.Pids}
 	outcome, err := load.Run(ctx, client, plan, load.Hooks{
-		Begin: func() { meter.Begin(); sampler.Next(0) },
+		Begin: func() { meter.Begin(); sampler.Next(load.Interval{}) },
 		End:   func() { r.Cost, costErr = meter.End() },
 		Progress: func(i load.Interval) {
-			if sample, ok := sampler.Next(i.Sent.Bytes + i.Received.Bytes); ok {
+			if sample, ok := sampler.Next(i); ok {
 				r.Samples = append(r.Samples, sample)
 			}
 			if progress != nil {
@@ -146,17 +157,16 @@ type Figures map[string]float64
 // Figures gives all figures a run has.
 func (r *Run) Figures() Figures {
 	f := Figures{}
-	took := r.Total.End
-	if took <= 0 {
+	if r.Total.End <= 0 {
 		return f
 	}
-	bytes, requests := r.Total.Sent.Bytes, r.Total.Sent.Requests
-	if requests == 0 {
-		bytes, requests = r.Total.Received.Bytes, r.Total.Received.Requests
+	done := work(&r.Total, r.Total.Sent.Bytes > 0)
+	if r.Clients {
+		done.Requests = 0
 	}
-	r.Cost.AddTo(f, bytes, requests)
-	rates(f, "produce", r.Total.Sent, took)
-	rates(f, "fetch", r.Total.Received, took)
+	r.Cost.AddTo(f, done.Bytes, done.Requests)
+	r.rates(f, "produce", r.Total.Sent)
+	r.rates(f, "fetch", r.Total.Received)
 	Latencies(f, "produce", r.Total.Latency)
 	Latencies(f, "fetch", r.Total.Fetch)
 	Latencies(f, "e2e", r.Total.EndToEnd)
@@ -172,7 +182,7 @@ func (r *Run) Figures() Figures {
 	return f
 }
 
-// AddTo names what a load of so many bytes and requests cost.
+// AddTo names what a load of so many bytes and requests cost; 0 are requests that nobody knows.
 func (c Cost) AddTo(f Figures, bytes, requests int64) {
 	seconds := c.Took.Seconds()
 	if seconds <= 0 {
@@ -196,18 +206,21 @@ func (c Cost) AddTo(f Figures, bytes, requests int64) {
 		f["device_flushes_per_request"] = float64(c.Device.Flushes) / float64(requests)
 		f["device_bytes_per_byte"] = float64(c.Device.Bytes) / float64(bytes)
 	}
-	if c.Broker > 0 {
+	if c.Broker > 0 && requests > 0 {
 		f["requests_per_broker_cpu_s"] = float64(requests) / c.Broker.Seconds()
 	}
 }
 
-func rates(f Figures, what string, c load.Count, took time.Duration) {
+func (r *Run) rates(f Figures, what string, c load.Count) {
 	if c.Requests == 0 {
 		return
 	}
-	f[what+"_mb_per_s"] = float64(c.Bytes) / 1e6 / took.Seconds()
-	f[what+"_records_per_s"] = float64(c.Records) / took.Seconds()
-	f[what+"_requests_per_s"] = float64(c.Requests) / took.Seconds()
+	seconds := r.Total.End.Seconds()
+	f[what+"_mb_per_s"] = float64(c.Bytes) / 1e6 / seconds
+	f[what+"_records_per_s"] = float64(c.Records) / seconds
+	if !r.Clients {
+		f[what+"_requests_per_s"] = float64(c.Requests) / seconds
+	}
 }
 
 // Percentiles are those that are named.

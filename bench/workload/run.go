@@ -74,7 +74,7 @@ var topicsMade atomic.Int64
 // Run makes the load of a workload. The Outcome is never nil; with an error, also that of a context that ended, it holds what was
 // measured until then.
 func Run(ctx context.Context, w *Workload, o Options) (*Outcome, error) {
-	r := &run{Workload: w, Options: o, gate: newGate(), out: &Outcome{Run: &measure.Run{Outcome: &load.Outcome{}}}}
+	r := &run{Workload: w, Options: o, gate: newGate(), out: &Outcome{Run: &measure.Run{Outcome: &load.Outcome{}, Clients: true}}}
 	r.fill()
 	defer r.close()
 	if err := r.setUp(ctx); err != nil {
@@ -287,7 +287,7 @@ func (r *run) begin(at int64) {
 	r.drop()
 	r.out.Began = base.Add(time.Duration(at))
 	r.meter.Begin()
-	r.sampler.Next(0)
+	r.sampler.Next(load.Interval{})
 	r.Say("measuring")
 }
 
@@ -304,7 +304,7 @@ func (r *run) drop() {
 // roll ends an interval at a time since the beginning.
 func (r *run) roll(at time.Duration) {
 	one := r.collect(at)
-	if sample, ok := r.sampler.Next(one.Sent.Bytes + one.Received.Bytes); ok {
+	if sample, ok := r.sampler.Next(one); ok {
 		r.out.Samples = append(r.out.Samples, sample)
 	}
 	r.out.Intervals = append(r.out.Intervals, one)
