@@ -21,7 +21,7 @@ type Cost struct {
 	Broker    time.Duration  // user and system time of the broker's processes
 	Generator time.Duration  // of this process
 	Machine   machine.Time   // of everything on this machine
-	Known     bool           // whether the broker's processes are known; Broker and After are zero otherwise
+	Known     bool           // whether the broker's processes are known and lived at both ends; Broker and After are zero otherwise
 	After     machine.Usage  // of the broker, at the end
 	Device    machine.Writes // to the device the broker's data lies on, by anybody; nothing where that is not known
 }
@@ -40,6 +40,7 @@ type Meter struct {
 	broker, generator time.Duration
 	processors        machine.Time
 	device            machine.Writes
+	known             bool
 	err               error
 }
 
@@ -53,6 +54,7 @@ func (m *Meter) read() (usage machine.Usage) {
 	if m.Dir != "" {
 		m.device, errs[3] = machine.WritesBelow(m.Dir)
 	}
+	m.known = len(m.Pids) > 0 && errs[0] == nil
 	m.broker, m.generator = usage.CPU(), own.CPU()
 	m.err = errors.Join(append(errs[:], m.err)...)
 	return usage
@@ -65,11 +67,14 @@ func (m *Meter) Begin() { m.read() }
 func (m *Meter) End() (Cost, error) {
 	before := *m
 	after := m.read()
-	return Cost{
-		Took: m.at.Sub(before.at), Broker: m.broker - before.broker, Generator: m.generator - before.generator,
-		Machine: m.processors.Sub(before.processors), Known: len(m.Pids) > 0, After: after,
-		Device: m.device.Sub(before.device),
-	}, m.err
+	c := Cost{
+		Took: m.at.Sub(before.at), Generator: m.generator - before.generator,
+		Machine: m.processors.Sub(before.processors), Device: m.device.Sub(before.device),
+	}
+	if before.known && m.known {
+		c.Known, c.Broker, c.After = true, m.broker-before.broker, after
+	}
+	return c, m.err
 }
 
 // Run is one measured load.

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -63,5 +64,23 @@ func TestRecordsOfClientsAreNoRequests(t *testing.T) {
 		if f["produce_records_per_s"] != 10 || f["fetch_records_per_s"] != 10 {
 			t.Errorf("clients %v: %v", clients, f)
 		}
+	}
+}
+
+// A broker that died has used no negative time.
+func TestCostOfABrokerThatDied(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "while :; do :; done")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m := Meter{Broker: Broker{Pids: []int{cmd.Process.Pid}}}
+	for m.Begin(); m.broker == 0 && m.err == nil; m.Begin() { // until it has used some
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	if c, err := m.End(); err == nil || c.Known || c.Broker != 0 || c.After.Resident != 0 || c.Took <= 0 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
