@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -129,8 +130,9 @@ type runner struct {
 	hooks   Hooks
 	outcome *Outcome
 	loops   []*loop
-	tails   []*tailing
-	given   []int // of each interval, by how many loops
+	tails   []*tailing   // all of the first loop, which waits at the end for what they have not read
+	given   []int        // of each interval, by how many loops
+	others  atomic.Int32 // loops that are running apart from the first; it may read what they counted once there are none
 }
 
 func (r *runner) close() {
@@ -220,8 +222,8 @@ func (r *runner) connectFetch(f *Fetch) error {
 }
 
 func (r *runner) connectTail(t *Tail) error {
-	for i, seat := range t.Target.seats(t.Connections) {
-		l := r.loops[i%len(r.loops)]
+	l := r.loops[0]
+	for _, seat := range t.Target.seats(t.Connections) {
 		flow := &tailing{l: l, topic: t.Target.Topic, value: t.RecordBytes}
 		for _, p := range seat.partitions {
 			flow.wants = append(flow.wants, want{p, t.From[p]})
@@ -262,9 +264,8 @@ func (r *runner) arm() (begin, end time.Time) {
 			r.prime(i, l, w)
 		}
 	}
-	if len(r.loops) == 1 && r.tails != nil {
-		l := r.loops[0]
-		l.settled = func() bool { return r.unread(l) <= 0 }
+	if r.tails != nil {
+		r.loops[0].settled = func() bool { return r.others.Load() == 0 && r.unread() <= 0 }
 	}
 	return base.Add(time.Duration(from)), base.Add(time.Duration(min(until, math.MaxInt64/2)))
 }
@@ -286,11 +287,13 @@ func (r *runner) prime(i int, l *loop, w *Produce) {
 	}
 }
 
-// unread is how many records were acknowledged and not read; only one thread may ask for its own.
-func (r *runner) unread(l *loop) (n int64) {
-	for _, c := range l.opened {
-		if p, ok := c.flow.(*producing); ok {
-			n += int64(c.answered) * int64(p.frame.records)
+// unread is how many records were acknowledged and not read. It is for the first loop once it runs alone, and for whoever waited for all.
+func (r *runner) unread() (n int64) {
+	for _, l := range r.loops {
+		for _, c := range l.opened {
+			if p, ok := c.flow.(*producing); ok {
+				n += int64(c.answered) * int64(p.frame.records)
+			}
 		}
 	}
 	for _, t := range r.tails {
@@ -307,6 +310,7 @@ func (r *runner) run(ctx context.Context) error {
 	done := make(chan Interval, 16*len(r.loops))
 	errs := make([]error, len(r.loops))
 	var group sync.WaitGroup
+	r.others.Store(int32(len(r.loops) - 1))
 	for i, l := range r.loops {
 		l.done = done
 		group.Add(1)
@@ -316,6 +320,9 @@ func (r *runner) run(ctx context.Context) error {
 				cancel()
 			}
 			l.finish()
+			if i > 0 {
+				r.others.Add(-1)
+			}
 		}()
 	}
 	go func() { group.Wait(); close(done) }()
@@ -323,8 +330,8 @@ func (r *runner) run(ctx context.Context) error {
 	for _, l := range r.loops {
 		r.outcome.Unanswered += l.late
 	}
-	if len(r.loops) == 1 && r.tails != nil {
-		r.outcome.Unread = max(0, r.unread(r.loops[0]))
+	if r.tails != nil {
+		r.outcome.Unread = max(0, r.unread())
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 )
@@ -112,5 +113,66 @@ func TestCutOffBatchesAreNotCounted(t *testing.T) {
 	}
 	if want := (Count{1, 10, int64(len(whole))}); o.Total.Received != want {
 		t.Errorf("%+v, want %+v", o.Total.Received, want)
+	}
+}
+
+// echoing is a partition that gives back what it got, once its reader may go on.
+type echoing struct {
+	mu     sync.Mutex
+	log    []byte
+	starts []int // of each record's batch in the log
+	read   chan struct{}
+}
+
+func (e *echoing) answer(frame []byte) []byte {
+	if !IsFetch(frame) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		b := ProducedBatch(frame)
+		binary.BigEndian.PutUint64(b, uint64(len(e.starts)))
+		e.starts, e.log = append(e.starts, len(e.log)), append(e.log, b...)
+		return produced(frame)
+	}
+	<-e.read
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var rest []byte
+	if _, from := Fetched(frame); int(from) < len(e.starts) {
+		rest = e.log[e.starts[from]:]
+	}
+	return AppendFetchReply(nil, Correlation(frame), "some-topic", rest)
+}
+
+func (e *echoing) records() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return int64(len(e.starts))
+}
+
+// However many threads there are, a reader that is behind at the end is waited for, and what it does not get is counted.
+func TestAllThreadsWaitForTheTail(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		tailed := func(e *echoing, grace time.Duration, atEnd func()) *Outcome {
+			target, one := answering(t, e.answer), Shape{Records: 1, RecordBytes: 100}
+			plan := Plan{Duration: 100 * time.Millisecond, Grace: grace, Threads: threads,
+				Produce: &Produce{Target: target, Connections: 3, Shape: one, Acks: 1, Rate: 1000, Stamp: true},
+				Tail:    &Tail{Target: target, Connections: 1, From: []int64{0}, RecordBytes: one.RecordBytes}}
+			o, err := Run(t.Context(), nil, plan, Hooks{End: atEnd})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o
+		}
+		late := &echoing{read: make(chan struct{})}
+		o := tailed(late, graceDefault, func() { close(late.read) })
+		if h := o.Total.EndToEnd; h == nil || h.TotalCount() != late.records() || o.Unread != 0 {
+			t.Errorf("%d threads: %d records, end to end %v, %d unread", threads, late.records(), h, o.Unread)
+		}
+		silent := &echoing{read: make(chan struct{})}
+		o = tailed(silent, 100*time.Millisecond, nil)
+		close(silent.read)
+		if o.Unread == 0 || o.Unread > silent.records() {
+			t.Errorf("%d threads: %d unread of %d", threads, o.Unread, silent.records())
+		}
 	}
 }
