@@ -2,68 +2,68 @@ package machine
 
 import (
 	"bufio"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 )
 
-// Listeners gives the processes of this machine that listen on the port of a local address; none for an address of another machine.
-// Processes of other users are seen only by root.
+// Listeners gives the processes of this machine that listen at an address, or at its port of all addresses; none for an address of
+// another machine. Processes of other users are seen only by root.
 func Listeners(address string) ([]int, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", address, err)
 	}
-	if local, err := isLocal(host); err != nil || !local {
+	own, err := ownAddresses(host)
+	if err != nil || len(own) == 0 {
 		return nil, err
 	}
 	port, err := net.LookupPort("tcp", service)
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", address, err)
 	}
-	inodes, err := listening(port)
+	inodes, err := listening(own, port)
 	if err != nil || len(inodes) == 0 {
 		return nil, err
 	}
 	return holders(inodes)
 }
 
-func isLocal(host string) (bool, error) {
+// ownAddresses are those of a host's that this machine has.
+func ownAddresses(host string) (own []net.IP, err error) {
 	addresses, err := net.LookupHost(host)
 	if err != nil {
-		return false, fmt.Errorf("host %s: %w", host, err)
+		return nil, fmt.Errorf("host %s: %w", host, err)
 	}
-	own, err := net.InterfaceAddrs()
+	local, err := net.InterfaceAddrs()
 	if err != nil {
-		return false, fmt.Errorf("addresses of this machine: %w", err)
+		return nil, fmt.Errorf("addresses of this machine: %w", err)
 	}
 	for _, address := range addresses {
 		ip := net.ParseIP(address)
-		if ip == nil {
-			continue
-		}
-		if ip.IsLoopback() {
-			return true, nil
-		}
-		for _, o := range own {
-			if n, ok := o.(*net.IPNet); ok && n.IP.Equal(ip) {
-				return true, nil
-			}
+		if ip.IsLoopback() || slices.ContainsFunc(local, func(l net.Addr) bool {
+			n, ok := l.(*net.IPNet)
+			return ok && n.IP.Equal(ip)
+		}) {
+			own = append(own, ip)
 		}
 	}
-	return false, nil
+	return own, nil
 }
 
 // stateListen is TCP_LISTEN in /proc/net/tcp.
 const stateListen = "0A"
 
-// listening gives the inodes of sockets that listen on a port.
-func listening(port int) (map[string]bool, error) {
+// listening gives the inodes of sockets that listen on a port of one of the addresses, or of all there are.
+func listening(own []net.IP, port int) (map[string]bool, error) {
 	inodes := map[string]bool{}
 	suffix := fmt.Sprintf(":%04X", port)
 	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
@@ -77,7 +77,10 @@ func listening(port int) (map[string]bool, error) {
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
 			fields := strings.Fields(lines.Text())
-			if len(fields) > 9 && strings.HasSuffix(fields[1], suffix) && fields[3] == stateListen {
+			if len(fields) <= 9 || fields[3] != stateListen {
+				continue
+			}
+			if local, ok := strings.CutSuffix(fields[1], suffix); ok && covers(local, own) {
 				inodes["socket:["+fields[9]+"]"] = true
 			}
 		}
@@ -88,6 +91,18 @@ func listening(port int) (map[string]bool, error) {
 		}
 	}
 	return inodes, nil
+}
+
+// covers reports whether a local address, as the kernel writes it, is one of the addresses or stands for all.
+func covers(local string, own []net.IP) bool {
+	at, err := hex.DecodeString(local)
+	if err != nil || len(at)%4 != 0 {
+		return false
+	}
+	for b := at; len(b) > 0; b = b[4:] {
+		binary.NativeEndian.PutUint32(b, binary.BigEndian.Uint32(b)) // written as numbers of this machine, four bytes each
+	}
+	return net.IP(at).IsUnspecified() || slices.ContainsFunc(own, net.IP(at).Equal)
 }
 
 // holders gives the processes that have one of the sockets open.

@@ -57,6 +57,39 @@ func TestListenersAreFound(t *testing.T) {
 	}
 }
 
+// The same port of another address is somebody else's.
+func TestListenersOfTheAddressAlone(t *testing.T) {
+	for _, c := range []struct {
+		listen, ask string
+		found       bool
+	}{
+		{"127.0.0.2:0", "127.0.0.1", false},
+		{"127.0.0.2:0", "127.0.0.2", true},
+		{"0.0.0.0:0", "127.0.0.1", true},
+		{":0", "127.0.0.1", true}, // IPv6's, which takes both
+		{"127.0.0.1:0", "localhost", true},
+		{"[::1]:0", "::1", true},
+		{"[::1]:0", "127.0.0.1", false},
+	} {
+		l, err := net.Listen("tcp", c.listen)
+		if err != nil && strings.HasPrefix(c.listen, "[") {
+			t.Logf("no IPv6: %v", err)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pids, err := Listeners(net.JoinHostPort(c.ask, port)); err != nil || (len(pids) == 1) != c.found {
+			t.Errorf("%s listens, %s asked: %v %v", c.listen, c.ask, pids, err)
+		}
+		l.Close()
+	}
+}
+
 func TestEnvironmentSaysWhatItRanOn(t *testing.T) {
 	e := Look(t.TempDir())
 	if e.Kernel == "" || e.CPUs < 1 || e.MemoryBytes < 1<<28 || e.Congestion == "" || e.FileSystem == "" || e.Versions["go"] == "" {

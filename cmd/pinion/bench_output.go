@@ -119,13 +119,13 @@ func (b *bench) close() error {
 func (b *bench) look(list string) error {
 	environment := machine.Look("")
 	environment.Remember("the generator's sockets use %s", load.Congestion)
+	ctx, cancel := context.WithTimeout(b.cmd.Context(), adminTimeout)
+	defer cancel()
+	admin := kadm.NewClient(b.client)
 	if len(b.pids) == 0 {
-		for _, address := range b.brokers {
-			pids, err := machine.Listeners(strings.TrimSpace(address))
-			if err != nil {
-				return fmt.Errorf("the broker's process: %w", err)
-			}
-			b.pids = append(b.pids, pids...)
+		var err error
+		if b.pids, err = measure.Processes(ctx, admin); err != nil {
+			environment.Remember("the brokers' processes are not known: %v", err)
 		}
 	}
 	sort.Ints(b.pids)
@@ -135,9 +135,7 @@ func (b *bench) look(list string) error {
 	}
 	b.base.Driver = "pinion bench"
 	b.base.Pinion = results.Extra{Verb: b.verb, Version: version, Brokers: list, Environment: environment, Settings: map[string]string{}}
-	ctx, cancel := context.WithTimeout(b.cmd.Context(), adminTimeout)
-	defer cancel()
-	configs, err := measure.Configs(ctx, kadm.NewClient(b.client))
+	configs, err := measure.Configs(ctx, admin)
 	if err != nil {
 		b.base.Pinion.Environment.Remember("the broker does not tell its configuration: %v", err) // no reason not to measure it
 	}
