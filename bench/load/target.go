@@ -22,12 +22,22 @@ type Target struct {
 // readyMax bounds the wait for a new topic to have leaders.
 const readyMax = 60 * time.Second
 
-// Create makes a topic and waits until every partition has a leader.
-func Create(ctx context.Context, client *kgo.Client, topic string, partitions int, configs map[string]*string) (Target, error) {
-	reply, err := kadm.NewClient(client).CreateTopic(ctx, int32(partitions), -1, configs, topic)
-	if err == nil {
-		err = reply.Err
-	}
+// removeMax bounds the removal of a topic whose creation was cut short.
+const removeMax = 5 * time.Second
+
+// Create makes a topic and waits until every partition has a leader. With an error, also that of a context that ended, it leaves none behind.
+func Create(ctx context.Context, client *kgo.Client, topic string, partitions int, configs map[string]*string) (target Target, err error) {
+	admin := kadm.NewClient(client)
+	reply, err := admin.CreateTopic(ctx, int32(partitions), -1, configs, topic)
+	made := err == nil || reply.Err == nil && ctx.Err() != nil // of one that was interrupted nobody knows
+	defer func() {
+		if err == nil || !made {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeMax)
+		defer cancel()
+		_, _ = admin.DeleteTopic(ctx, topic) // best effort: the broker may be gone, or may not have made it
+	}()
 	if err != nil {
 		if reply.ErrMessage != "" {
 			return Target{}, fmt.Errorf("create topic %s: %w: %s", topic, err, reply.ErrMessage)
