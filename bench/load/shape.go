@@ -35,8 +35,8 @@ func (s Shape) valid() error {
 	switch {
 	case s.Records < 1 || s.RecordBytes < 1:
 		return fmt.Errorf("a batch of %d records of %d bytes", s.Records, s.RecordBytes)
-	case s.Payload() > payloadMax:
-		return fmt.Errorf("a batch of %d bytes; at most %d", s.Payload(), payloadMax)
+	case s.RecordBytes > payloadMax/s.Records: // not the product, which may overflow
+		return fmt.Errorf("a batch of %s; at most %d bytes", s, payloadMax)
 	case s.RandomRatio < 0 || s.RandomRatio > 1:
 		return fmt.Errorf("a random part of %v; want 0 to 1", s.RandomRatio)
 	}
