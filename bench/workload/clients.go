@@ -141,8 +141,8 @@ func (s *sender) one(ctx context.Context, turn int, intended int64) {
 		if errors.Is(err, kgo.ErrClientClosed) {
 			return // the end of the run: it was not answered, and that is what is counted
 		}
-		s.flying.Add(-1)
 		s.tally.acknowledged(s.window, intended, now(), len(value), err)
+		s.flying.Add(-1) // once it is counted, for who looks whether anything is under way
 	})
 	if s.window.holds(intended) {
 		s.tally.delayed(now() - intended)

@@ -291,13 +291,13 @@ func (r *run) begin(at int64) {
 	r.Say("measuring")
 }
 
-// drop forgets what was counted during the warm-up: errors, that is; nothing else counts then.
+// drop forgets the errors of the warm-up. Nothing else counted then: what is there belongs to the measured time, which began before this tick.
 func (r *run) drop() {
 	for _, s := range r.senders {
-		s.tally.take()
+		s.tally.forgive()
 	}
 	for _, c := range r.readers {
-		c.tally.take()
+		c.tally.forgive()
 	}
 }
 
@@ -346,13 +346,9 @@ func (r *run) settle(ctx context.Context) {
 	limit := time.NewTimer(r.Grace)
 	defer limit.Stop()
 	for {
-		sending, flying := r.sending.Load() > 0, int64(0)
-		for _, s := range r.senders {
-			flying += s.flying.Load()
-		}
-		behind := r.backlog()
+		sending, flying, behind := r.sending.Load() > 0, r.flying(), r.backlog() // in this order: what is sent flies, what is answered is to be read
 		r.out.Unread = max(0, behind)
-		if flying == 0 && behind <= 0 && !sending {
+		if !sending && flying == 0 && behind <= 0 {
 			return
 		}
 		select {
@@ -381,10 +377,18 @@ func (r *run) last() {
 	r.out.Total.Merge(&late)
 }
 
-// stalled is an error when nothing was acknowledged and nothing read for too long.
+// flying is how many records are sent and not answered.
+func (r *run) flying() (n int64) {
+	for _, s := range r.senders {
+		n += s.flying.Load()
+	}
+	return n
+}
+
+// stalled is an error when nothing was acknowledged and nothing read for too long, though something was under way.
 func (r *run) stalled() error {
 	sent, read := r.totals()
-	if total := sent + read; total != r.lastTotal {
+	if total := sent + read; total != r.lastTotal || r.flying() == 0 && r.backlog() <= 0 {
 		r.lastTotal, r.lastMove = total, time.Now()
 		return nil
 	}

@@ -74,6 +74,12 @@ func (t *tally) failed(err error) {
 	t.current.Errors++
 }
 
+func (t *tally) forgive() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.current.Errors = 0
+}
+
 func (t *tally) delayed(d int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +99,30 @@ func TestThroughputIsWhatWasAnsweredInTheTime(t *testing.T) {
 	got := tally.take()
 	if got.Sent.Records != 1 || got.Latency.TotalCount() != 1 || got.Latency.Max() != 100 {
 		t.Errorf("%d records, %d latencies up to %d; want one answered in time and one meant for it", got.Sent.Records, got.Latency.TotalCount(), got.Latency.Max())
+	}
+}
+
+func TestDropKeepsWhatBelongsToTheMeasuredTime(t *testing.T) {
+	s := &sender{}
+	r := &run{senders: []*sender{s}}
+	r.window.set(100, 200)
+	s.tally.failed(errors.New("while it warmed up"))
+	s.tally.acknowledged(&r.window, 100, 101, 10, nil)
+	r.drop()
+	if got := s.tally.take(); got.Sent.Records != 1 || got.Errors != 0 {
+		t.Errorf("%d records of one, %d errors of none", got.Sent.Records, got.Errors)
+	}
+}
+
+func TestABrokerThatOwesNothingHasNotStalled(t *testing.T) {
+	s := &sender{}
+	r := &run{Workload: &Workload{}, senders: []*sender{s}, out: &Outcome{}}
+	r.Stall = time.Second
+	for flying, stalled := range []bool{false, true} {
+		s.flying.Store(int64(flying))
+		r.lastMove = time.Now().Add(-time.Hour)
+		if err := r.stalled(); (err != nil) != stalled {
+			t.Errorf("%d records are not answered: %v", flying, err)
+		}
 	}
 }
