@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"pinion/bench/limit"
+	"pinion/bench/load"
 	"pinion/bench/machine"
 	"pinion/bench/measure"
+	"pinion/bench/workload"
 )
 
 // full is a ledger of five rounds in which Pinion needs half of Kafka's processor time.
@@ -139,6 +141,15 @@ func TestToolsAreUnderstood(t *testing.T) {
 	}
 	if _, err := consumerFigures("2026-11-26 09:00:00:000, 2026-11-26 09:00:02:000, 190.7349, 95.3674, 100, 100000.0000, 300, 1700, 112.1970, 117647.0588\n", 200_000); err == nil {
 		t.Error("a consumer that read too little is a figure")
+	}
+}
+
+// A row of ordinary clients whose percentiles lack records failed.
+func TestAShapeThatLacksRecordsFailed(t *testing.T) {
+	for _, lacks := range []load.Outcome{{Unanswered: 1}, {Unread: 1}} {
+		if _, err := shapeFigures(&workload.Outcome{Run: &measure.Run{Outcome: &lacks}}, nil); err == nil {
+			t.Errorf("%d without an answer, %d not read: a figure", lacks.Unanswered, lacks.Unread)
+		}
 	}
 }
 

@@ -84,13 +84,20 @@ func (c *campaign) shape(ctx context.Context, s *subject, sh shape) (measure.Fig
 	if o.BatchBytes == 0 {
 		o.BatchBytes = 128 << 10
 	}
-	done, err := workload.Run(ctx, &w, o)
+	return shapeFigures(workload.Run(ctx, &w, o))
+}
+
+// shapeFigures gives what a run has, and an error if it cannot stand for the row.
+func shapeFigures(done *workload.Outcome, err error) (measure.Figures, error) {
 	figures := done.Figures()
 	if done.BacklogDrain > 0 {
 		figures["backlog_drain_s"] = done.BacklogDrain.Seconds()
 	}
 	if err == nil && done.Total.Errors > 0 {
 		err = fmt.Errorf("%d records failed; the first: %w", done.Total.Errors, done.Failure)
+	}
+	if err == nil {
+		err = done.Missing()
 	}
 	return figures, err
 }

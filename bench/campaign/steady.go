@@ -193,8 +193,8 @@ func endToEndRow(name string, rate float64, acks int16, limit string, quick bool
 					Tail:    &load.Tail{Target: target, Connections: 1, From: make([]int64, partitions), RecordBytes: one.RecordBytes}}
 				run, err := measure.Load(ctx, s.client, plan, measure.Broker{Pids: s.pids(), Dir: s.dir}, nil)
 				figures = run.Figures()
-				if err == nil && (run.Unread > 0 || run.Unanswered > 0) {
-					err = fmt.Errorf("%d requests without an answer, %d records not read back", run.Unanswered, run.Unread)
+				if err == nil {
+					err = run.Missing()
 				}
 				return err
 			})

@@ -14,17 +14,23 @@ import (
 	"pinion/bench/verdict"
 )
 
+// madeRun is a second with 1000 records that all took so many nanoseconds.
+func madeRun(latency int64) *measure.Run {
+	run := &measure.Run{Outcome: &load.Outcome{Began: time.Unix(1_700_000_000, 0)}}
+	i := load.Interval{End: time.Second, Sent: load.Count{Requests: 1000, Records: 1000, Bytes: 100_000}}
+	for range 1000 {
+		load.Record(&i.Latency, latency)
+	}
+	run.Intervals = append(run.Intervals, i)
+	run.Total.Merge(&i)
+	return run
+}
+
 // writeRounds keeps rounds whose p99 is so many microseconds, give or take one in a hundred.
 func writeRounds(t *testing.T, dir string, rounds int, p99 int64) {
 	t.Helper()
 	for round := range rounds {
-		run := &measure.Run{Outcome: &load.Outcome{Began: time.Unix(1_700_000_000, 0)}}
-		i := load.Interval{End: time.Second, Sent: load.Count{Requests: 1000, Records: 1000, Bytes: 100_000}}
-		for range 1000 {
-			load.Record(&i.Latency, p99*1000*(100+int64(round%3))/100)
-		}
-		run.Intervals = append(run.Intervals, i)
-		run.Total.Merge(&i)
+		run := madeRun(p99 * 1000 * (100 + int64(round%3)) / 100)
 		r := &results.Result{Workload: "made"}
 		r.Set(run)
 		if err := r.Write(filepath.Join(dir, fmt.Sprintf("round-%02d", round+1)), run); err != nil {

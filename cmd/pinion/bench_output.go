@@ -160,6 +160,9 @@ func (b *bench) rounds(measureOnce func(ctx context.Context, progress func(load.
 		if run == nil {
 			return err
 		}
+		if err == nil {
+			err = run.Missing()
+		}
 		r.Set(run)
 		if err != nil {
 			r.Pinion.Partial, r.Pinion.Error = true, err.Error()

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pinion/bench/load"
+	"pinion/bench/measure"
+	"pinion/bench/results"
+)
+
+// benchRounds goes through rounds that were made beforehand, as a verb with these flags does.
+func benchRounds(t *testing.T, round func() (*measure.Run, error), args ...string) result {
+	t.Helper()
+	var out, problems strings.Builder
+	con := &console{out: &out, err: &problems}
+	var flags benchFlags
+	cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(cmd *cobra.Command, _ []string) error {
+		b := &bench{cmd: cmd, con: con, flags: &flags, verb: "made"}
+		return b.rounds(func(context.Context, func(load.Interval)) (*measure.Run, error) { return round() })
+	}}
+	flags.add(cmd, 0, time.Second)
+	cmd.Flags().StringP("output", "o", string(formatText), "")
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	code := report(con, cmd.ExecuteContext(t.Context()))
+	return result{code, out.String(), problems.String()}
+}
+
+// Latencies of requests without an answer are in no percentile: a result that has such is none.
+func TestBenchResultThatLacksAnswersIsPartial(t *testing.T) {
+	for name, lacks := range map[string]func(*load.Outcome){
+		"3 requests": func(o *load.Outcome) { o.Unanswered = 3 },
+		"5 records":  func(o *load.Outcome) { o.Unread = 5 },
+	} {
+		dir := t.TempDir()
+		got := benchRounds(t, func() (*measure.Run, error) {
+			run := madeRun(1_000_000)
+			lacks(run.Outcome)
+			return run, nil
+		}, "--out", dir)
+		kept, err := results.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.code != exitFailed || !strings.Contains(got.err, name) || !kept[0].Pinion.Partial || !strings.Contains(kept[0].Pinion.Error, name) {
+			t.Errorf("%s lacking: code %d, partial %v: %q\n%s", name, got.code, kept[0].Pinion.Partial, kept[0].Pinion.Error, got.err)
+		}
+	}
+}
