@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 	"pinion/bench/machine"
 	"pinion/bench/measure"
+	"pinion/bench/results"
 )
 
 // entry is one round of one row for one peer, or for a loop beside them. It is one file.
@@ -93,29 +93,12 @@ func (l *ledger) add(e entry) error {
 		}
 	}
 	l.entries = append(l.entries, e)
-	return write(filepath.Join(l.dir, fmt.Sprintf("round-%s-%s-%02d.json", e.Row, e.Peer, e.Round)), e)
+	return results.WriteJSON(filepath.Join(l.dir, fmt.Sprintf("round-%s-%s-%02d.json", e.Row, e.Peer, e.Round)), e)
 }
 
 func (l *ledger) addSession(s session) error {
 	l.sessions = append(l.sessions, s)
-	return write(filepath.Join(l.dir, "session-"+s.Time.Format("20060102T150405")+".json"), s)
-}
-
-// write replaces a file as a whole, so that a campaign that is killed leaves no half of one.
-func write(name string, value any) error {
-	text, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return err
-	}
-	temporary := name + ".new"
-	err = os.WriteFile(temporary, append(text, '\n'), 0o644)
-	if err == nil {
-		err = os.Rename(temporary, name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(temporary))
-	}
-	return nil
+	return results.WriteJSON(filepath.Join(l.dir, "session-"+s.Time.Format("20060102T150405")+".json"), s)
 }
 
 // rounds gives a figure of all rounds of a row.

@@ -18,6 +18,7 @@ import (
 
 	"pinion/bench/measure"
 	"pinion/bench/peer"
+	"pinion/bench/results"
 	"pinion/bench/verdict"
 )
 
@@ -192,7 +193,7 @@ func (c *campaign) note(ctx context.Context, s *subject) error {
 		session.Versions["kafka"] = peer.Version
 		session.Settings["kafka virtual machine"] = strings.Join(peer.Flags(), " ")
 	}
-	return write(c.ledger.dir+"/session-"+session.Time.Format("20060102T150405")+".json", session)
+	return results.WriteJSON(c.ledger.dir+"/session-"+session.Time.Format("20060102T150405")+".json", session)
 }
 
 // writeResults writes the page of results from the ledger alone.

@@ -269,12 +269,23 @@ func (r *Result) Write(dir string, run *measure.Run) error {
 			return err
 		}
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
+	return WriteJSON(filepath.Join(dir, FileName), r)
+}
+
+// WriteJSON replaces a file as a whole: who is killed, or meets a full disk, leaves no half of one.
+func WriteJSON(name string, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, FileName), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the result: %w", err)
+	temporary := name + ".new"
+	err = os.WriteFile(temporary, append(text, '\n'), 0o644)
+	if err == nil {
+		err = os.Rename(temporary, name)
+	}
+	if err != nil {
+		_ = os.Remove(temporary) // it may not even have come into being
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

@@ -3,9 +3,11 @@ package results
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,6 +127,20 @@ func TestLatenciesAreAHistogramLog(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "fetch.hlog")); err == nil {
 		t.Error("a log of nothing was written")
+	}
+}
+
+// A disk that is full leaves the result that was there, or none, and nothing beside it.
+func TestAFullDiskLeavesNoHalfOfAResult(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/dev/full", filepath.Join(dir, FileName+".new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteJSON(filepath.Join(dir, FileName), &Result{}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a full disk took it: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }
 

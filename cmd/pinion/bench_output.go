@@ -61,6 +61,17 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
+// claim makes the folder of the results, so that one that cannot be made is found before the measurement.
+func (f *benchFlags) claim() error {
+	if f.out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	return nil
+}
+
 // every is the length of an interval.
 func (f *benchFlags) every(duration time.Duration) time.Duration {
 	switch {
@@ -102,6 +113,9 @@ func newBenchRunner(cmd *cobra.Command, con *console, flags *benchFlags, verb st
 	}
 	b.brokers = strings.Split(list, ",")
 	if err := b.look(list); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	if err := flags.claim(); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	if f, ok := con.err.(*os.File); ok && isTerminal(f) {
@@ -167,14 +181,13 @@ func (b *bench) rounds(measureOnce func(ctx context.Context, progress func(load.
 		if err != nil {
 			r.Pinion.Partial, r.Pinion.Error = true, err.Error()
 		}
-		if writeErr := b.keep(&r, run, round); writeErr != nil {
-			return errors.Join(err, writeErr)
-		}
+		keepErr := b.keep(&r, run, round)
 		if err != nil && len(run.Intervals) == 0 {
-			return err // nothing was measured
+			return errors.Join(err, keepErr) // nothing was measured
 		}
-		if printErr := b.print(&r, run); printErr != nil || err != nil {
-			return errors.Join(err, printErr)
+		// Where it cannot be kept, what is printed is all there is.
+		if err := errors.Join(err, keepErr, b.print(&r, run)); err != nil {
+			return err
 		}
 		if run.Total.Errors > 0 {
 			return &failure{exitPartial, fmt.Errorf("%d requests failed; they are in the result", run.Total.Errors)}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +51,23 @@ func TestBenchResultThatLacksAnswersIsPartial(t *testing.T) {
 		}
 		if got.code != exitFailed || !strings.Contains(got.err, name) || !kept[0].Pinion.Partial || !strings.Contains(kept[0].Pinion.Error, name) {
 			t.Errorf("%s lacking: code %d, partial %v: %q\n%s", name, got.code, kept[0].Pinion.Partial, kept[0].Pinion.Error, got.err)
+		}
+	}
+}
+
+// A result that cannot be kept is printed all the same, and both ends are told.
+func TestBenchPrintsWhatItCannotKeep(t *testing.T) {
+	for _, c := range []struct {
+		ended error
+		says  string
+	}{{nil, ""}, {errors.New("the broker is gone"), "the broker is gone"}, {context.Canceled, "interrupted"}} {
+		got := benchRounds(t, func() (*measure.Run, error) { return madeRun(1_000_000), c.ended }, "--out", "/dev/null/x", "-o", "json")
+		var r results.Result
+		if err := json.Unmarshal([]byte(got.out), &r); err != nil || len(r.PublishRate) != 1 || r.Pinion.Partial != (c.ended != nil) {
+			t.Errorf("%v: %v, printed %q", c.ended, err, got.out)
+		}
+		if got.code != exitFailed || !strings.Contains(got.err, c.says) || !strings.Contains(got.err, "/dev/null") {
+			t.Errorf("%v: code %d\n%s", c.ended, got.code, got.err)
 		}
 	}
 }

@@ -181,6 +181,7 @@ func TestBenchRefusesBadInput(t *testing.T) {
 		"rate":              {b.Addr, []string{"e2e", "--rate", "0"}, exitUsage, "--rate"},
 		"rounds":            {b.Addr, []string{"e2e", "--rounds", "0"}, exitUsage, "--rounds"},
 		"pid":               {b.Addr, []string{"produce", "--broker-pid", "4194305"}, exitFailed, "--broker-pid"},
+		"out is a file":     {b.Addr, []string{"produce", "--out", bad}, exitFailed, "--out: "},
 		"unknown verb":      {b.Addr, []string{"prodce"}, exitUsage, "produce"},
 		"nothing to report": {b.Addr, []string{"report", dir}, exitFailed, "result.json"},
 		"compare one":       {b.Addr, []string{"compare", dir}, exitUsage, "two folders"},

@@ -83,6 +83,9 @@ func report(con *console, err error) int {
 		return exitConfig
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(con.err, "interrupted")
+		for _, other := range besides(err, context.Canceled) {
+			fmt.Fprintf(con.err, "error: %v\n", other)
+		}
 		return exitFailed
 	case errors.As(err, &f):
 		if f.err != nil {
@@ -92,4 +95,17 @@ func report(con *console, err error) int {
 	}
 	fmt.Fprintf(con.err, "error: %v\n", err)
 	return exitFailed
+}
+
+// besides gives the errors that are joined with a target.
+func besides(err, target error) (list []error) {
+	if !errors.Is(err, target) {
+		return []error{err}
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			list = append(list, besides(one, target)...)
+		}
+	}
+	return list
 }
