@@ -329,9 +329,8 @@ type Named struct {
 	Path string
 }
 
-// Read gives the results of a file, or of a folder and all below it, in order of path.
-func Read(path string) (list []Named, err error) {
-	var names []string
+// Files names the results of a file, or of a folder and all below it, in order of path.
+func Files(path string) (names []string, err error) {
 	err = filepath.WalkDir(path, func(name string, entry os.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && (name == path || entry.Name() == FileName) {
 			names = append(names, name)
@@ -342,6 +341,15 @@ func Read(path string) (list []Named, err error) {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
 	slices.Sort(names)
+	return names, nil
+}
+
+// Read gives the results that Files names.
+func Read(path string) (list []Named, err error) {
+	names, err := Files(path)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {

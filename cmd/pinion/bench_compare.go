@@ -73,7 +73,7 @@ func benchCompare(cmd *cobra.Command, a, b string, conditions []string) error {
 	if err != nil {
 		return err
 	}
-	for _, difference := range differences(before[0], after[0]) {
+	for _, difference := range differences(before, after) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "different: "+difference)
 	}
 	left, right := figuresOf(before), figuresOf(after)
@@ -131,27 +131,49 @@ func direction(name string) (lower, judged bool) {
 	return true, true
 }
 
-// differences are settings and conditions that two results do not share.
-func differences(a, b results.Named) (list []string) {
-	add := func(what string, x, y any) {
-		if x != y {
-			list = append(list, fmt.Sprintf("%s is %v in A and %v in B", what, x, y))
+// differences are settings and conditions that the results of both sides do not all share. One that a result does not tell is passed over.
+func differences(a, b []results.Named) (list []string) {
+	add := func(what string, of func(*results.Result) any) {
+		x, y := distinct(a, of), distinct(b, of)
+		if all := distinct(slices.Concat(a, b), of); len(all) > 1 {
+			list = append(list, fmt.Sprintf("%s is %s in A and %s in B", what, strings.Join(x, ", "), strings.Join(y, ", ")))
 		}
 	}
-	add("workload", a.Workload, b.Workload)
-	add("verb", a.Pinion.Verb, b.Pinion.Verb)
-	add("kernel", a.Pinion.Environment.Kernel, b.Pinion.Environment.Kernel)
-	add("cpu", a.Pinion.Environment.CPU, b.Pinion.Environment.CPU)
-	add("cpus", a.Pinion.Environment.CPUs, b.Pinion.Environment.CPUs)
-	add("congestion control", a.Pinion.Environment.Congestion, b.Pinion.Environment.Congestion)
-	add("what is synced", a.Pinion.Synced, b.Pinion.Synced)
-	for key, x := range a.Pinion.Settings {
-		if y, ok := b.Pinion.Settings[key]; ok && key != "rounds" && key != "broker-pid" && key != "no-progress" {
-			add("--"+key, x, y)
+	add("workload", func(r *results.Result) any { return r.Workload })
+	add("verb", func(r *results.Result) any { return r.Pinion.Verb })
+	add("kernel", func(r *results.Result) any { return r.Pinion.Environment.Kernel })
+	add("cpu", func(r *results.Result) any { return r.Pinion.Environment.CPU })
+	add("cpus", func(r *results.Result) any { return r.Pinion.Environment.CPUs })
+	add("congestion control", func(r *results.Result) any { return r.Pinion.Environment.Congestion })
+	add("what is synced", func(r *results.Result) any { return r.Pinion.Synced })
+	keys := map[string]bool{}
+	for _, r := range slices.Concat(a, b) {
+		for key := range r.Pinion.Settings {
+			keys[key] = key != "rounds" && key != "broker-pid" && key != "no-progress"
+		}
+	}
+	for key, counts := range keys {
+		if counts {
+			add("--"+key, func(r *results.Result) any {
+				if v, ok := r.Pinion.Settings[key]; ok {
+					return v
+				}
+				return nil
+			})
 		}
 	}
 	slices.Sort(list)
 	return list
+}
+
+// distinct are the values that results have, each once.
+func distinct(list []results.Named, of func(*results.Result) any) (values []string) {
+	for _, r := range list {
+		if v := of(r.Result); v != nil && !slices.Contains(values, fmt.Sprint(v)) {
+			values = append(values, fmt.Sprint(v))
+		}
+	}
+	return values
 }
 
 // failIf is one condition.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,25 @@ func TestCompareCallsDifferencesAndNotNoise(t *testing.T) {
 				t.Errorf("code %d, want %d; want %q at the end of %q and %q in %q", got.code, c.code, c.out, line, c.says, got.err)
 			}
 		})
+	}
+}
+
+// Rounds that were measured under other conditions are told of, whichever they are.
+func TestCompareLooksAtAllRounds(t *testing.T) {
+	round := func(kernel, threads string) results.Named {
+		r := &results.Result{}
+		r.Pinion.Environment.Kernel = kernel
+		r.Pinion.Settings = map[string]string{"threads": threads, "rounds": kernel}
+		return results.Named{Result: r}
+	}
+	a := []results.Named{round("6.1", "1"), round("6.1", "1"), round("6.2", "1")}
+	b := []results.Named{round("6.1", "1"), round("6.1", "2")}
+	want := []string{"--threads is 1 in A and 1, 2 in B", "kernel is 6.1, 6.2 in A and 6.1 in B"}
+	if got := differences(a, b); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := differences(a[:2], b[:1]); len(got) > 0 {
+		t.Errorf("the same: %q", got)
 	}
 }
 

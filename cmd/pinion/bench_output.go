@@ -39,7 +39,7 @@ type benchFlags struct {
 }
 
 func (f *benchFlags) add(cmd *cobra.Command, warmup, duration time.Duration) {
-	cmd.Flags().StringVar(&f.out, "out", "", "folder for the result; with --rounds one below it for each. Nothing is kept without")
+	cmd.Flags().StringVar(&f.out, "out", "", "folder for the result that holds no other; with --rounds one below it for each. Nothing is kept without")
 	cmd.Flags().DurationVar(&f.warmup, "warmup", warmup, "time of the same load before the measured time")
 	cmd.Flags().DurationVar(&f.duration, "duration", duration, "measured time")
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "length of the intervals of series and progress; 0: a second, 10s from two minutes on")
@@ -61,13 +61,21 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// claim makes the folder of the results, so that one that cannot be made is found before the measurement.
+// claim makes the folder of the results, so that one that cannot be made is found before the measurement. One that has results is
+// refused: compare and the report would take them for rounds of the new one.
 func (f *benchFlags) claim() error {
 	if f.out == "" {
 		return nil
 	}
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return fmt.Errorf("--out: %w", err)
+	}
+	held, err := results.Files(f.out)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	if len(held) > 0 {
+		return usagef("--out %s has a result already (%s), and both would count as one; name another folder", f.out, held[0])
 	}
 	return nil
 }

@@ -164,6 +164,8 @@ func TestBenchRefusesBadInput(t *testing.T) {
 	if err := os.WriteFile(bad, []byte(smallWorkload+"partitionPerTopic: 2\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	used := t.TempDir()
+	writeRounds(t, used, 1, 1000)
 	nobody := closedAddress(t)
 	for name, c := range map[string]struct {
 		address string
@@ -181,6 +183,7 @@ func TestBenchRefusesBadInput(t *testing.T) {
 		"rate":              {b.Addr, []string{"e2e", "--rate", "0"}, exitUsage, "--rate"},
 		"rounds":            {b.Addr, []string{"e2e", "--rounds", "0"}, exitUsage, "--rounds"},
 		"pid":               {b.Addr, []string{"produce", "--broker-pid", "4194305"}, exitFailed, "--broker-pid"},
+		"out has a result":  {b.Addr, []string{"produce", "--out", used}, exitUsage, "name another folder"},
 		"out is a file":     {b.Addr, []string{"produce", "--out", bad}, exitFailed, "--out: "},
 		"unknown verb":      {b.Addr, []string{"prodce"}, exitUsage, "produce"},
 		"nothing to report": {b.Addr, []string{"report", dir}, exitFailed, "result.json"},
