@@ -43,7 +43,7 @@ func (f *benchFlags) add(cmd *cobra.Command, warmup, duration time.Duration) {
 	cmd.Flags().DurationVar(&f.warmup, "warmup", warmup, "time of the same load before the measured time")
 	cmd.Flags().DurationVar(&f.duration, "duration", duration, "measured time")
 	cmd.Flags().DurationVar(&f.interval, "interval", 0, "length of the intervals of series and progress; 0: a second, 10s from two minutes on")
-	cmd.Flags().IntVar(&f.rounds, "rounds", 1, "how often to measure; compare needs five to tell a difference from noise")
+	cmd.Flags().IntVar(&f.rounds, "rounds", 1, "how often to measure; compare needs five to tell a difference from noise. With several -o json is an array")
 	cmd.Flags().IntSliceVar(&f.pids, "broker-pid", nil, "the broker's processes; found by their listening socket if they are on this machine")
 	cmd.Flags().BoolVar(&f.noProgress, "no-progress", false, "no lines while it runs")
 }
@@ -100,9 +100,9 @@ type bench struct {
 	brokers []string
 	client  *kgo.Client
 	pids    []int
-	base    results.Result // what every round's result begins with
-	live    *os.File       // the terminal progress goes to; nil without one
-	lastRun []string       // folders of the results
+	base    results.Result    // what every round's result begins with
+	live    *os.File          // the terminal progress goes to; nil without one
+	printed []*results.Result // several rounds are one array of JSON, written at the end
 }
 
 // newBenchRunner connects and looks at the broker and the machine.
@@ -171,7 +171,11 @@ func (b *bench) look(list string) error {
 }
 
 // rounds measures as often as was asked for, and writes and prints each result. What was measured until an error or Ctrl-C is kept.
-func (b *bench) rounds(measureOnce func(ctx context.Context, progress func(load.Interval)) (*measure.Run, error)) error {
+func (b *bench) rounds(measureOnce func(ctx context.Context, progress func(load.Interval)) (*measure.Run, error)) (err error) {
+	if f, _ := outputFormat(b.cmd); f == formatJSON && b.flags.rounds > 1 {
+		b.printed = []*results.Result{} // without any it is [], never null
+		defer func() { err = errors.Join(err, writeJSON(b.cmd.OutOrStdout(), b.printed)) }()
+	}
 	for round := 1; round <= b.flags.rounds; round++ {
 		if b.flags.rounds > 1 {
 			b.say("round %d of %d", round, b.flags.rounds)
@@ -216,7 +220,6 @@ func (b *bench) keep(r *results.Result, run *measure.Run, round int) error {
 	if err := r.Write(dir, run); err != nil {
 		return err
 	}
-	b.lastRun = append(b.lastRun, dir)
 	page := filepath.Join(b.flags.out, "report.html")
 	if err := writeReport(page, []string{b.flags.out}); err != nil {
 		return err
@@ -314,6 +317,10 @@ func (b *bench) print(r *results.Result, run *measure.Run) error {
 	out := b.cmd.OutOrStdout()
 	switch f {
 	case formatJSON:
+		if b.printed != nil {
+			b.printed = append(b.printed, r)
+			return nil
+		}
 		return writeJSON(out, r)
 	case formatJSONL:
 		_, err := io.WriteString(out, compactJSON(r))

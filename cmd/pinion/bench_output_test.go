@@ -71,3 +71,31 @@ func TestBenchPrintsWhatItCannotKeep(t *testing.T) {
 		}
 	}
 }
+
+// JSON is one value: the result of one round, or an array of as many as were measured.
+func TestBenchJSONOfRoundsIsOneValue(t *testing.T) {
+	for _, c := range []struct {
+		rounds string
+		ends   int // the round that ends early
+		want   int
+	}{{"2", 0, 2}, {"3", 2, 2}, {"2", 1, 1}} {
+		round := 0
+		got := benchRounds(t, func() (*measure.Run, error) {
+			if round++; round == c.ends {
+				return madeRun(1_000_000), context.Canceled
+			}
+			return madeRun(1_000_000), nil
+		}, "--rounds", c.rounds, "-o", "json")
+		var list []results.Result
+		if err := json.Unmarshal([]byte(got.out), &list); err != nil || len(list) != c.want {
+			t.Fatalf("%+v: %d results: %v\n%s", c, len(list), err, got.out)
+		}
+		if list[len(list)-1].Pinion.Partial != (c.ends != 0) {
+			t.Errorf("%+v: partial %v", c, !list[len(list)-1].Pinion.Partial)
+		}
+	}
+	got := benchRounds(t, func() (*measure.Run, error) { return nil, context.Canceled }, "--rounds", "2", "-o", "json")
+	if got.code != exitFailed || got.out != "[]\n" {
+		t.Errorf("nothing measured: code %d, %q", got.code, got.out)
+	}
+}

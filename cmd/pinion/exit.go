@@ -89,7 +89,7 @@ func report(con *console, err error) int {
 		return exitFailed
 	case errors.As(err, &f):
 		if f.err != nil {
-			fmt.Fprintf(con.err, "error: %v\n", f.err)
+			fmt.Fprintf(con.err, "error: %v\n", err)
 		}
 		return f.code
 	}
