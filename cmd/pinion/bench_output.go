@@ -189,16 +189,15 @@ func (b *bench) rounds(measureOnce func(ctx context.Context, progress func(load.
 		if err == nil {
 			err = run.Missing()
 		}
+		if err != nil && len(run.Intervals) == 0 {
+			return err // nothing was measured
+		}
 		r.Set(run)
 		if err != nil {
 			r.Pinion.Partial, r.Pinion.Error = true, err.Error()
 		}
-		keepErr := b.keep(&r, run, round)
-		if err != nil && len(run.Intervals) == 0 {
-			return errors.Join(err, keepErr) // nothing was measured
-		}
 		// Where it cannot be kept, what is printed is all there is.
-		if err := errors.Join(err, keepErr, b.print(&r, run)); err != nil {
+		if err := errors.Join(err, b.keep(&r, run, round), b.print(&r, run)); err != nil {
 			return err
 		}
 		if run.Total.Errors > 0 {

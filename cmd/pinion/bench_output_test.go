@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,20 @@ func TestBenchJSONOfRoundsIsOneValue(t *testing.T) {
 	got := benchRounds(t, func() (*measure.Run, error) { return nil, context.Canceled }, "--rounds", "2", "-o", "json")
 	if got.code != exitFailed || got.out != "[]\n" {
 		t.Errorf("nothing measured: code %d, %q", got.code, got.out)
+	}
+}
+
+// A round that measured nothing leaves nothing, least of all in the place of a result.
+func TestBenchThatMeasuredNothingKeepsNothing(t *testing.T) {
+	dir := t.TempDir()
+	got := benchRounds(t, func() (*measure.Run, error) {
+		return &measure.Run{Outcome: &load.Outcome{}}, errors.New("the broker does not answer")
+	}, "--out", dir)
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.code != exitFailed || !strings.Contains(got.err, "does not answer") || len(left) > 0 {
+		t.Errorf("code %d, left %v\n%s", got.code, left, got.err)
 	}
 }
