@@ -48,6 +48,7 @@ const (
 	clientsMax   = 100_000
 	poolDefault  = 1000
 	poolBytesMax = 256 << 20
+	RateMax      = 1e9 // records a second: one for each nanosecond, which schedules count in
 )
 
 // Load reads a workload file.
@@ -103,7 +104,7 @@ func (w *Workload) valid() error {
 	between("producersPerTopic", float64(w.ProducersPerTopic), 1, clientsMax)
 	between("subscriptionsPerTopic", float64(w.SubscriptionsPerTopic), 0, 1000)
 	between("consumerPerSubscription", float64(w.ConsumerPerSubscription), 0, clientsMax)
-	between("producerRate", w.ProducerRate, 0, 1e9)
+	between("producerRate", w.ProducerRate, 0, RateMax)
 	between("testDurationMinutes", w.TestDurationMinutes, 0, 1e6)
 	between("warmupDurationMinutes", w.WarmupDurationMinutes, 0, 1e6)
 	between("consumerBacklogSizeGB", w.ConsumerBacklogSizeGB, 0, 1e6)

@@ -130,8 +130,11 @@ func benchProduce(cmd *cobra.Command, con *console, f *rawFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.rate < 0 || f.inFlight < 1 || f.shape.Records < 1 || f.shape.RecordBytes < 1 {
-		return usagef("--rate, --in-flight, --records and --record-bytes want something above zero")
+	if err := checkRate(f.rate); err != nil {
+		return err
+	}
+	if f.inFlight < 1 || f.shape.Records < 1 || f.shape.RecordBytes < 1 {
+		return usagef("--in-flight, --records and --record-bytes want something above zero")
 	}
 	b, err := newBenchRunner(cmd, con, &f.benchFlags, "produce")
 	if err != nil {
@@ -248,7 +251,10 @@ func benchEndToEnd(cmd *cobra.Command, con *console, f *rawFlags) error {
 		return err
 	}
 	f.shape.Records, f.shape.RandomRatio = 1, 1
-	if f.rate <= 0 || f.shape.RecordBytes < 8 {
+	if err := checkRate(f.rate); err != nil {
+		return err
+	}
+	if f.rate == 0 || f.shape.RecordBytes < 8 {
 		return usagef("--rate wants something above zero, --record-bytes 8 at least")
 	}
 	b, err := newBenchRunner(cmd, con, &f.benchFlags, "e2e")

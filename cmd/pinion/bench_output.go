@@ -25,6 +25,7 @@ import (
 	"pinion/bench/measure"
 	"pinion/bench/page"
 	"pinion/bench/results"
+	"pinion/bench/workload"
 )
 
 // benchFlags are those of every verb that measures a broker.
@@ -55,8 +56,21 @@ func (f *benchFlags) check(cmd *cobra.Command) error {
 	switch {
 	case f.rounds < 1:
 		return usagef("--rounds %d: want at least 1", f.rounds)
-	case f.warmup < 0 && cmd.Flags().Changed("warmup"), f.duration <= 0 && cmd.Flags().Changed("duration"), f.interval < 0:
-		return usagef("--warmup, --duration and --interval want a time above zero")
+	case f.warmup < 0 && cmd.Flags().Changed("warmup"), f.duration <= 0 && cmd.Flags().Changed("duration"):
+		return usagef("--warmup and --duration want a time above zero")
+	case f.interval != 0 && f.interval < intervalMin:
+		return usagef("--interval %v: want %v at least", f.interval, intervalMin)
+	}
+	return nil
+}
+
+// intervalMin is the shortest interval: giving one away is work, and has to stay little beside the load.
+const intervalMin = 10 * time.Millisecond
+
+// checkRate checks a rate of records a second; 0 means something to most verbs.
+func checkRate(rate float64) error {
+	if !(rate >= 0 && rate <= workload.RateMax) { // also NaN
+		return usagef("--rate %v: want records a second, %.0f at most", rate, float64(workload.RateMax))
 	}
 	return nil
 }
@@ -88,7 +102,7 @@ func (f *benchFlags) every(duration time.Duration) time.Duration {
 	case duration >= 2*time.Minute:
 		return 10 * time.Second
 	}
-	return min(time.Second, max(duration, 10*time.Millisecond))
+	return min(time.Second, max(duration, intervalMin))
 }
 
 // bench is one command that measures a broker.
