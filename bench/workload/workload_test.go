@@ -24,7 +24,7 @@ testDurationMinutes: 15
 `
 
 func TestUpstreamFilesAreRead(t *testing.T) {
-	w, err := Parse([]byte(upstreamFile))
+	w, err := Parse([]byte(upstreamFile), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +45,11 @@ func TestMistakesAreNamed(t *testing.T) {
 		"backlog searches": {strings.Replace(strings.Replace(upstreamFile, "50000", "0", 1), "SizeGB: 0", "SizeGB: 1", 1), "producerRate"},
 		"too many clients": {strings.Replace(upstreamFile, "producersPerTopic: 1", "producersPerTopic: 100000", 1), "100000"},
 	} {
-		if _, err := Parse([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := Parse([]byte(c.text), nil); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %q in it", name, err, c.says)
 		}
 	}
-	if _, err := Load("testdata/no-such.yaml"); err == nil {
+	if _, err := Load("testdata/no-such.yaml", nil); err == nil {
 		t.Error("a file that does not exist is a workload")
 	}
 }

@@ -60,12 +60,14 @@ largest rate that producers and consumers keep up with.`,
 }
 
 func benchRun(cmd *cobra.Command, con *console, path string, f *runFlags) error {
-	w, err := workload.Load(path)
+	if cmd.Flags().Changed("rate") {
+		if err := checkRate(f.rate); err != nil {
+			return err
+		}
+	}
+	w, err := workload.Load(path, f.override)
 	if err != nil {
 		return usagef("%v", err)
-	}
-	if f.rate >= 0 {
-		w.ProducerRate = f.rate
 	}
 	options, err := f.options()
 	if err != nil {
@@ -100,6 +102,13 @@ func benchRun(cmd *cobra.Command, con *console, path string, f *runFlags) error 
 		}
 		return done.Run, err
 	})
+}
+
+// override puts what the flags say in the place of what the file says.
+func (f *runFlags) override(w *workload.Workload) {
+	if f.rate >= 0 {
+		w.ProducerRate = f.rate
+	}
 }
 
 // options turns the flags into those of the clients.

@@ -160,10 +160,15 @@ func TestBenchLimit(t *testing.T) {
 func TestBenchRefusesBadInput(t *testing.T) {
 	b := harness.Run(t, harness.Config{Shards: 1})
 	dir := t.TempDir()
-	bad := filepath.Join(dir, "bad.yaml")
-	if err := os.WriteFile(bad, []byte(smallWorkload+"partitionPerTopic: 2\n"), 0o644); err != nil {
-		t.Fatal(err)
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
+	good, bad := file("good.yaml", smallWorkload), file("bad.yaml", smallWorkload+"partitionPerTopic: 2\n")
+	backlog := file("backlog.yaml", strings.Replace(smallWorkload, "consumerBacklogSizeGB: 0", "consumerBacklogSizeGB: 1", 1))
 	used := t.TempDir()
 	writeRounds(t, used, 1, 1000)
 	nobody := closedAddress(t)
@@ -185,6 +190,8 @@ func TestBenchRefusesBadInput(t *testing.T) {
 		"endless rate":      {b.Addr, []string{"produce", "--rate", "Inf"}, exitUsage, "--rate +Inf"},
 		"absurd rate":       {b.Addr, []string{"e2e", "--rate", "1e12"}, exitUsage, "1000000000 at most"},
 		"negative rate":     {b.Addr, []string{"produce", "--rate", "-1"}, exitUsage, "--rate -1"},
+		"run's rate":        {b.Addr, []string{"run", good, "--rate", "-5"}, exitUsage, "--rate -5"},
+		"rate of a backlog": {b.Addr, []string{"run", backlog, "--rate", "0"}, exitUsage, "consumerBacklogSizeGB needs a producerRate"},
 		"interval":          {b.Addr, []string{"produce", "--interval", "1ns"}, exitUsage, "10ms at least"},
 		"rounds":            {b.Addr, []string{"e2e", "--rounds", "0"}, exitUsage, "--rounds"},
 		"pid":               {b.Addr, []string{"produce", "--broker-pid", "4194305"}, exitFailed, "--broker-pid"},
