@@ -129,6 +129,22 @@ func (w *Workload) valid() error {
 	return errors.Join(list...)
 }
 
+// Settings are the values of all keys but those that results have fields of their own for.
+func (w *Workload) Settings() (map[string]string, error) {
+	text, err := yaml.Marshal(w)
+	if err != nil {
+		return nil, err
+	}
+	settings := map[string]string{}
+	if err := yaml.Unmarshal(text, settings); err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"name", "messageSize", "topics", "partitionsPerTopic", "producersPerTopic", "consumerPerSubscription"} {
+		delete(settings, key)
+	}
+	return settings, nil
+}
+
 // Consumers is how many consumers there are for a topic.
 func (w *Workload) Consumers() int { return w.SubscriptionsPerTopic * w.ConsumerPerSubscription }
 

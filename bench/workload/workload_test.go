@@ -54,6 +54,23 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 }
 
+func TestSettingsAreWhatRuns(t *testing.T) {
+	w, err := Parse([]byte(upstreamFile), func(w *Workload) { w.ProducerRate = 20_000 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := w.Settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"producerRate": "20000", "testDurationMinutes": "15", "keyDistributor": "NO_KEY",
+		"payloadFile": "payload/payload-1Kb.data", "useRandomizedPayloads": "false", "messageSize": ""} {
+		if settings[key] != want {
+			t.Errorf("%s is %q, want %q", key, settings[key], want)
+		}
+	}
+}
+
 func TestRampFindsWhatABrokerKeepsUpWith(t *testing.T) {
 	const capacity = 123_000.0
 	r := newRamp()

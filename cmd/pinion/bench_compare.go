@@ -140,6 +140,11 @@ func differences(a, b []results.Named) (list []string) {
 		}
 	}
 	add("workload", func(r *results.Result) any { return r.Workload })
+	add("message size", func(r *results.Result) any { return r.MessageSize })
+	add("topics", func(r *results.Result) any { return r.Topics })
+	add("partitions", func(r *results.Result) any { return r.Partitions })
+	add("producers per topic", func(r *results.Result) any { return r.ProducersPerTopic })
+	add("consumers per topic", func(r *results.Result) any { return r.ConsumersPerTopic })
 	add("verb", func(r *results.Result) any { return r.Pinion.Verb })
 	add("kernel", func(r *results.Result) any { return r.Pinion.Environment.Kernel })
 	add("cpu", func(r *results.Result) any { return r.Pinion.Environment.CPU })
@@ -154,7 +159,7 @@ func differences(a, b []results.Named) (list []string) {
 	}
 	for key, counts := range keys {
 		if counts {
-			add("--"+key, func(r *results.Result) any {
+			add(key, func(r *results.Result) any {
 				if v, ok := r.Pinion.Settings[key]; ok {
 					return v
 				}

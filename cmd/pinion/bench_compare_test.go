@@ -88,12 +88,26 @@ func TestCompareLooksAtAllRounds(t *testing.T) {
 	}
 	a := []results.Named{round("6.1", "1"), round("6.1", "1"), round("6.2", "1")}
 	b := []results.Named{round("6.1", "1"), round("6.1", "2")}
-	want := []string{"--threads is 1 in A and 1, 2 in B", "kernel is 6.1, 6.2 in A and 6.1 in B"}
+	want := []string{"kernel is 6.1, 6.2 in A and 6.1 in B", "threads is 1 in A and 1, 2 in B"}
 	if got := differences(a, b); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	if got := differences(a[:2], b[:1]); len(got) > 0 {
 		t.Errorf("the same: %q", got)
+	}
+}
+
+// Two workloads of one name are not the same for that.
+func TestCompareLooksAtTheWorkload(t *testing.T) {
+	made := func(size int64, topics, partitions, producers, consumers int, rate string) []results.Named {
+		r := &results.Result{MessageSize: size, Topics: topics, Partitions: partitions, ProducersPerTopic: producers, ConsumersPerTopic: consumers}
+		r.Pinion.Settings = map[string]string{"producerRate": rate}
+		return []results.Named{{Result: r}}
+	}
+	want := []string{"consumers per topic is 5 in A and 50 in B", "message size is 1 in A and 10 in B", "partitions is 3 in A and 30 in B",
+		"producerRate is 2000 in A and 20000 in B", "producers per topic is 4 in A and 40 in B", "topics is 2 in A and 20 in B"}
+	if got := differences(made(1, 2, 3, 4, 5, "2000"), made(10, 20, 30, 40, 50, "20000")); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"time"
 
@@ -78,6 +79,11 @@ func benchRun(cmd *cobra.Command, con *console, path string, f *runFlags) error 
 		return err
 	}
 	defer b.close()
+	settings, err := w.Settings()
+	if err != nil {
+		return err
+	}
+	maps.Copy(b.base.Pinion.Settings, settings)
 	options.Brokers, options.Pids, options.Say = b.brokers, b.pids, b.say
 	duration := options.Duration
 	if duration < 0 {
@@ -108,6 +114,12 @@ func benchRun(cmd *cobra.Command, con *console, path string, f *runFlags) error 
 func (f *runFlags) override(w *workload.Workload) {
 	if f.rate >= 0 {
 		w.ProducerRate = f.rate
+	}
+	if f.warmup >= 0 {
+		w.WarmupDurationMinutes = f.warmup.Minutes()
+	}
+	if f.duration > 0 {
+		w.TestDurationMinutes = f.duration.Minutes()
 	}
 }
 
