@@ -29,10 +29,30 @@ func Configs(ctx context.Context, admin *kadm.Client) ([]Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration of the broker: %w", err)
 	}
-	var list []Config
+	list, err := listed(all)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of the broker: %w", err)
+	}
+	return list, nil
+}
+
+// TopicConfigs asks for the effective configuration of a topic.
+func TopicConfigs(ctx context.Context, admin *kadm.Client, topic string) ([]Config, error) {
+	all, err := admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of topic %s: %w", topic, err)
+	}
+	list, err := listed(all)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of topic %s: %w", topic, err)
+	}
+	return list, nil
+}
+
+func listed(all kadm.ResourceConfigs) (list []Config, err error) {
 	for _, r := range all {
 		if r.Err != nil {
-			return nil, fmt.Errorf("configuration of the broker: %w", r.Err)
+			return nil, r.Err
 		}
 		for _, c := range r.Configs {
 			if !c.Sensitive {
@@ -58,10 +78,16 @@ func Telling(list []Config) (lines []string) {
 	return lines
 }
 
-// Synced says what is on the disk when a record is acknowledged, as far as the configuration tells.
-func Synced(list []Config) string {
+// Synced says what is on the disk when a record is acknowledged, as far as the configurations of the broker and the topic tell.
+func Synced(broker, topic []Config) string {
 	values := map[string]string{}
-	for _, c := range list {
+	for _, c := range broker {
+		values[c.Key] = c.Value
+	}
+	for _, c := range topic {
+		if c.Key == "flush.messages" { // Kafka's name for a topic's
+			c.Key = "log.flush.interval.messages"
+		}
 		values[c.Key] = c.Value
 	}
 	if d, ok := values["pinion.durability"]; ok {

@@ -84,6 +84,7 @@ func (b *bench) withTopic(f *rawFlags, work func(load.Target) error) (err error)
 		if err != nil {
 			return err
 		}
+		b.lookAtTopic(ctx, f.topic)
 		return work(target)
 	}
 	name := fmt.Sprintf("bench-%d-%d", os.Getpid(), time.Now().UnixNano())
@@ -99,7 +100,17 @@ func (b *bench) withTopic(f *rawFlags, work func(load.Target) error) (err error)
 			b.say("topic %s was not deleted: %v", name, reason(deleteErr))
 		}
 	}()
+	b.lookAtTopic(ctx, name)
 	return work(target)
+}
+
+// lookAtTopic corrects what the broker's configuration says by that of the topic.
+func (b *bench) lookAtTopic(ctx context.Context, topic string) {
+	configs, err := measure.TopicConfigs(ctx, kadm.NewClient(b.client), topic)
+	if err != nil {
+		b.base.Pinion.Environment.Remember("the topic does not tell its configuration: %v", err) // no reason not to measure it
+	}
+	b.base.Pinion.Synced = measure.Synced(b.base.Pinion.Configs, configs)
 }
 
 func newBenchProduce(con *console) *cobra.Command {

@@ -175,7 +175,7 @@ func (b *bench) look(list string) error {
 	if err != nil {
 		b.base.Pinion.Environment.Remember("the broker does not tell its configuration: %v", err) // no reason not to measure it
 	}
-	b.base.Pinion.Configs, b.base.Pinion.Synced = configs, measure.Synced(configs)
+	b.base.Pinion.Configs, b.base.Pinion.Synced = configs, measure.Synced(configs, nil)
 	b.cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "out" && f.Name != "output" && f.Name != "brokers" && f.Name != "help" {
 			b.base.Pinion.Settings[f.Name] = f.Value.String()

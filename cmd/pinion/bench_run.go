@@ -84,6 +84,11 @@ func benchRun(cmd *cobra.Command, con *console, path string, f *runFlags) error 
 		return err
 	}
 	maps.Copy(b.base.Pinion.Settings, settings)
+	var topic []measure.Config
+	for key, value := range options.TopicConfigs {
+		topic = append(topic, measure.Config{Key: key, Value: *value})
+	}
+	b.base.Pinion.Synced = measure.Synced(b.base.Pinion.Configs, topic)
 	options.Brokers, options.Pids, options.Say = b.brokers, b.pids, b.say
 	duration := options.Duration
 	if duration < 0 {

@@ -272,3 +272,27 @@ func TestBenchKeepsWhatWasMeasured(t *testing.T) {
 		}
 	}
 }
+
+// A topic may be durable where the broker's default is not, and the other way round.
+func TestBenchSaysWhatTheTopicSyncs(t *testing.T) {
+	b := harness.Run(t, harness.Config{Shards: 1}) // fsync
+	var problems strings.Builder
+	con := &console{in: strings.NewReader(""), out: &problems, err: &problems, env: []string{"PINION_BROKERS=" + b.Addr}}
+	if code := run(t.Context(), con, []string{"topic", "create", "memory", "-c", "pinion.durability=memory"}); code != exitOK {
+		t.Fatal(problems.String())
+	}
+	workload := filepath.Join(t.TempDir(), "small.yaml")
+	if err := os.WriteFile(workload, []byte(smallWorkload), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"produce", "-t", "memory"}, {"run", workload, "-c", "pinion.durability=memory"}} {
+		got := runBench(t, t.Context(), b.Addr, append(args, "--warmup", "10ms", "--duration", "100ms", "-o", "json")...)
+		var r results.Result
+		if err := json.Unmarshal([]byte(got.out), &r); err != nil {
+			t.Fatalf("%v\n%s", err, got.err)
+		}
+		if !strings.Contains(r.Pinion.Synced, "pinion.durability=memory") {
+			t.Errorf("%v: %s", args, r.Pinion.Synced)
+		}
+	}
+}
