@@ -109,6 +109,9 @@ func (w *Workload) valid() error {
 	between("consumerPerSubscription", float64(w.ConsumerPerSubscription), 0, clientsMax)
 	between("producerRate", w.ProducerRate, 0, RateMax)
 	between("testDurationMinutes", w.TestDurationMinutes, 0, 1e6)
+	if w.TestDurationMinutes == 0 {
+		list = append(list, errors.New("testDurationMinutes is missing or 0; want how long to measure"))
+	}
 	between("warmupDurationMinutes", w.WarmupDurationMinutes, 0, 1e6)
 	between("consumerBacklogSizeGB", w.ConsumerBacklogSizeGB, 0, 1e6)
 	between("backlogDrainRatio", w.BacklogDrainRatio, 0, 1)

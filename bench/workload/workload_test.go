@@ -41,6 +41,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"no topics":        {strings.Replace(upstreamFile, "topics: 1", "topics: 0", 1), "topics is 0"},
 		"no number":        {strings.Replace(upstreamFile, "50000", "fast", 1), "fast"},
 		"not a number":     {strings.Replace(upstreamFile, "50000", ".nan", 1), "producerRate is NaN"},
+		"no duration":      {strings.Replace(upstreamFile, "testDurationMinutes: 15", "", 1), "testDurationMinutes is missing"},
 		"unknown keys":     {upstreamFile + "keyDistributor: BY_HAND\n", "KEY_ROUND_ROBIN"},
 		"backlog searches": {strings.Replace(strings.Replace(upstreamFile, "50000", "0", 1), "SizeGB: 0", "SizeGB: 1", 1), "producerRate"},
 		"too many clients": {strings.Replace(upstreamFile, "producersPerTopic: 1", "producersPerTopic: 100000", 1), "100000"},
@@ -48,6 +49,10 @@ func TestMistakesAreNamed(t *testing.T) {
 		if _, err := Parse([]byte(c.text), nil); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %q in it", name, err, c.says)
 		}
+	}
+	lasts := func(w *Workload) { w.TestDurationMinutes = 1 }
+	if _, err := Parse([]byte(strings.Replace(upstreamFile, "testDurationMinutes: 15", "", 1)), lasts); err != nil {
+		t.Errorf("a duration from elsewhere: %v", err)
 	}
 	if _, err := Load("testdata/no-such.yaml", nil); err == nil {
 		t.Error("a file that does not exist is a workload")
