@@ -129,12 +129,10 @@ func newBenchRunner(cmd *cobra.Command, con *console, flags *benchFlags, verb st
 		return nil, err
 	}
 	b := &bench{cmd: cmd, con: con, flags: flags, verb: verb, client: client, pids: flags.pids}
-	list, err := cmd.Flags().GetString("brokers")
-	if err != nil {
+	if b.brokers, err = seedBrokers(cmd); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
-	b.brokers = strings.Split(list, ",")
-	if err := b.look(list); err != nil {
+	if err := b.look(); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	if err := flags.claim(); err != nil {
@@ -152,7 +150,7 @@ func (b *bench) close() error {
 }
 
 // look fills what results say about the broker and the machine.
-func (b *bench) look(list string) error {
+func (b *bench) look() error {
 	environment := machine.Look("")
 	environment.Remember("the generator's sockets use %s", load.Congestion)
 	ctx, cancel := context.WithTimeout(b.cmd.Context(), adminTimeout)
@@ -170,7 +168,7 @@ func (b *bench) look(list string) error {
 		return fmt.Errorf("--broker-pid: %w", err)
 	}
 	b.base.Driver = "pinion bench"
-	b.base.Pinion = results.Extra{Verb: b.verb, Version: version, Brokers: list, Environment: environment, Settings: map[string]string{}}
+	b.base.Pinion = results.Extra{Verb: b.verb, Version: version, Brokers: strings.Join(b.brokers, ","), Environment: environment, Settings: map[string]string{}}
 	configs, err := measure.Configs(ctx, admin)
 	if err != nil {
 		b.base.Pinion.Environment.Remember("the broker does not tell its configuration: %v", err) // no reason not to measure it

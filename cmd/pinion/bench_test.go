@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -293,6 +294,25 @@ func TestBenchSaysWhatTheTopicSyncs(t *testing.T) {
 		}
 		if !strings.Contains(r.Pinion.Synced, "pinion.durability=memory") {
 			t.Errorf("%v: %s", args, r.Pinion.Synced)
+		}
+	}
+}
+
+// Whatever way other verbs take --brokers, bench does.
+func TestBenchTakesBrokersAsOtherVerbsDo(t *testing.T) {
+	b := harness.Run(t, harness.Config{Shards: 1})
+	_, port, err := net.SplitHostPort(b.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for brokers, known := range map[string]bool{b.Addr + ", ": true, ":" + port: false} {
+		got := runBench(t, t.Context(), brokers, "produce", "--warmup", "10ms", "--duration", "100ms", "-o", "json")
+		var r results.Result
+		if err := json.Unmarshal([]byte(got.out), &r); err != nil {
+			t.Fatalf("%q: %v\n%s", brokers, err, got.err)
+		}
+		if _, cost := r.Pinion.Figures["broker_cores"]; got.code != exitOK || cost != known {
+			t.Errorf("%q: code %d, the broker's process known: %v\n%s", brokers, got.code, cost, got.err)
 		}
 	}
 }

@@ -23,13 +23,12 @@ const (
 	pingTimeout  = 5 * time.Second
 )
 
-// newClient connects to --brokers and makes sure that one of them answers, because franz-go otherwise retries in silence.
-func newClient(cmd *cobra.Command, options ...kgo.Opt) (*kgo.Client, error) {
+// seedBrokers reads --brokers.
+func seedBrokers(cmd *cobra.Command) (seeds []string, err error) {
 	list, err := cmd.Flags().GetString("brokers")
 	if err != nil {
 		return nil, err
 	}
-	var seeds []string
 	for seed := range strings.SplitSeq(list, ",") {
 		if seed = strings.TrimSpace(seed); seed != "" {
 			seeds = append(seeds, seed)
@@ -37,6 +36,15 @@ func newClient(cmd *cobra.Command, options ...kgo.Opt) (*kgo.Client, error) {
 	}
 	if len(seeds) == 0 {
 		return nil, usagef("--brokers names no broker")
+	}
+	return seeds, nil
+}
+
+// newClient connects to --brokers and makes sure that one of them answers, because franz-go otherwise retries in silence.
+func newClient(cmd *cobra.Command, options ...kgo.Opt) (*kgo.Client, error) {
+	seeds, err := seedBrokers(cmd)
+	if err != nil {
+		return nil, err
 	}
 	options = append([]kgo.Opt{
 		kgo.SeedBrokers(seeds...), kgo.ClientID("pinion-cli"), kgo.DialTimeout(pingTimeout),
@@ -51,7 +59,7 @@ func newClient(cmd *cobra.Command, options ...kgo.Opt) (*kgo.Client, error) {
 	defer cancel()
 	if err := client.Ping(ctx); err != nil {
 		client.Close()
-		return nil, fmt.Errorf("no broker answers at %s: %w", list, reason(err))
+		return nil, fmt.Errorf("no broker answers at %s: %w", strings.Join(seeds, ","), reason(err))
 	}
 	return client, nil
 }
