@@ -65,11 +65,11 @@ func benchCompare(cmd *cobra.Command, a, b string, conditions []string) error {
 		}
 		checks = append(checks, check)
 	}
-	before, err := results.Read(a)
+	before, err := readWhole(a)
 	if err != nil {
 		return err
 	}
-	after, err := results.Read(b)
+	after, err := readWhole(b)
 	if err != nil {
 		return err
 	}
@@ -98,13 +98,23 @@ func benchCompare(cmd *cobra.Command, a, b string, conditions []string) error {
 
 func short(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
-// figuresOf gives each figure of all rounds. Results that are partial are left out.
+// readWhole reads the results that came to their end.
+func readWhole(path string) ([]results.Named, error) {
+	list, err := results.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(r results.Named) bool { return r.Pinion.Partial })
+	if len(list) == 0 {
+		return nil, fmt.Errorf("every result in %s is partial: there is nothing to compare", path)
+	}
+	return list, nil
+}
+
+// figuresOf gives each figure of all rounds.
 func figuresOf(list []results.Named) map[string][]float64 {
 	all := map[string][]float64{}
 	for _, r := range list {
-		if r.Pinion.Partial {
-			continue
-		}
 		for name, v := range r.Pinion.Figures {
 			all[name] = append(all[name], v)
 		}

@@ -78,6 +78,30 @@ func TestCompareCallsDifferencesAndNotNoise(t *testing.T) {
 	}
 }
 
+// Partial rounds are no measurement, and a side that has no others says so.
+func TestComparePassesOverPartialRounds(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"partial", "mixed"} {
+		run := madeRun(9_000_000)
+		r := &results.Result{Workload: "made"}
+		r.Set(run)
+		r.Pinion.Partial = true
+		if err := r.Write(filepath.Join(dir, name, "partial"), run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeRounds(t, filepath.Join(dir, "mixed"), 2, 1000)
+	mixed := filepath.Join(dir, "mixed")
+	if got := runBench(t, t.Context(), "", "compare", mixed, filepath.Join(dir, "partial")); got.code != exitFailed || !strings.Contains(got.err, "partial is partial") {
+		t.Errorf("nothing to compare: %+v", got)
+	}
+	got := runBench(t, t.Context(), "", "compare", mixed, mixed, "-o", "json")
+	var rows []comparedFigure
+	if err := json.Unmarshal([]byte(got.out), &rows); err != nil || len(rows) == 0 || rows[0].RoundsA != 2 {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
 // Rounds that were measured under other conditions are told of, whichever they are.
 func TestCompareLooksAtAllRounds(t *testing.T) {
 	round := func(kernel, threads string) results.Named {
