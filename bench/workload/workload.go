@@ -11,10 +11,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"pinion/engine/config"
 )
 
 // Workload is one file, with OpenMessaging Benchmark's keys.
@@ -86,12 +91,40 @@ func Parse(text []byte, override func(*Workload)) (*Workload, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, errors.New("it is empty")
 		}
-		return nil, err
+		return nil, suggest(err)
 	}
 	if override != nil {
 		override(w)
 	}
 	return w, w.valid()
+}
+
+// unknownKey is how the decoder says that a struct has no such field.
+var unknownKey = regexp.MustCompile(`field (.+) not found in type .+`)
+
+// suggest says of keys that are not known which ones may have been meant.
+func suggest(err error) error {
+	var mistakes *yaml.TypeError
+	if !errors.As(err, &mistakes) {
+		return err
+	}
+	known, marshalErr := (&Workload{}).values()
+	if marshalErr != nil {
+		return err
+	}
+	keys := slices.Sorted(maps.Keys(known))
+	var list []error
+	for _, mistake := range mistakes.Errors {
+		if m := unknownKey.FindStringSubmatchIndex(mistake); m != nil {
+			key := mistake[m[2]:m[3]]
+			mistake = fmt.Sprintf("%sunknown key %q", mistake[:m[0]], key)
+			if near := config.Nearest(key, keys); near != "" {
+				mistake += "\n  did you mean: " + near
+			}
+		}
+		list = append(list, errors.New(mistake))
+	}
+	return errors.Join(list...)
 }
 
 func (w *Workload) valid() error {
@@ -134,18 +167,21 @@ func (w *Workload) valid() error {
 
 // Settings are the values of all keys but those that results have fields of their own for.
 func (w *Workload) Settings() (map[string]string, error) {
+	settings, err := w.values()
+	for _, key := range []string{"name", "messageSize", "topics", "partitionsPerTopic", "producersPerTopic", "consumerPerSubscription"} {
+		delete(settings, key)
+	}
+	return settings, err
+}
+
+// values are those of all keys.
+func (w *Workload) values() (map[string]string, error) {
 	text, err := yaml.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]string{}
-	if err := yaml.Unmarshal(text, settings); err != nil {
-		return nil, err
-	}
-	for _, key := range []string{"name", "messageSize", "topics", "partitionsPerTopic", "producersPerTopic", "consumerPerSubscription"} {
-		delete(settings, key)
-	}
-	return settings, nil
+	values := map[string]string{}
+	return values, yaml.Unmarshal(text, values)
 }
 
 // Consumers is how many consumers there are for a topic.

@@ -37,10 +37,11 @@ func TestMistakesAreNamed(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"empty":            {"", "empty"},
 		"not yaml":         {"{", "yaml"},
-		"unknown key":      {upstreamFile + "partitionPerTopic: 3\n", "partitionPerTopic"},
+		"unknown key":      {upstreamFile + "partitionPerTopic: 3\n", "line 14: unknown key \"partitionPerTopic\"\n  did you mean: partitionsPerTopic"},
 		"no topics":        {strings.Replace(upstreamFile, "topics: 1", "topics: 0", 1), "topics is 0"},
 		"no number":        {strings.Replace(upstreamFile, "50000", "fast", 1), "fast"},
 		"not a number":     {strings.Replace(upstreamFile, "50000", ".nan", 1), "producerRate is NaN"},
+		"nothing like it":  {upstreamFile + "colour: red\n", "unknown key \"colour\""},
 		"no duration":      {strings.Replace(upstreamFile, "testDurationMinutes: 15", "", 1), "testDurationMinutes is missing"},
 		"unknown keys":     {upstreamFile + "keyDistributor: BY_HAND\n", "KEY_ROUND_ROBIN"},
 		"backlog searches": {strings.Replace(strings.Replace(upstreamFile, "50000", "0", 1), "SizeGB: 0", "SizeGB: 1", 1), "producerRate"},
