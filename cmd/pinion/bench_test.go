@@ -305,13 +305,13 @@ func TestBenchTakesBrokersAsOtherVerbsDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for brokers, known := range map[string]bool{b.Addr + ", ": true, ":" + port: false} {
+	for _, brokers := range []string{b.Addr + ", ", ":" + port} {
 		got := runBench(t, t.Context(), brokers, "produce", "--warmup", "10ms", "--duration", "100ms", "-o", "json")
 		var r results.Result
 		if err := json.Unmarshal([]byte(got.out), &r); err != nil {
 			t.Fatalf("%q: %v\n%s", brokers, err, got.err)
 		}
-		if _, cost := r.Pinion.Figures["broker_cores"]; got.code != exitOK || cost != known {
+		if _, cost := r.Pinion.Figures["broker_cores"]; got.code != exitOK || !cost {
 			t.Errorf("%q: code %d, the broker's process known: %v\n%s", brokers, got.code, cost, got.err)
 		}
 	}
