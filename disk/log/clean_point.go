@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pinion/disk/batch"
 	"pinion/disk/device"
 	"pinion/engine/clock"
 	"pinion/engine/model"
@@ -41,6 +42,26 @@ func (p cleanPoint) cutTo(end model.Offset) cleanPoint {
 	p.clean, p.gaps = min(p.clean, end), min(p.gaps, end)
 	return p
 }
+
+// gaps is up to where a segment may end before the next one begins. Nothing tells where the gaps of a log end that is to be compacted and has no point: it may
+// come from a Kafka broker. Nor does a point tell of what such a broker has compacted since, but the segments show it (thinned).
+func (l *Log) gaps() model.Offset {
+	if l.cfg.Compact && !l.pointed {
+		return segmentEndMax
+	}
+	return max(l.point.gaps, l.oddities().thinned)
+}
+
+// gapBefore reports whether offsets may be missing right before segment i. Compaction alone explains that: a roll begins where the log ends.
+func (l *Log) gapBefore(i int) bool { return l.extents[i].base <= l.gaps() }
+
+// thinned reports whether compaction has taken records from a batch, or before it: in any other log one begins at expect, and holds as many as it has offsets.
+func thinned(h *batch.Header, expect model.Offset) bool {
+	return h.BaseOffset > expect || h.Records <= h.LastOffsetDelta
+}
+
+// lostBefore is why there is damage where a segment ends.
+const lostBefore = "the segment ends here, the next one begins at offset %d, and nothing was compacted there"
 
 func writePoint(dir device.Dir, folder string, p cleanPoint) error {
 	b := append([]byte(nil), "0\n"...)

@@ -132,6 +132,7 @@ type Compaction struct {
 	groups     [][]compactPart // what is left to write anew
 	phase      compactPhase
 	generation uint32
+	foreign    model.Offset // of a log without a point: who compacted it before may have left gaps up to here
 	err        error
 	stats      CompactStats
 }
@@ -161,6 +162,9 @@ func (l *Log) Compact(from CompactFrom) *Compaction {
 		must.Failf("log %s: compact with %+v", l.name, from)
 	}
 	c := &Compaction{log: l, from: from, generation: l.generation}
+	if !l.pointed {
+		c.foreign = min(l.last().base, from.Stable)
+	}
 	var parts []compactPart
 	for i := range l.extents {
 		if !l.cleanable(i, from.Now, from.Stable) {
@@ -245,7 +249,7 @@ func (c *Compaction) end() {
 func (c *Compaction) newPoint() cleanPoint {
 	p := c.log.point
 	p.clean = max(p.clean, c.sieve.mapEnd)
-	p.gaps = max(p.gaps, p.clean)
+	p.gaps = max(p.gaps, p.clean, c.foreign)
 	p.purge = c.sieve.purge
 	return p
 }

@@ -31,6 +31,7 @@ type sieve struct {
 	parts    []compactPart // everything that may be rewritten, in order
 	dirty    int           // index in parts of the first one with keys to collect
 	first    model.Offset  // where collecting begins
+	gaps     model.Offset  // Log.gaps
 
 	// Of collecting.
 	keys   *keyMap
@@ -55,6 +56,7 @@ type sieve struct {
 func newSieve(l *Log, from CompactFrom, parts []compactPart, d Dirt) *sieve {
 	s := &sieve{
 		dir: l.dir, folder: l.name, from: from, interval: l.cfg.IndexIntervalBytes, parts: parts, first: d.From, mapEnd: d.From, reach: d.From, purge: never,
+		gaps:    l.gaps(),
 		horizon: int64(from.Now) + min(l.cfg.DeleteRetentionMs, 1<<53),
 	}
 	for s.dirty < len(parts) && parts[s.dirty].end <= d.From {
@@ -96,6 +98,9 @@ func (s *sieve) mapStep() error {
 			return err
 		}
 		if raw == nil {
+			if end := s.in.part.end; s.in.expect < end && end > s.gaps && !s.in.thinned {
+				return s.in.damage(fmt.Sprintf(lostBefore, end)) // the point of this pass would make it one of its gaps
+			}
 			s.mapEnd = s.parts[s.dirty].end
 			s.reach = s.mapEnd
 			s.stats.To = s.mapEnd
@@ -326,6 +331,7 @@ type segmentReader struct {
 	buf     []byte
 	at, end int // of buf: read and not yet used
 	expect  model.Offset
+	thinned bool // by an earlier compaction
 }
 
 func (r *segmentReader) begin(dir device.Dir, folder string, part compactPart, bytes int) error {
@@ -376,6 +382,7 @@ func (r *segmentReader) next() (h batch.Header, raw []byte, err error) {
 	if !batch.CheckCRC(raw) {
 		return h, nil, r.damage(badCRC)
 	}
+	r.thinned = r.thinned || thinned(&h, r.expect)
 	r.at += len(raw)
 	r.pos += int64(len(raw))
 	r.expect = h.LastOffset() + 1

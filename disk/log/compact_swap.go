@@ -34,7 +34,7 @@ func (c *Compaction) swap() *Work {
 		return c.Step()
 	}
 	t := &swapTask{c: c, dir: l.dir, folder: l.name, group: group}
-	if point := (cleanPoint{l.point.clean, max(l.point.gaps, c.sieve.reach), l.point.purge}); point != l.point {
+	if point := (cleanPoint{l.point.clean, max(l.point.gaps, c.sieve.reach, c.foreign), l.point.purge}); point != l.point {
 		t.point, t.pointed = point, true
 	}
 	// Whoever looks for the segments by name meanwhile may find either form: it asks again.

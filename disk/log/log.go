@@ -89,6 +89,7 @@ type heritage struct {
 type oddities struct {
 	unsealed   []model.Offset         // segments closed when they were sealed: their last time index entry is not in the file
 	doubts     map[model.Offset]int64 // by base: the first byte of a segment that could not be read
+	thinned    model.Offset           // offsets are missing before this segment, and what is left shows a compaction that the point does not tell of
 	compacting bool                   // a Compaction is not over
 	swapFrom   model.Offset           // while busySwap: the names of the segments in [swapFrom, swapTo) mean one form or the other
 	swapTo     model.Offset

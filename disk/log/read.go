@@ -155,7 +155,7 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (Span, R
 	}
 	l.files.touch(s)
 	at, err := s.locate(from, e.size)
-	if err == io.EOF && i+1 < len(l.extents) {
+	if err == io.EOF && i+1 < len(l.extents) && l.gapBefore(i+1) {
 		return l.readNext(i+1, limit, maxBytes, minOne)
 	}
 	if err != nil {
@@ -214,7 +214,7 @@ func (l *Log) Opens(from model.Offset) bool {
 // nothing behind it in the open one it belongs to.
 func (l *Log) passGaps(from model.Offset) (int, model.Offset) {
 	i := l.extentFor(from)
-	for ; i+1 < len(l.extents); i++ {
+	for ; i+1 < len(l.extents) && l.gapBefore(i+1); i++ {
 		e := &l.extents[i]
 		s := l.open(e)
 		if s == nil {
@@ -248,6 +248,9 @@ func (l *Log) PrepareRead(from model.Offset) *Work {
 	}
 	if l.coldLimit > from && l.coldLimit < l.extentEnd(i) {
 		t.stop = l.coldLimit
+	}
+	if i+1 < len(l.extents) && !l.gapBefore(i+1) {
+		t.next = l.extents[i+1].base
 	}
 	t.doubt = -1
 	if doubt, ok := l.doubt(e.base); ok {
@@ -285,9 +288,12 @@ type readTask struct {
 	s                    *Segment
 	held                 bool // s was open before, and is leased for the Work
 	places               []place
-	doubt                int64 // a byte that could not be read, -1 for none
-	sound                bool  // it can be read
-	doubted              bool  // it still cannot: that batch is not served, the others are
+	next                 model.Offset // base of the segment behind, where nothing may be missing right before it; else 0
+	lost                 *Damage      // something is
+	thinned              bool         // it is, and was compacted away
+	doubt                int64        // a byte that could not be read, -1 for none
+	sound                bool         // it can be read
+	doubted              bool         // it still cannot: that batch is not served, the others are
 }
 
 func (t *readTask) do() error {
@@ -301,6 +307,9 @@ func (t *readTask) do() error {
 	}
 	if err := t.find(t.from, t.floorFrom); err != nil {
 		return err
+	}
+	if t.next > 0 && len(t.places) == 0 {
+		return t.missing()
 	}
 	if err := t.reread(); err != nil {
 		t.doubted = true
@@ -335,6 +344,21 @@ func (t *readTask) find(offset model.Offset, floor int64) error {
 	return err
 }
 
+// missing reads all headers of a segment that ends before the next one begins, though no compaction is known to have been there: they show one of
+// another broker, or what followed is lost.
+func (t *readTask) missing() error {
+	end := t.base
+	_, err := walkHeaders(t.s.file, 0, t.size, func(_ int64, h *batch.Header) error {
+		t.thinned = t.thinned || thinned(h, end)
+		end = h.LastOffset() + 1
+		return nil
+	})
+	if err == nil && !t.thinned {
+		t.lost = &Damage{Segment: fileName(t.folder, t.base, logSuffix), Pos: t.size, Offset: end, Reason: fmt.Sprintf(lostBefore, t.next)}
+	}
+	return err
+}
+
 // reread reads the batch that was found, if the doubtful byte lies in it.
 func (t *readTask) reread() error {
 	if len(t.places) == 0 || t.doubt < int64(t.places[0].pos) || t.doubt >= int64(t.places[0].pos+t.places[0].size) {
@@ -358,6 +382,13 @@ func (t *readTask) finish(l *Log, err error) error {
 	s := t.s
 	if !l.changed(t.base, t.generation) { // else it may have looked for the old form's bytes in the new one
 		l.proved(&t.opening)
+		if l.extentAt(t.base) >= 0 && t.next > l.gaps() { // retention may have been here, or compaction
+			if t.lost != nil {
+				err = t.lost
+			} else if t.thinned {
+				l.oddly().thinned = t.next
+			}
+		}
 	}
 	if !t.held {
 		l.files.coming--

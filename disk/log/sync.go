@@ -162,10 +162,11 @@ func (l *Log) takeUnsealed(e *extent) []byte {
 	return appendTimeEntry(nil, timeMark{e.maxTime, uint32(e.maxTimeAt)})
 }
 
-// forgetUnsealed is for a log whose segments are others by now.
-func (l *Log) forgetUnsealed() {
+// forgetSegments is for a log whose segments are others by now.
+func (l *Log) forgetSegments() {
 	if l.odd != nil {
 		l.odd.unsealed = nil
+		l.odd.thinned = min(l.odd.thinned, l.written)
 	}
 }
 

@@ -313,8 +313,8 @@ func (t *truncateTask) finish(l *Log, err error) error {
 	e.slot = l.files.insert(t.s)
 	t.tail.created = l.tail.created
 	l.tail = t.tail
-	l.forgetUnsealed()
 	l.written, l.end = t.newEnd, t.newEnd
+	l.forgetSegments()
 	l.recovery, l.durable = min(l.recovery, t.newEnd), min(l.durable, t.newEnd)
 	l.start = min(l.start, t.newEnd)
 	l.amend(func(p *past) {
@@ -385,8 +385,8 @@ func (t *resetTask) finish(l *Log, err error) error {
 	}
 	l.extents = append(l.extents[:0], extent{base: t.at, maxTime: -1, slot: noSlot, span: spanUnknown, indexSynced: true})
 	l.tail = tail{firstTime: -1, timedTime: -1}
-	l.forgetUnsealed()
 	l.start, l.written, l.end, l.recovery, l.durable = t.at, t.at, t.at, t.at, t.at
+	l.forgetSegments()
 	l.stored = min(l.stored, t.at)
 	l.point = l.point.cutTo(t.at)
 	l.epochs = epochs{stored: true}

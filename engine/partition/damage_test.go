@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,4 +115,47 @@ func TestDamageIsFoundBeforeItIsUsed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A segment that is gone from the middle of a log takes the partition offline once somebody reads there. What lies behind can still be read.
+func TestLostSegmentTakesThePartitionOffline(t *testing.T) {
+	r := newRigWith(t, 64, map[string]string{"segment.bytes": "1048576"})
+	for range 4 {
+		c := r.newAppend(&trace{}, "fill", 0, batchOf(30_000, -1, 0)) // two of them are more than a segment
+		r.post(c)
+		r.await(c.done, "append")
+	}
+	points := Points(r.close(), r.directory)
+	files, err := filepath.Glob(filepath.Join(r.dir.Path(), "orders-0", "*.log"))
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if err := os.Remove(files[1]); err != nil {
+		t.Fatal(err)
+	}
+	base := func(file string) (offset model.Offset) {
+		if _, err := fmt.Sscanf(filepath.Base(file), "%d.log", &offset); err != nil {
+			t.Fatal(err)
+		}
+		return offset
+	}
+	r.reopen(points)
+	r.opened(0)
+	for _, c := range []struct {
+		from model.Offset
+		code Code
+	}{{base(files[1]), StorageFailed}, {base(files[1]), StorageFailed}, {base(files[2]), OK}, {0, OK}} {
+		f := r.newFetch(c.from, 0, 0)
+		r.send(&f.ask)
+		r.expect(f, "fetched")
+		if got := f.ask.Parts[0]; got.Code != c.code || got.Leased != (c.code == OK) {
+			t.Errorf("read at %d: code %d, want %d", c.from, got.Code, c.code)
+		}
+		r.on(owner, func(t *shard.Turn) { r.set.release(t, &f.ask) })
+	}
+	r.on(owner, func(*shard.Turn) {
+		if p := r.set.known(at(0)); p.state != failed || !log.IsDamage(p.failure) {
+			t.Errorf("state %d: %v", p.state, p.failure)
+		}
+	})
 }
