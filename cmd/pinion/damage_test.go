@@ -60,6 +60,9 @@ func TestDamageFoundByCompaction(t *testing.T) {
 	if log := b.Log(); !strings.Contains(log, "partition offline") || strings.Contains(log, "log directory fenced") || crashed(log) {
 		t.Errorf("the broker says:\n%s", log)
 	}
+	if n := offlinePartitions(t, b); n != 1 {
+		t.Errorf("the metrics count %d partitions", n)
+	}
 	once := newClient(t, b, kgo.RecordRetries(0), kgo.DisableIdempotentWrite())
 	if err := once.ProduceSync(testContext(t), &kgo.Record{Topic: "table", Key: []byte("k")}).FirstErr(); !errors.Is(err, kerr.KafkaStorageError) {
 		t.Errorf("a produce is answered with %v", err)

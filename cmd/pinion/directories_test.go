@@ -137,6 +137,16 @@ func asked(t *testing.T, b *harness.Broker, path string) string {
 	return res.Status + " " + string(text)
 }
 
+// offlinePartitions is how many the metrics count.
+func offlinePartitions(t *testing.T, b *harness.Broker) (n int) {
+	t.Helper()
+	_, line, _ := strings.Cut(asked(t, b, "/metrics"), "\nkafka_controller_kafkacontroller_offlinepartitionscount ")
+	if _, err := fmt.Sscan(line, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestDirectoriesOverRestarts: new partitions go where there are fewest, and are found there whatever the order of log.dirs; a directory is
 // added; one that is named no more, or is not mounted, takes its partitions offline and nothing is made anew elsewhere.
 func TestDirectoriesOverRestarts(t *testing.T) {
@@ -231,6 +241,9 @@ func TestDirectoriesOverRestarts(t *testing.T) {
 	b = runDirs(t, dirs)
 	if err := produceOnce(t, b, "new", gone); !errors.Is(err, kerr.KafkaStorageError) {
 		t.Errorf("a produce to what is not mounted: %v", err)
+	}
+	if offlinePartitions(t, b) == 0 {
+		t.Error("the metric does not count what is not mounted")
 	}
 	if code, out, complaints := pinion(t, "cluster", "logdirs", "--brokers", b.Addr); code != 0 || strings.Count(out, "KAFKA_STORAGE_ERROR") != 1 {
 		t.Errorf("cluster logdirs gives %d\n%s%s", code, out, complaints)
@@ -380,6 +393,9 @@ func TestFailedDirectory(t *testing.T) {
 	}
 	if text := asked(t, b, "/metrics"); !strings.Contains(text, "kafka_log_logmanager_offlinelogdirectorycount 1") {
 		t.Error("the metric does not count it")
+	}
+	if offlinePartitions(t, b) < len(broken) {
+		t.Error("the metric does not count its partitions")
 	}
 	produceTo(t, b, "warm", 1, 5)
 	if got := cl.PollFetches(testContext(t)).NumRecords(); got == 0 {

@@ -115,12 +115,17 @@ func readSet(set *partition.Stats, out *admin.ShardStats) {
 	out.Uncleanable, out.DirtyMax, out.CleanMillisMax = uint64(clean.Uncleanable), uint64(clean.DirtyMax*1000), uint64(clean.Longest.Milliseconds())
 }
 
-// Cluster reads the catalogue's image.
+// Cluster reads the catalogue's image. What lies in a directory that is missing or out of service is offline at its shard as well.
 func (g *Gauge) Cluster() admin.ClusterStats {
 	st := admin.ClusterStats{Controller: true}
 	b := g.front.brokerNow()
 	if b == nil {
 		return st
+	}
+	for i := range g.last {
+		if s := g.last[i].Load(); s != nil {
+			st.Offline += s.Partitions - s.Leaders
+		}
 	}
 	j := b.JournalStats()
 	st.Journal = admin.JournalStats{Writes: j.Writes, Commits: j.Commits, Bytes: j.Bytes, Waits: j.Waits, Files: uint64(j.Files), Used: uint64(j.Used)}
