@@ -296,6 +296,16 @@ func TestCheck(t *testing.T) {
 		if _, err := b.Stop(); err != nil {
 			t.Fatal(err)
 		}
+		folder, aside := filepath.Join(c.dir, "packed-0"), filepath.Join(t.TempDir(), "packed-0")
+		if err := os.Rename(folder, aside); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, _ := pinion(t, "check", c.dir); code != 4 || !strings.Contains(out, "packed-0") || !strings.Contains(out, "the log ends at 0, and 3000 was durable") {
+			t.Errorf("a folder is lost: %d\n%s", code, out)
+		}
+		if err := os.Rename(aside, folder); err != nil {
+			t.Fatal(err)
+		}
 		name := filepath.Join(c.dir, "plain-0", fmt.Sprintf("%020d.log", 0))
 		raw, err := os.ReadFile(name)
 		if err != nil {

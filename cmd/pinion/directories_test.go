@@ -290,6 +290,9 @@ func TestDirectoriesRefused(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(where[0], folder)); err != nil {
 		t.Fatal(err)
 	}
+	if code, out, complaints := pinion(t, "check", dirs[0], dirs[1]); code != 0 {
+		t.Errorf("check of one moved by hand gives %d\n%s%s", code, out, complaints)
+	}
 	b = runDirs(t, dirs)
 	if at := homeOf(t, b, "orders"); at[0] != other[where[0]] || ends(t, b, "orders")[0] != 10 {
 		t.Errorf("%v, ends %v", at, ends(t, b, "orders"))

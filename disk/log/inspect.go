@@ -89,7 +89,8 @@ func (in *inspector) cut(segment, end model.Offset, size int64) {
 
 func (in *inspector) run() error {
 	entries, err := in.dir.List(in.name)
-	if err != nil && !(isNotExist(err) && len(in.from.Tail) > 0) {
+	lost := isNotExist(err) && (len(in.from.Tail) > 0 || max(in.recovery, in.from.Durable) > 0)
+	if err != nil && !lost {
 		return err
 	}
 	var parts []compactPart

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,7 +166,7 @@ func (c *check) read(d *directory) error {
 	if err != nil {
 		return err
 	}
-	return d.report.partitions(d, points, contents, c.image)
+	return c.partitions(d, points, contents)
 }
 
 // others notes what lies in directories that were not given: nobody has looked at that.
@@ -194,9 +195,9 @@ func (c *check) others() {
 	}
 }
 
-// partitions reads every partition there is a folder of, or that only the journal knows.
-func (r *Report) partitions(d *directory, points map[model.Partition]model.Offset, contents *journal.Contents, image *placement.Image) error {
-	dir := d.dir
+// partitions reads every partition there is a folder of, or that only the journal or the recovery points know.
+func (c *check) partitions(d *directory, points map[model.Partition]model.Offset, contents *journal.Contents) error {
+	r, dir, image := d.report, d.dir, c.image
 	entries, err := dir.List(".")
 	if err != nil {
 		return err
@@ -234,13 +235,23 @@ func (r *Report) partitions(d *directory, points map[model.Partition]model.Offse
 	if image == nil {
 		return nil
 	}
+	known := map[model.Partition]bool{} // whether the journal knows it
+	for p := range points {
+		known[p] = false
+	}
 	for p := range contents.Partitions {
-		topic := image.TopicByID(p.Topic)
+		known[p] = true
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(known), model.Partition.Compare) {
+		topic, journaled := image.TopicByID(p.Topic), known[p]
 		switch {
 		case seen[p]:
 		case topic == nil || p.Index >= topic.Partitions():
-			r.find(journal.Folder, true, "holds records of partition %s, which is deleted", p)
+			if journaled {
+				r.find(journal.Folder, true, "holds records of partition %s, which is deleted", p)
+			}
 		case !d.has(topic, p.Index): // it has moved to another directory since
+		case !journaled && c.elsewhere(d, log.FolderName(topic.Name, p.Index)): // somebody has moved it, and a start finds it there
 		default:
 			if err := r.partition(dir, log.FolderName(topic.Name, p.Index), openFrom(points[p], contents.Tail(p)), topic); err != nil {
 				return err
@@ -248,6 +259,14 @@ func (r *Report) partitions(d *directory, points map[model.Partition]model.Offse
 		}
 	}
 	return nil
+}
+
+// elsewhere reports whether another of the directories has a folder of this name.
+func (c *check) elsewhere(d *directory, folder string) bool {
+	return slices.ContainsFunc(c.directories, func(other *directory) bool {
+		_, err := other.dir.List(folder)
+		return other != d && err == nil
+	})
 }
 
 // crossing judges a folder of a partition that was on its way between two log directories. It is the partition where the catalogue has that in this one.
