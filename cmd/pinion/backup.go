@@ -133,12 +133,12 @@ func copyDirectories(cmd *cobra.Command, from, to []string) error {
 
 // vacant refuses a target that holds anything, or lies inside a source.
 func vacant(from []string, to string) error {
-	target, err := filepath.Abs(to)
+	target, err := followed(to)
 	if err != nil {
 		return err
 	}
 	for _, path := range from {
-		source, err := filepath.Abs(path)
+		source, err := followed(path)
 		if err != nil {
 			return err
 		}
@@ -156,6 +156,20 @@ func vacant(from []string, to string) error {
 		return usagef("%s is not empty (%s): nothing was copied", to, entries[0].Name())
 	}
 	return nil
+}
+
+// followed is where a path leads over all symbolic links, whether there is something already or not.
+func followed(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	parent, err := followed(filepath.Dir(abs))
+	return filepath.Join(parent, filepath.Base(abs)), err
 }
 
 func copyTree(from, to string) error {

@@ -28,8 +28,13 @@ func TestBackupAndRestore(t *testing.T) {
 	if code, out, complaints := pinion(t, "backup", c.dir, saved); code != 0 || !strings.Contains(out, "sound") {
 		t.Fatalf("backup: %d\n%s%s", code, out, complaints)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(c.dir, link); err != nil {
+		t.Fatal(err)
+	}
 	for name, args := range map[string][]string{
-		"twice": {"backup", c.dir, saved}, "into itself": {"backup", c.dir, filepath.Join(c.dir, "x")}, "over a node": {"restore", saved, c.dir},
+		"into itself over a link": {"backup", c.dir, filepath.Join(link, "x", "y")},
+		"twice":                   {"backup", c.dir, saved}, "into itself": {"backup", c.dir, filepath.Join(c.dir, "x")}, "over a node": {"restore", saved, c.dir},
 	} {
 		if code, _, complaints := pinion(t, args...); code != 2 {
 			t.Errorf("%s: %d\n%s", name, code, complaints)
