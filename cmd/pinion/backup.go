@@ -95,6 +95,10 @@ const (
 
 // copyDirectories copies everything but the locks, the identities last: without them the copies are nobody's.
 func copyDirectories(cmd *cobra.Command, from, to []string) error {
+	f, err := outputFormat(cmd)
+	if err != nil {
+		return err
+	}
 	for _, path := range from {
 		dir, err := device.OpenExisting(path)
 		if err != nil {
@@ -128,7 +132,7 @@ func copyDirectories(cmd *cobra.Command, from, to []string) error {
 	if err != nil {
 		return fmt.Errorf("verify the copy: %w", err)
 	}
-	return concluded(cmd, reports)
+	return concluded(cmd, f, reports)
 }
 
 // vacant refuses a target that holds anything, or lies inside a source.

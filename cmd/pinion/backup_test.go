@@ -40,6 +40,10 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("%s: %d\n%s", name, code, complaints)
 		}
 	}
+	code, _, complaints = pinion(t, "backup", c.dir, saved+"2", "-o", "nonsense")
+	if _, err := os.Stat(saved + "2"); code != 2 || !strings.Contains(complaints, "want text, json or jsonl") || err == nil {
+		t.Errorf("in no format there is: %d, %v\n%s", code, err, complaints)
+	}
 	if code, _, complaints := pinion(t, "backup", t.TempDir(), saved+"2"); code != 78 {
 		t.Errorf("of nothing: %d\n%s", code, complaints)
 	}

@@ -22,6 +22,10 @@ logs end, indexes against the log, epochs, checkpoints, producer snapshots again
 Exit code 0: sound, or only what the next start puts right without loss. 4: damage. 1: not checked. 78: not a data directory.`,
 		Args: atLeast(1, "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := outputFormat(cmd)
+			if err != nil {
+				return err
+			}
 			reports, err := audit.Check(args...)
 			if errors.Is(err, device.ErrLocked) {
 				return fmt.Errorf("%w\n  stop the broker first, or check a backup", err)
@@ -29,17 +33,14 @@ Exit code 0: sound, or only what the next start puts right without loss. 4: dama
 			if err != nil {
 				return err
 			}
-			return concluded(cmd, reports)
+			return concluded(cmd, f, reports)
 		},
 	}
 }
 
 // concluded says what was found, and fails where it is damage.
-func concluded(cmd *cobra.Command, reports []*audit.Report) error {
-	f, err := outputFormat(cmd)
-	if err != nil {
-		return err
-	}
+func concluded(cmd *cobra.Command, f format, reports []*audit.Report) error {
+	var err error
 	if f != formatText {
 		err = writeList(cmd, nil, reports, nil)
 	}
