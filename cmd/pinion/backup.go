@@ -100,7 +100,7 @@ func copyDirectories(cmd *cobra.Command, from, to []string) error {
 		return err
 	}
 	for _, path := range from {
-		dir, err := device.OpenExisting(path)
+		dir, err := device.OpenToRead(path)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"pinion/bench/harness"
 )
 
@@ -71,5 +73,31 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	if code, out, _ := pinion(t, "restore", saved, back+"2"); code != 4 || !strings.Contains(out, "CRC does not match") {
 		t.Errorf("a damaged backup: %d\n%s", code, out)
+	}
+}
+
+// TestCheckAndBackupReadOnly: what a file system allows no more than to read, as after an error of the disk, can be verified and saved.
+func TestCheckAndBackupReadOnly(t *testing.T) {
+	dir, mounted := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	b, err := harness.Start(harness.Config{Dir: dir, Set: corpseSettings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	createTopic(t, b, "orders", 4, nil)
+	produceTo(t, b, "orders", 4, 10)
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(dir, mounted, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	defer func() { _ = unix.Unmount(mounted, unix.MNT_DETACH) }()
+	if err := unix.Mount("", mounted, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"check", mounted}, {"backup", mounted, filepath.Join(t.TempDir(), "saved")}} {
+		if code, out, complaints := pinion(t, args...); code != 0 || !strings.Contains(out, "40 records") {
+			t.Errorf("%s gives %d\n%s%s", args[0], code, out, complaints)
+		}
 	}
 }

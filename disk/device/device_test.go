@@ -194,6 +194,57 @@ func TestLock(t *testing.T) {
 	_ = held.Close()
 }
 
+// TestReadOnlyFileSystem: whoever only reads can do so, unless somebody works in the directory over another mount.
+func TestReadOnlyFileSystem(t *testing.T) {
+	writable, path := openTemp(t), t.TempDir()
+	if err := unix.Mount(writable.Path(), path, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("needs the right to mount: %v", err)
+	}
+	defer func() { _ = unix.Unmount(path, unix.MNT_DETACH) }()
+	if err := unix.Mount("", path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenToRead(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := func(when string) {
+		t.Helper()
+		held, err := d.Lock(".lock")
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if err := held.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free("without a lock file")
+	held, err := writable.Lock(".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Lock(".lock"); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), path+" (held by process") {
+		t.Fatalf("beside who writes: %v", err)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	free("with a lock file")
+	if err := writable.Replace("f", []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := d.ReadFile("f", 10); err != nil || string(b) != "text" {
+		t.Fatalf("%q, %v", b, err)
+	}
+	broker, err := OpenExisting(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := broker.Lock(".lock"); !errors.Is(err, unix.EROFS) || !strings.Contains(err.Error(), path) {
+		t.Fatalf("who writes: %v", err)
+	}
+}
+
 // TestPwritev writes lists of every length, with empty buffers among them.
 func TestPwritev(t *testing.T) {
 	d := openTemp(t)

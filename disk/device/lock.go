@@ -14,19 +14,27 @@ import (
 // what a Kafka broker on the same directory would collide with.
 type lock struct{ fd int }
 
-// Lock takes the exclusive lock of a file and writes the process id into it.
+// Lock takes the exclusive lock of a file and writes the process id into it. What is only to be read and lies on a read-only file system is locked
+// against those who write to it over another mount, if it has a lock file.
 func (r *root) Lock(name string) (io.Closer, error) {
+	flock, record := unix.LOCK_EX, unix.F_WRLCK
 	fd, err := r.openAt(name, unix.O_RDWR|unix.O_CREAT, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
-	}
-	if err := takeLocks(fd); err != nil {
-		holder := lockHolder(fd)
-		unix.Close(fd)
-		if err == unix.EWOULDBLOCK || err == unix.EACCES {
-			return nil, fmt.Errorf("lock %s in %s%s: %w", name, r.path, holder, ErrLocked)
+	if r.reads && err == unix.EROFS {
+		flock, record = unix.LOCK_SH, unix.F_RDLCK
+		if fd, err = r.openAt(name, unix.O_RDONLY, 0); err == unix.ENOENT {
+			return &lock{fd: -1}, nil
 		}
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s in %s: %w", name, r.path, err)
+	}
+	if err := takeLocks(fd, flock, record); err != nil {
+		holder := ""
+		if err == unix.EWOULDBLOCK || err == unix.EACCES {
+			holder, err = lockHolder(fd), ErrLocked
+		}
+		unix.Close(fd)
+		return nil, fmt.Errorf("lock %s in %s%s: %w", name, r.path, holder, err)
 	}
 	// Only for the message of the next one who tries; that it may fail on a full disk is no reason not to start. It is as long whoever writes it: to cut
 	// the file would wait for the disk, behind whatever the last one left it to write.
@@ -34,11 +42,11 @@ func (r *root) Lock(name string) (io.Closer, error) {
 	return &lock{fd: fd}, nil
 }
 
-func takeLocks(fd int) error {
-	if err := againErr(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
+func takeLocks(fd, flock, record int) error {
+	if err := againErr(func() error { return unix.Flock(fd, flock|unix.LOCK_NB) }); err != nil {
 		return err
 	}
-	whole := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: 0, Len: 0}
+	whole := unix.Flock_t{Type: int16(record), Whence: 0, Start: 0, Len: 0}
 	return againErr(func() error { return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &whole) })
 }
 

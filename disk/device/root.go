@@ -16,9 +16,10 @@ import (
 
 // root is a Dir on a real file system. Its descriptor is never closed before the process ends: helpers may still be at work.
 type root struct {
-	fd   int
-	path string
-	free atomic.Int64 // see KeepFree; orders nothing
+	fd    int
+	path  string
+	reads bool         // see OpenToRead
+	free  atomic.Int64 // see KeepFree; orders nothing
 }
 
 // KeepFree has reservations refused (ErrNoSpace) that would leave less than so many bytes of the file system, or less than a twentieth of it
@@ -59,7 +60,12 @@ func OpenDir(dir string) (Dir, error) {
 }
 
 // OpenExisting opens a log directory that must be there: fs.ErrNotExist.
-func OpenExisting(dir string) (Dir, error) {
+func OpenExisting(dir string) (Dir, error) { return openRoot(dir, false) }
+
+// OpenToRead is OpenExisting for those who change nothing: files can only be read, also where the file system allows no more.
+func OpenToRead(dir string) (Dir, error) { return openRoot(dir, true) }
+
+func openRoot(dir string, reads bool) (Dir, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", dir, err)
@@ -70,7 +76,7 @@ func OpenExisting(dir string) (Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", dir, err)
 	}
-	return &root{fd: fd, path: abs}, nil
+	return &root{fd: fd, path: abs, reads: reads}, nil
 }
 
 // mkdirSynced makes a folder and its parents, and the new names durable: a data directory must not vanish in a power cut after
@@ -199,7 +205,11 @@ func (r *root) Create(name string) (File, error) {
 }
 
 func (r *root) Open(name string) (File, error) {
-	fd, err := r.openAt(name, unix.O_RDWR, 0)
+	flags := unix.O_RDWR
+	if r.reads {
+		flags = unix.O_RDONLY
+	}
+	fd, err := r.openAt(name, flags, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}

@@ -113,7 +113,7 @@ func (c *check) close() {
 }
 
 func (c *check) open(path string) error {
-	dir, err := device.OpenExisting(path)
+	dir, err := device.OpenToRead(path)
 	if err != nil {
 		return err
 	}
