@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -151,6 +152,7 @@ func vacant(from []string, to string) error {
 		}
 	}
 	entries, err := os.ReadDir(to)
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == identity.LostFound })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -187,6 +189,8 @@ func copyTree(from, to string) error {
 			return err
 		}
 		switch {
+		case d.IsDir() && name == identity.LostFound:
+			return fs.SkipDir
 		case d.IsDir():
 			folders = append(folders, filepath.Join(to, name))
 			return os.MkdirAll(filepath.Join(to, name), 0o700)

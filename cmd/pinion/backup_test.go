@@ -30,6 +30,12 @@ func TestBackupAndRestore(t *testing.T) {
 	if code, out, complaints := pinion(t, "backup", c.dir, saved); code != 0 || !strings.Contains(out, "sound") {
 		t.Fatalf("backup: %d\n%s%s", code, out, complaints)
 	}
+	// Both are mount points.
+	for _, path := range []string{saved, back} {
+		if err := os.MkdirAll(filepath.Join(path, "lost+found", "#12"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(c.dir, link); err != nil {
 		t.Fatal(err)
@@ -70,6 +76,9 @@ func TestBackupAndRestore(t *testing.T) {
 	raw[len(raw)/2] ^= 1
 	if err := os.WriteFile(name, raw, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(saved+"-json", "lost+found")); err == nil {
+		t.Error("what the file system keeps of its own was saved")
 	}
 	if code, out, _ := pinion(t, "restore", saved, back+"2"); code != 4 || !strings.Contains(out, "CRC does not match") {
 		t.Errorf("a damaged backup: %d\n%s", code, out)

@@ -29,6 +29,9 @@ import (
 // File is the name of what gives a directory its identity.
 const File = metaFile
 
+// LostFound is the folder that mkfs leaves at the root of a file system. It is the file system's: a directory that holds nothing else is empty.
+const LostFound = "lost+found"
+
 const (
 	lockFile = ".lock"
 	metaFile = "meta.properties"
@@ -192,13 +195,12 @@ func first(dir device.Dir, want Want) (*Claim, error) {
 	return &Claim{Identity: meta.Identity, Fresh: true}, nil
 }
 
-// belongsToEmpty names what an empty directory may hold: the lock just taken, a first start cut short, and what mkfs leaves at the
-// root of a file system.
+// belongsToEmpty names what an empty directory may hold: the lock just taken, a first start cut short, and LostFound.
 func belongsToEmpty(e device.Entry) bool {
 	switch e.Name {
 	case lockFile, metaFile + ".tmp":
 		return !e.IsDir
-	case "lost+found":
+	case LostFound:
 		return e.IsDir
 	}
 	return false
