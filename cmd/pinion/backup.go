@@ -179,8 +179,12 @@ func followed(path string) (string, error) {
 }
 
 func copyTree(from, to string) error {
+	from, err := filepath.EvalSymlinks(from) // WalkDir does not follow one
+	if err != nil {
+		return err
+	}
 	var folders []string
-	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

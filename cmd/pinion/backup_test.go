@@ -61,8 +61,11 @@ func TestBackupAndRestore(t *testing.T) {
 	if code, out, _ := pinion(t, "restore", saved, back+"-json", "-o", "json"); code != 0 || !json.Valid([]byte(out)) {
 		t.Errorf("restore as JSON: %d\n%s", code, out)
 	}
-	if code, out, _ := pinion(t, "backup", back, saved+"-json", "-o", "json"); code != 0 || !json.Valid([]byte(out)) {
-		t.Errorf("backup as JSON: %d\n%s", code, out)
+	if err := os.Symlink(back, link+"-back"); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, complaints := pinion(t, "backup", link+"-back", saved+"-json", "-o", "json"); code != 0 || !json.Valid([]byte(out)) {
+		t.Errorf("backup over a link, as JSON: %d\n%s%s", code, out, complaints)
 	}
 	if whole, _ := c.serves(t, "restored", back, nil); !whole {
 		t.Error("records are missing")
