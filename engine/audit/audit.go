@@ -135,23 +135,40 @@ func (c *check) open(path string) error {
 	return nil
 }
 
-// metadata reads the metadata log, in whichever directory it is. One that was given alone must have it.
+// metadata reads the metadata log, in whichever directory it is.
 func (c *check) metadata() {
-	for i, d := range c.directories {
-		if _, err := d.dir.List(control.Folder); errors.Is(err, fs.ErrNotExist) && i < len(c.directories)-1 {
-			continue
-		}
-		image, err := metadata(d.path, d.claim)
-		if err != nil {
-			d.report.find(control.Folder, false, "%v", err)
+	at := slices.IndexFunc(c.directories, func(d *directory) bool {
+		_, err := d.dir.List(control.Folder)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+	if at < 0 {
+		first := c.directories[0]
+		if len(c.directories) == 1 && !first.begun() {
+			first.report.find(control.Folder, true, "not there yet: the first start was interrupted, or another log directory has it")
 			return
 		}
-		c.image = image
-		for _, d := range c.directories {
-			d.report.Topics = image.TopicCount()
-		}
+		first.report.find(control.Folder, false, "no directory that was named holds the metadata log: name the one that has it as well")
 		return
 	}
+	d := c.directories[at]
+	image, err := metadata(d.path, d.claim)
+	if err != nil {
+		d.report.find(control.Folder, false, "%v", err)
+		return
+	}
+	c.image = image
+	for _, d := range c.directories {
+		d.report.Topics = image.TopicCount()
+	}
+}
+
+// begun reports whether a directory has partitions or a journal: a first start makes the metadata log before them.
+func (d *directory) begun() bool {
+	entries, err := d.dir.List(".")
+	return err != nil || slices.ContainsFunc(entries, func(e device.Entry) bool {
+		_, _, partition := log.ParseFolder(e.Name)
+		return partition && e.IsDir || e.Name == journal.Folder
+	})
 }
 
 func (c *check) read(d *directory) error {
