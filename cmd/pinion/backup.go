@@ -100,6 +100,9 @@ func copyDirectories(cmd *cobra.Command, from, to []string) error {
 	if err != nil {
 		return err
 	}
+	if err := distinct(from); err != nil {
+		return err
+	}
 	for _, path := range from {
 		dir, err := device.OpenToRead(path)
 		if err != nil {

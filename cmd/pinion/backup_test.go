@@ -43,6 +43,7 @@ func TestBackupAndRestore(t *testing.T) {
 	for name, args := range map[string][]string{
 		"into itself over a link": {"backup", c.dir, filepath.Join(link, "x", "y")},
 		"twice":                   {"backup", c.dir, saved}, "into itself": {"backup", c.dir, filepath.Join(c.dir, "x")}, "over a node": {"restore", saved, c.dir},
+		"check of one twice": {"check", c.dir, link}, "backup of one twice": {"backup", c.dir, link, saved + "2"},
 	} {
 		if code, _, complaints := pinion(t, args...); code != 2 {
 			t.Errorf("%s: %d\n%s", name, code, complaints)

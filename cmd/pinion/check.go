@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,9 @@ Exit code 0: sound, or only what the next start puts right without loss. 4: dama
 			if err != nil {
 				return err
 			}
+			if err := distinct(args); err != nil {
+				return err
+			}
 			reports, err := audit.Check(args...)
 			if errors.Is(err, device.ErrLocked) {
 				return fmt.Errorf("%w\n  stop the broker first, or check a backup", err)
@@ -36,6 +40,16 @@ Exit code 0: sound, or only what the next start puts right without loss. 4: dama
 			return concluded(cmd, f, reports)
 		},
 	}
+}
+
+// distinct refuses a directory that is named twice: its lock would be another's.
+func distinct(paths []string) error {
+	for i, path := range paths {
+		if slices.ContainsFunc(paths[:i], func(earlier string) bool { return device.Same(earlier, path) }) {
+			return usagef("%s is named twice", path)
+		}
+	}
+	return nil
 }
 
 // concluded says what was found, and fails where it is damage.

@@ -79,6 +79,16 @@ func openRoot(dir string, reads bool) (Dir, error) {
 	return &root{fd: fd, path: abs, reads: reads}, nil
 }
 
+// Same reports whether two paths lead to one directory, over symbolic links or not. One that does not exist is none.
+func Same(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}
+
 // mkdirSynced makes a folder and its parents, and the new names durable: a data directory must not vanish in a power cut after
 // something inside was synced.
 func mkdirSynced(abs string) error {

@@ -74,7 +74,7 @@ func Open(want Want, logger *slog.Logger) (*List, error) {
 		if err != nil {
 			return nil, fmt.Errorf("log directory: %w", err)
 		}
-		if slices.Contains(l.absolute, abs) {
+		if slices.ContainsFunc(l.absolute, func(earlier string) bool { return earlier == abs || device.Same(earlier, abs) }) {
 			return nil, &identity.Refusal{Path: abs, Text: "is named twice in log.dirs"}
 		}
 		l.absolute = append(l.absolute, abs)

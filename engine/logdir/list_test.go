@@ -190,6 +190,10 @@ func TestWhatIsRefused(t *testing.T) {
 	l := r.started(r.want("a", "b"))
 	r.closed(l)
 	r.refused(r.want("a", "b", "a"), "named twice")
+	if err := os.Symlink(filepath.Join(r.root, "b"), filepath.Join(r.root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	r.refused(r.want("a", "b", "link"), "named twice")
 	r.refused(r.want("b", "a"), "holds the metadata log", "metadata.log.dir")
 	w := r.want("b", "a")
 	w.Metadata = filepath.Join(r.root, "a")
