@@ -20,7 +20,7 @@ func newCheck() *cobra.Command {
 		Long: `Reads every directory of log.dirs that is named; what lies in one needs the metadata log in another to be judged, so name all. In each: identity, metadata log, journal, every batch and record, what the journal holds against where the
 logs end, indexes against the log, epochs, checkpoints, producer snapshots against the log. Changes nothing; takes the lock, so that no broker starts meanwhile.
 
-Exit code 0: sound, or only what the next start puts right without loss. 4: damage. 1: not checked. 78: not a data directory.`,
+Exit code 0: sound, or only notes of what the next start puts right without loss, or of what is no damage. 4: damage. 1: not checked. 78: not a data directory.`,
 		Args: atLeast(1, "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := outputFormat(cmd)
@@ -82,22 +82,28 @@ func writeAudit(out io.Writer, r *audit.Report) error {
 		return nil
 	}
 	rows := make([][]string, len(r.Findings))
-	damage := 0
+	damage, harmless := 0, 0
 	for i, f := range r.Findings {
 		what := "note"
-		if !f.Mended {
+		switch {
+		case f.Damage():
 			what = "damage"
 			damage++
+		case f.Harmless:
+			harmless++
 		}
 		rows[i] = []string{what, f.File, strconv.FormatInt(f.Pos, 10), strconv.FormatInt(int64(f.Offset), 10), f.Reason}
 	}
 	if err := writeTable(out, []string{"WHAT", "FILE", "BYTE", "OFFSET", "PROBLEM"}, rows); err != nil {
 		return err
 	}
-	if damage == 0 {
-		fmt.Fprintln(out, "sound; the next start puts right what is noted")
-	} else {
+	switch {
+	case damage > 0:
 		fmt.Fprintf(out, "damaged in %d places\n", damage)
+	case harmless > 0:
+		fmt.Fprintln(out, "sound; nothing that is noted is damage")
+	default:
+		fmt.Fprintln(out, "sound; the next start puts right what is noted")
 	}
 	return nil
 }

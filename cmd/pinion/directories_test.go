@@ -442,6 +442,9 @@ func TestBackupOfDirectories(t *testing.T) {
 	if code, out, complaints := pinion(t, "backup", dirs[0], dirs[1], to); code != 0 {
 		t.Fatalf("backup gives %d\n%s%s", code, out, complaints)
 	}
+	if code, out, _ := pinion(t, "check", dirs[0]); code != 0 || !strings.Contains(out, "was not looked at") || strings.Contains(out, "puts right") {
+		t.Errorf("check of one gives %d\n%s", code, out)
+	}
 	again := dirsOf(t, 2)
 	if code, _, complaints := pinion(t, "restore", to, again[0]); code == 0 || !strings.Contains(complaints, "2 log directories") {
 		t.Errorf("restore into one gives %d: %s", code, complaints)

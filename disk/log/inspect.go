@@ -20,7 +20,12 @@ type Finding struct {
 	Reason string       `json:"problem"`
 	// Mended: the next start puts it right without losing anything that was durable.
 	Mended bool `json:"mended_by_start"`
+	// Harmless: no damage, but no start changes it either.
+	Harmless bool `json:"harmless"`
 }
+
+// Damage reports whether something that was durable is lost by it, or may be.
+func (f *Finding) Damage() bool { return !f.Mended && !f.Harmless }
 
 // Inspection is what Inspect saw.
 type Inspection struct {

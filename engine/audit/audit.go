@@ -53,18 +53,18 @@ type Journal struct {
 // Finding is one thing that is not as it should be.
 type Finding = log.Finding
 
-// Sound reports whether nothing is wrong that a start would not mend.
+// Sound reports whether nothing that was found is damage.
 func (r *Report) Sound() bool {
-	for i := range r.Findings {
-		if !r.Findings[i].Mended {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Damage() })
 }
 
 func (r *Report) find(file string, mended bool, format string, args ...any) {
 	r.Findings = append(r.Findings, Finding{File: file, Reason: fmt.Sprintf(format, args...), Mended: mended})
+}
+
+// note is find for what is harmless.
+func (r *Report) note(file, format string, args ...any) {
+	r.Findings = append(r.Findings, Finding{File: file, Reason: fmt.Sprintf(format, args...), Harmless: true})
 }
 
 // Check reads the log directories of a node, one report each. The error says why that was not possible: one is not a broker's
@@ -207,7 +207,7 @@ func (c *check) others() {
 	}
 	for id, path := range names {
 		if counts[id] > 0 {
-			first.report.find(path, true, "has %d partitions and was not looked at: name it as well (directory.id %s)", counts[id], id)
+			first.report.note(path, "has %d partitions and was not looked at: name it as well (directory.id %s)", counts[id], id)
 		}
 	}
 }
@@ -406,7 +406,7 @@ func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic
 		table, err := partition.LoadProducers(dir, name, s)
 		switch {
 		case errors.Is(err, producer.ErrDamaged), errors.Is(err, device.ErrTooLarge), errors.Is(err, fs.ErrNotExist):
-			r.find(fmt.Sprintf("%s/%020d.snapshot", name, s), true, "%v: the log tells what it said", err)
+			r.note(fmt.Sprintf("%s/%020d.snapshot", name, s), "%v: the log tells what it said", err)
 		case err != nil:
 			return err
 		case s > in.End:
