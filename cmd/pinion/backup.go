@@ -100,7 +100,7 @@ func copyDirectories(cmd *cobra.Command, from, to []string) error {
 	if err != nil {
 		return err
 	}
-	if err := distinct(from); err != nil {
+	if err := eachOnce(from); err != nil {
 		return err
 	}
 	for _, path := range from {

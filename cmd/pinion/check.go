@@ -27,7 +27,7 @@ Exit code 0: sound, or only notes of what the next start puts right without loss
 			if err != nil {
 				return err
 			}
-			if err := distinct(args); err != nil {
+			if err := eachOnce(args); err != nil {
 				return err
 			}
 			reports, err := audit.Check(args...)
@@ -42,8 +42,8 @@ Exit code 0: sound, or only notes of what the next start puts right without loss
 	}
 }
 
-// distinct refuses a directory that is named twice: its lock would be another's.
-func distinct(paths []string) error {
+// eachOnce refuses a directory that is named twice: its lock would be another's.
+func eachOnce(paths []string) error {
 	for i, path := range paths {
 		if slices.ContainsFunc(paths[:i], func(earlier string) bool { return device.Same(earlier, path) }) {
 			return usagef("%s is named twice", path)
