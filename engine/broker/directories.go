@@ -76,15 +76,15 @@ func (b *Broker) assign(a *partition.Assignment) {
 	}
 }
 
-// Survey looks whether a directory has become full, or has room again, and tells the catalogue. It may wait for disks.
+// Survey looks whether a directory has become full, or has room again, and tells the log and the catalogue. It may wait for disks.
 func (b *Broker) Survey() {
 	b.Directories.Cordon(b.Live.Now().Cordoned)
+	b.Directories.Measure()
 	image := b.Control.Image()
 	broker := image.Broker(b.Config.NodeID)
 	if broker == nil || !b.Directories.Several(image) {
 		return
 	}
-	b.Directories.Measure()
 	now := b.Directories.Registered()
 	if len(broker.Directories) < len(now) || !slices.Equal(now, broker.Directories[:len(now)]) {
 		b.offerDirectories()

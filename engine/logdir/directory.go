@@ -56,6 +56,9 @@ func (d *Directory) Missing() bool { return d.Dir == nil }
 // Cordoned reports whether it takes no new partitions (cordoned.log.dirs). Any thread may ask.
 func (d *Directory) Cordoned() bool { return d.cordoned.Load() }
 
+// Full reports whether its disk had little room left when it was looked at last. Any thread may ask.
+func (d *Directory) Full() bool { return d.full.Load() }
+
 // Lose takes a directory out of service before anything is open in it: it is missing, or does not read.
 func (d *Directory) Lose(err error) {
 	err = fmt.Errorf("log directory %s: %w", d.said(), err)

@@ -293,8 +293,18 @@ func (l *List) Measure() {
 	for _, d := range l.All {
 		if d.Fenced() == nil {
 			scarce, err := device.Scarce(d.Dir.Path(), l.want.Reserve)
-			d.full.Store(err == nil && scarce)
+			l.measured(d, err == nil && scarce)
 		}
+	}
+}
+
+// measured notes what became of the room in a directory, and says so where that has changed.
+func (l *List) measured(d *Directory, full bool) {
+	switch was := d.full.Swap(full); {
+	case full && !was:
+		l.log.Warn("log directory is nearly full: records are refused when what is left is what pinion.disk.reserve keeps free", "dir", d.Name)
+	case was && !full:
+		l.log.Info("log directory has room again", "dir", d.Name)
 	}
 }
 

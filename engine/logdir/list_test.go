@@ -356,3 +356,34 @@ func TestMetadataLogApart(t *testing.T) {
 	r.closed(l)
 	r.closed(r.started(w))
 }
+
+// A directory that becomes full is told of once, and once more when it has room again.
+func TestFullDirectoryIsToldOnce(t *testing.T) {
+	r := newRig(t)
+	l, _, err := r.open(r.want("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var said strings.Builder
+	l.log = slog.New(slog.NewTextHandler(&said, nil))
+	for i, c := range []struct{ full, says bool }{{false, false}, {true, true}, {true, false}, {false, true}, {false, false}, {true, true}} {
+		said.Reset()
+		l.measured(l.All[0], c.full)
+		level := "level=INFO"
+		if c.full {
+			level = "level=WARN"
+		}
+		if got := said.String(); strings.Contains(got, level) != c.says || strings.Contains(got, l.All[0].Name) != c.says || l.All[0].Full() != c.full {
+			t.Errorf("look %d: %q", i, got)
+		}
+	}
+	l.Measure() // nothing is kept free here, so nothing is full
+	if l.All[0].Full() {
+		t.Error("full without a reserve")
+	}
+}

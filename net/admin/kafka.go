@@ -109,16 +109,24 @@ func writeCluster(p *page, c ClusterStats) {
 	}
 	p.open("kafka_log_logmanager_logdirectoryoffline", gauge, "1 for a log directory out of service.")
 	for _, d := range c.Directories {
-		offline := 0.0
-		if d.Offline {
-			offline = 1
-		}
-		p.sample(offline, "logdirectory", d.Path)
+		p.sample(one(d.Offline), "logdirectory", d.Path)
+	}
+	p.open("pinion_log_directory_full", gauge, "1 for a log directory with so little room that records are refused, or will be soon.")
+	for _, d := range c.Directories {
+		p.sample(one(d.Full), "logdirectory", d.Path)
 	}
 	p.open("kafka_broker_info", gauge, "Brokers by id; always 1.")
 	for _, b := range c.Brokers {
 		p.sample(1, "id", strconv.Itoa(int(b.ID)), "address", b.Address)
 	}
+}
+
+// one is a flag as a sample.
+func one(flag bool) float64 {
+	if flag {
+		return 1
+	}
+	return 0
 }
 
 // writeTopics writes Kafka's BrokerTopicMetrics: the broker's own without a label, and one series per topic. Dashboards tell the two

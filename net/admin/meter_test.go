@@ -23,7 +23,7 @@ func busyMeter(c clock.Clock) *Meter {
 		Stats: busyShard,
 		Cluster: func() ClusterStats {
 			return ClusterStats{Controller: true, Brokers: []BrokerStats{{1, "a:9092"}, {2, "b:9092"}}, Topics: 1, Partitions: 2, Offline: 1,
-				Directories: []DirectoryStats{{"/a", false}, {"/b", true}}}
+				Directories: []DirectoryStats{{Path: "/a", Full: true}, {Path: "/b", Offline: true}}}
 		},
 		Topics: func() TopicSeq {
 			return func(yield func(TopicStats) bool) {
@@ -163,6 +163,9 @@ func TestMetricsPage(t *testing.T) {
 		`kafka_topic_partitions{topic="orders"}`:                        2,
 		`pinion_test_gauge{a="b"}`:                                      5,
 		`pinion_fsync_seconds_bucket{le="+Inf"}`:                        1,
+		`pinion_log_directory_full{logdirectory="/a"}`:                  1,
+		`pinion_log_directory_full{logdirectory="/b"}`:                  0,
+		`kafka_log_logmanager_logdirectoryoffline{logdirectory="/b"}`:   1,
 	} {
 		if got := value(t, page, series); got != want {
 			t.Errorf("%s is %v, want %v", series, got, want)

@@ -132,6 +132,7 @@ type BrokerStats struct {
 type DirectoryStats struct {
 	Path    string
 	Offline bool // missing, or out of service after an error of its disk
+	Full    bool // little room is left
 }
 
 // ClusterStats is what the catalogue's image and the node as a whole say.

@@ -130,7 +130,7 @@ func (g *Gauge) Cluster() admin.ClusterStats {
 	j := b.JournalStats()
 	st.Journal = admin.JournalStats{Writes: j.Writes, Commits: j.Commits, Bytes: j.Bytes, Waits: j.Waits, Files: uint64(j.Files), Used: uint64(j.Used)}
 	for _, d := range b.Directories.All {
-		st.Directories = append(st.Directories, admin.DirectoryStats{Path: d.Name, Offline: d.Fenced() != nil})
+		st.Directories = append(st.Directories, admin.DirectoryStats{Path: d.Name, Offline: d.Fenced() != nil, Full: d.Full()})
 	}
 	image := b.Control.Image()
 	st.Topics, st.Partitions, st.ImageRevision = image.TopicCount(), uint64(image.PartitionCount()), uint64(image.Revision())
