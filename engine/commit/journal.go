@@ -48,6 +48,7 @@ type Journal struct {
 	// Written by the clerk, read anywhere.
 	settled    atomic.Bool   // what was found is in the segments: commits may be written; orders with found
 	generation atomic.Uint64 // of the file that is written to; orders nothing: an older one is only more cautious
+	homeless   atomic.Bool   // there is no space for the first file; orders nothing: some more commits then wait for it
 	filesMax   atomic.Int64  // how many files there may be; orders nothing
 	stats      stats
 
@@ -121,6 +122,9 @@ func (j *Journal) Settle() error {
 
 // Settled reports whether Settle is over. Any thread may ask; until then commits wait.
 func (j *Journal) Settled() bool { return j.settled.Load() }
+
+// Homeless reports whether the disk has no space for the first file: what is handed in waits until it has. Any thread may ask.
+func (j *Journal) Homeless() bool { return j.homeless.Load() }
 
 // Options are the sizes.
 func (j *Journal) Options() *journal.Options { return &j.options }
@@ -227,10 +231,12 @@ func (j *Journal) write() error {
 	if j.writer == nil {
 		if err := j.begin(); device.IsFull(err) {
 			j.stats.waits.Add(1) // nothing was accepted by it: whoever waits has us look again
+			j.homeless.Store(true)
 			return nil
 		} else if err != nil {
 			return err
 		}
+		j.homeless.Store(false)
 	}
 	j.buffers = j.buffers[:0]
 	for _, c := range j.waiting {

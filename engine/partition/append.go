@@ -68,6 +68,10 @@ func (p *Partition) stage(t *shard.Turn, ask *AppendAsk) bool {
 		ask.reply(t, TooLarge)
 		return true
 	}
+	if p.journalHomeless(len(ask.Batch)) {
+		p.turnAway(t, NoSpace)
+		return true
+	}
 	if !p.journalRoom(t, len(ask.Batch)) {
 		p.set.delayed = append(p.set.delayed, p) // a commit that comes home drains again
 		return false

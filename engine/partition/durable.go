@@ -63,6 +63,13 @@ func (p *Partition) journalRoom(t *shard.Turn, bytes int) bool {
 	return !p.fsync() || !s.takes(bytes) || s.room(t)
 }
 
+// journalHomeless reports whether a batch would wait for a journal that the disk has no space for. What was handed in before that was known waits, and has
+// the journal look again.
+func (p *Partition) journalHomeless(bytes int) bool {
+	s := &p.site.scribe
+	return p.fsync() && s.takes(bytes) && s.journal.Homeless()
+}
+
 // secure starts a staged batch on its way to being durable. The segment gets it at the end of the turn, before the journal is handed in.
 func (p *Partition) secure(ask *AppendAsk) {
 	if !p.fsync() {

@@ -63,3 +63,38 @@ func TestJournalGoesOnWhenTheDiskHasSpace(t *testing.T) {
 		}
 	}
 }
+
+// Where there is no space for the first file of the journal small appends are refused, before anything of them is stored, until there is.
+func TestAppendsAreRefusedWhereTheJournalHasNoSpace(t *testing.T) {
+	r := newRigWith(t, 8, memory)
+	r.createWith("safe", durableID, 1, map[string]string{"pinion.durability": "fsync"})
+	r.noMoreJournals()
+	first := r.safeAppend(&trace{}, "first", 0, 1)
+	first.ask.Timeout = patience // it is stored, and waits
+	r.post(first)
+	r.until("the journal has found no space", func(*shard.Turn) bool { return r.journal.Homeless() })
+	end := r.marks(0).End
+	for range 3 {
+		c := r.safeAppend(&trace{}, "refused", 0, 1)
+		c.ask.Timeout = patience
+		r.post(c)
+		r.await(c.done, "the refusal")
+		if c.ask.Code != NoSpace {
+			t.Fatalf("code %d", c.ask.Code)
+		}
+	}
+	if got := r.marks(0).End; got != end {
+		t.Errorf("ends at %d, was %d", got, end)
+	}
+	r.dir.fail(nil)
+	r.await(first.done, "the first append")
+	if first.ask.Code != OK {
+		t.Errorf("the first append: code %d", first.ask.Code)
+	}
+	c := r.safeAppend(&trace{}, "next", 0, 1)
+	r.post(c)
+	r.await(c.done, "the next append")
+	if c.ask.Code != OK {
+		t.Errorf("code %d", c.ask.Code)
+	}
+}
