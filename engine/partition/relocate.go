@@ -53,6 +53,8 @@ func (p *Partition) relocate(t *shard.Turn, ask *QueryAsk) {
 	switch r := p.relocation; {
 	case p.closing:
 		ask.reply(t, NotLeader)
+	case p.leaving: // whoever comes next goes on with an earlier wish, which this one would leave behind
+		ask.reply(t, Moved)
 	case r != nil && r.to == to && !r.stopped && !r.landed, r == nil && to == p.site:
 		ask.reply(t, OK)
 	case r != nil:
