@@ -40,15 +40,18 @@ func TestStopDuringAHandOver(t *testing.T) {
 // A partition that is handed over takes no wish to another directory: whoever comes next may go on with an earlier one, and the copy of this one would stay.
 func TestWishDuringAHandOver(t *testing.T) {
 	r := newRig(t)
-	r.leaving(0)
+	r.dir.hold(only("list", "orders-0"))
 	a := &asked{done: make(chan struct{})}
 	a.ask = QueryAsk{Home: home, To: r.set, Caller: a, Partition: at(0), Query: QueryRelocate, Epoch: model.NoEpoch, Place: r.directory}
 	r.send(&a.ask)
+	r.awaitHeld(1) // while it is opened
+	r.move(0, home)
+	r.on(owner, func(*shard.Turn) {})
+	r.dir.open()
 	r.await(a.done, "answer")
 	if a.ask.Code != Moved {
 		t.Errorf("code %d, want %d", a.ask.Code, Moved)
 	}
-	r.dir.open()
 }
 
 // A clean stop waits for recoveries under way, whose helpers work in the folders.
