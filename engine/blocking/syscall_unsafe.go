@@ -44,13 +44,15 @@ func SyscallOn(trap uintptr, fd int, p unsafe.Pointer, a3, a4, a5, a6 uintptr) (
 	return r, errno
 }
 
-// Sleep is more exact than the runtime's, for which another thread has to notice that it is over. It may return early.
+// Sleep is more exact than the runtime's, for which another thread has to notice that it is over.
 //
 //go:nosplit
 //go:norace
 func Sleep(d time.Duration) {
 	ts := syscall.NsecToTimespec(int64(d))
 	entersyscallblock()
-	_, _, _ = syscall.RawSyscall6(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0, 0)
+	for errno := syscall.EINTR; errno == syscall.EINTR; { // the runtime's own signals end a sleep, and say what is left of it
+		_, _, errno = syscall.RawSyscall6(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)
+	}
 	exitsyscall()
 }
