@@ -28,7 +28,7 @@ func TestATurnIsBounded(t *testing.T) {
 }
 
 func TestImpossibleRatesAreRefused(t *testing.T) {
-	for _, rate := range []float64{-1, math.NaN(), math.Inf(1), 2 * rateMax} {
+	for _, rate := range []float64{-1, math.NaN(), math.Inf(1), 2 * RateMax} {
 		p := Plan{Duration: time.Second, Produce: &Produce{Connections: 1, Shape: Shape{Records: 1, RecordBytes: 1}, Acks: 1, Rate: rate}}
 		if p.valid() == nil {
 			t.Errorf("a rate of %v is none", rate)

@@ -75,8 +75,8 @@ type Hooks struct {
 
 const graceDefault = 10 * time.Second
 
-// rateMax is a send in each nanosecond, the unit of all times here.
-const rateMax = 1e9
+// RateMax is a send in each nanosecond, the unit of all times here.
+const RateMax = 1e9
 
 // Run makes the load. client is for what is not measured: producer ids.
 func Run(ctx context.Context, client *kgo.Client, plan Plan, hooks Hooks) (*Outcome, error) {
@@ -117,7 +117,7 @@ func (p Plan) valid() error {
 			return fmt.Errorf("%d connections with %d requests in flight", w.Connections, w.InFlight)
 		case w.Rate > 0 && p.Duration == 0:
 			return errors.New("an open loop without a duration")
-		case !(w.Rate >= 0 && w.Rate <= rateMax): // nor a rate that is no number
+		case !(w.Rate >= 0 && w.Rate <= RateMax): // nor a rate that is no number
 			return fmt.Errorf("a rate of %v", w.Rate)
 		}
 	}

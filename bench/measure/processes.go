@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,6 +25,5 @@ func Processes(ctx context.Context, admin *kadm.Client) (pids []int, err error) 
 		}
 		pids = append(pids, some...)
 	}
-	slices.Sort(pids)
-	return slices.Compact(pids), nil
+	return pids, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"pinion/bench/load"
 	"pinion/engine/config"
 )
 
@@ -53,7 +54,6 @@ const (
 	clientsMax   = 100_000
 	poolDefault  = 1000
 	poolBytesMax = 256 << 20
-	RateMax      = 1e9 // records a second: one for each nanosecond, which schedules count in
 )
 
 // Load reads a workload file. What override changes counts as if the file said so, and is checked as that; nil changes nothing.
@@ -140,7 +140,7 @@ func (w *Workload) valid() error {
 	between("producersPerTopic", float64(w.ProducersPerTopic), 1, clientsMax)
 	between("subscriptionsPerTopic", float64(w.SubscriptionsPerTopic), 0, 1000)
 	between("consumerPerSubscription", float64(w.ConsumerPerSubscription), 0, clientsMax)
-	between("producerRate", w.ProducerRate, 0, RateMax)
+	between("producerRate", w.ProducerRate, 0, load.RateMax)
 	between("testDurationMinutes", w.TestDurationMinutes, 0, 1e6)
 	if w.TestDurationMinutes == 0 {
 		list = append(list, errors.New("testDurationMinutes is missing or 0; want how long to measure"))

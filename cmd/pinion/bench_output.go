@@ -25,7 +25,6 @@ import (
 	"pinion/bench/measure"
 	"pinion/bench/page"
 	"pinion/bench/results"
-	"pinion/bench/workload"
 )
 
 // benchFlags are those of every verb that measures a broker.
@@ -69,8 +68,8 @@ const intervalMin = 10 * time.Millisecond
 
 // checkRate checks a rate of records a second; 0 means something to most verbs.
 func checkRate(rate float64) error {
-	if !(rate >= 0 && rate <= workload.RateMax) { // also NaN
-		return usagef("--rate %v: want records a second, %.0f at most", rate, float64(workload.RateMax))
+	if !(rate >= 0 && rate <= load.RateMax) { // also NaN
+		return usagef("--rate %v: want records a second, %.0f at most", rate, float64(load.RateMax))
 	}
 	return nil
 }

@@ -197,7 +197,10 @@ func readFile(dir device.Dir, name string, bytesMax int64, key uint64) (all []fo
 	if err != nil {
 		return nil, 0, err
 	}
-	all = records(name, data, readRecord, key)
+	all = records(name, data, func(b []byte) (record, bool) {
+		r, ok := readRecord(b)
+		return r, ok && r.key == key
+	})
 	for i := range all {
 		generation = max(generation, all[i].generation)
 	}
@@ -205,10 +208,10 @@ func readFile(dir device.Dir, name string, bytesMax int64, key uint64) (all []fo
 }
 
 // records are all that are sound in a file's bytes, of whatever use.
-func records(name string, data []byte, read func(b []byte) (record, bool), keys ...uint64) (all []found) {
+func records(name string, data []byte, read func(b []byte) (record, bool)) (all []found) {
 	for pos := 0; pos+recordHeader <= len(data); {
 		if binary.LittleEndian.Uint32(data[pos:]) == magic {
-			if r, ok := read(data[pos:]); ok && (len(keys) == 0 || slices.Contains(keys, r.key)) {
+			if r, ok := read(data[pos:]); ok {
 				all = append(all, found{record: r, file: name, pos: int64(pos)})
 				pos += int(r.span())
 				continue

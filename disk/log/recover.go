@@ -313,7 +313,7 @@ func (r *recovery) gapBetween(base model.Offset) bool {
 	if base <= r.l.point.gaps {
 		return true
 	}
-	if !r.l.cfg.Compact || r.l.pointed {
+	if base > r.l.gaps() {
 		return false
 	}
 	for i := range r.from.Tail {

@@ -522,8 +522,8 @@ func TestCompactedLogsHaveGaps(t *testing.T) {
 	}
 }
 
-// TestRefusedRoll: the segment that a full disk did not let begin is nowhere when the log goes on in the one before.
-func TestRefusedRoll(t *testing.T) {
+// nearlyFull is a log on a disk that can fail, which the next batch of some size has roll.
+func nearlyFull(t *testing.T) (*rig, *faulty.Dir) {
 	d := faulty.New(1)
 	r := &rig{t: t, disk: d, cfg: testConfig(), now: clock.Now{Mono: 1, Wall: 1000}}
 	r.cfg.SegmentBytes = 4000
@@ -531,6 +531,12 @@ func TestRefusedRoll(t *testing.T) {
 	for r.l.Size() < 3000 {
 		r.append(1, 100)
 	}
+	return r, d
+}
+
+// TestRefusedRoll: the segment that a full disk did not let begin is nowhere when the log goes on in the one before.
+func TestRefusedRoll(t *testing.T) {
+	r, d := nearlyFull(t)
 	refused := r.l.End()
 	d.Limit(d.Used())
 	if need := r.l.Need(2000, r.now, int64(r.now.Wall)); need != NeedRoll {

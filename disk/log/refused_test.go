@@ -7,19 +7,12 @@ import (
 	"pinion/disk/batch"
 	"pinion/disk/device"
 	"pinion/disk/faulty"
-	"pinion/engine/clock"
 )
 
 // The empty segment of a roll that a full disk refused may be back after a power cut: its name was durable, and that it was removed was not. Meanwhile the
 // log has gone on in the segment before, whose end only the journal has.
 func TestRefusedRollComesBackBeforeTheJournalsTail(t *testing.T) {
-	d := faulty.New(1)
-	r := &rig{t: t, disk: d, cfg: testConfig(), now: clock.Now{Mono: 1, Wall: 1000}}
-	r.cfg.SegmentBytes = 4000
-	r.open(OpenFrom{})
-	for r.l.Size() < 3000 {
-		r.append(1, 100)
-	}
+	r, d := nearlyFull(t)
 	r.run(r.l.SyncWork())
 	refused := r.l.End()
 	// Somebody else's sync has the file system commit in this moment, and with it the new name.
