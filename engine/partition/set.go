@@ -213,6 +213,9 @@ func (s *Set) EndTurn(t *shard.Turn) bool {
 		}
 		return false
 	}
+	// The guard hears of every time at which records are written: a clock that is set back while it does not look and then jumps ahead would
+	// else make them look as old as both steps together.
+	s.wall(t)
 	for i := 0; i < len(s.dirty); i++ {
 		s.dirty[i].flush(t)
 		s.dirty[i] = nil
