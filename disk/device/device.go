@@ -42,7 +42,8 @@ type Dir interface {
 	// SyncAll makes everything durable that any process has done in the file system so far: bytes, lengths and names, by one call that
 	// costs as much as what is dirty there, whosever it is. For many files at once.
 	SyncAll() error
-	// Replace writes a small file as a whole: a reader, and a start after a power cut, sees the old or the new one.
+	// Replace writes a small file as a whole: a reader, and a start after a power cut, sees the old or the new one. ErrNoSpace when the
+	// disk is full: the old one stands.
 	Replace(path string, data []byte) error
 	// ReadFile returns a whole file of at most max bytes; a larger one is an error.
 	ReadFile(path string, max int64) ([]byte, error)
@@ -113,8 +114,8 @@ func (e *FolderError) Unwrap() error { return e.Err }
 var (
 	// ErrCold says that bytes are on the disk only; a helper must read them.
 	ErrCold = errors.New("not in memory")
-	// ErrNoSpace says that the disk or a quota is full, where nothing is lost by it: a reservation, or a new name. A write that
-	// meets it is a failed write like any other.
+	// ErrNoSpace says that the disk or a quota is full, where nothing is lost by it: a reservation, a new name, or a file that is to
+	// take the place of another. A write that meets it is a failed write like any other.
 	ErrNoSpace = errors.New("no space left")
 	// ErrLocked says that another process works in the directory.
 	ErrLocked = errors.New("locked by another process")

@@ -29,7 +29,7 @@ func ReplaceIn(dir Dir, name string, data []byte) error {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
 	if err := writeSynced(dir, temp, data); err != nil {
-		return fmt.Errorf("replace %s: %w", name, err)
+		return fmt.Errorf("replace %s: %w", name, noSpace(err)) // the old one stands
 	}
 	if err := dir.Rename(temp, name); err != nil {
 		return fmt.Errorf("replace %s: %w", name, err)

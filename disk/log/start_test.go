@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pinion/disk/device"
 	"pinion/disk/faulty"
 	"pinion/engine/model"
 )
@@ -183,5 +184,22 @@ func TestStartBehindTheEnd(t *testing.T) {
 		if l.Start() != 5 || l.End() != 5 {
 			t.Fatalf("life %d: [%d, %d)", life, l.Start(), l.End())
 		}
+	}
+}
+
+// TestStoreStartOnAFullDisk: a disk that takes a name and no byte more refuses DeleteRecords and nothing else.
+func TestStoreStartOnAFullDisk(t *testing.T) {
+	r, d := nearlyFull(t)
+	d.Limit(d.Used() + 1)
+	if err := r.try(r.l.StoreStart(2)); !errors.Is(err, device.ErrNoSpace) || r.l.Err() != nil || r.l.Start() != 0 {
+		t.Fatalf("%v; the log has failed: %v, start %d", err, r.l.Err(), r.l.Start())
+	}
+	d.Limit(0)
+	r.run(r.l.StoreStart(2))
+	if r.l.Start() != 2 {
+		t.Fatalf("start %d", r.l.Start())
+	}
+	if err := d.Discard(); err != nil {
+		t.Fatal(err)
 	}
 }
