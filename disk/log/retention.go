@@ -21,9 +21,10 @@ func (l *Log) Expire(now clock.Now, high model.Offset) *Work {
 		if !l.files.Room() {
 			return nil
 		}
-		l.want = 0
 		l.files.coming++
-		return l.begin(busyActive, l.prepareRoll())
+		t := l.prepareRoll()
+		t.reserve = 0 // it is what is removed then that gives a full disk its space back
+		return l.begin(busyActive, t)
 	}
 	if n == 0 {
 		return nil

@@ -231,3 +231,25 @@ func TestRoll(t *testing.T) {
 		t.Fatalf("a second later needs %v", need)
 	}
 }
+
+// TestRetentionOnAFullDisk: what fills the disk may be the active segments, which go once they have expired though nothing can be reserved
+// for those that follow them.
+func TestRetentionOnAFullDisk(t *testing.T) {
+	r, d := nearlyFull(t)
+	d.Limit(d.Used() + 4096)
+	d.KeepFree(8192)
+	r.cfg.RetentionMs = 1000
+	r.l.SetConfig(r.cfg)
+	r.now.Wall += 10_000
+	used := d.Used()
+	r.expireAll(r.l.End())
+	r.sweep()
+	if r.l.Start() != r.l.End() || d.Used() >= used {
+		t.Fatalf("start %d, end %d; %d bytes used of %d", r.l.Start(), r.l.End(), d.Used(), used)
+	}
+	d.Limit(0)
+	r.append(1, 100)
+	if err := d.Discard(); err != nil {
+		t.Fatal(err)
+	}
+}
