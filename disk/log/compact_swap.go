@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -51,6 +52,7 @@ type swapTask struct {
 	group   []compactPart
 	point   cleanPoint
 	pointed bool // point is to be stored
+	refused bool // it was not, for want of space: the log is what it was
 }
 
 var swapped = []string{indexSuffix, timeSuffix, logSuffix} // the records last
@@ -58,7 +60,8 @@ var swapped = []string{indexSuffix, timeSuffix, logSuffix} // the records last
 func (t *swapTask) do() error {
 	if t.pointed {
 		if err := writePoint(t.dir, t.folder, t.point); err != nil {
-			return err
+			t.refused = errors.Is(err, device.ErrNoSpace)
+			return errors.Join(err, t.c.sieve.discard())
 		}
 	}
 	for _, suffix := range swapped {
@@ -109,7 +112,9 @@ func (t *swapTask) finish(l *Log, err error) error {
 	c := t.c
 	if err != nil {
 		c.end()
-		c.err = l.fail(fmt.Errorf("compaction: %w", err)) // what the files hold is not what we think
+		if c.err = fmt.Errorf("compaction: %w", err); !t.refused {
+			c.err = l.fail(c.err) // what the files hold is not what we think
+		}
 		return c.err
 	}
 	if t.pointed {

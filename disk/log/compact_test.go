@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"pinion/disk/batch"
 	"pinion/disk/codec"
 	"pinion/disk/device"
@@ -920,5 +922,53 @@ func TestMinLagWithoutTimestamps(t *testing.T) {
 	}
 	if d := r.l.Dirt(r.now.Wall+3700_000, r.l.Written()); d.Dirty == 0 {
 		t.Errorf("%+v: never compacted", d)
+	}
+}
+
+// TestCompactOnAFullDisk: a disk that fills up during a pass ends it, wherever it stands, and harms nothing; one is made when there is space.
+func TestCompactOnAFullDisk(t *testing.T) {
+	for _, file := range []string{indexSuffix + cleanedSuffix, timeSuffix + cleanedSuffix, pointFile + ".tmp"} {
+		for nth := range 3 {
+			d := faulty.New(1)
+			r, g := &rig{t: t, disk: d, cfg: compactConfig(), now: clock.Now{Mono: 1, Wall: 1_700_000_000_000}}, newLedger(11)
+			r.open(OpenFrom{})
+			for range 200 {
+				r.put(g)
+			}
+			r.run(r.l.SyncSealed())
+			used, met := d.Used(), 0
+			d.Fail(func(op faulty.Op, name string) error {
+				if op == faulty.Write && strings.HasSuffix(name, file) {
+					if met++; met > nth {
+						return unix.ENOSPC
+					}
+				}
+				return nil
+			})
+			c := r.l.Compact(r.compactFrom(g))
+			for !c.Done() {
+				w := c.Step()
+				w.Do()
+				_ = r.l.Finish(w)
+			}
+			r.sweep()
+			if met <= nth {
+				continue // there are no more
+			}
+			if !device.IsFull(c.Err()) || r.l.Err() != nil {
+				t.Fatalf("%s: %v; the log has failed: %v", file, c.Err(), r.l.Err())
+			}
+			if d.Used() > used+4096 { // but for the file that was to replace one
+				t.Errorf("%s: what is half done takes space: %d bytes, before %d", file, d.Used(), used)
+			}
+			d.Fail(nil)
+			r.checkLedger(g, true)
+			r.compact(r.compactFrom(g))
+			r.checkLedger(g, true)
+			r.close()
+			if err := d.Discard(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
