@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -225,7 +224,7 @@ func (c *cleaning) over(t *shard.Turn) {
 	case err == nil:
 		s.options.Log.Debug("log compacted", "partition", p.dir, "from", stats.From, "to", stats.To, "read", stats.Read, "written", stats.Written,
 			"records removed", stats.Dropped, "of them without key", stats.Keyless, "keys", stats.Keys, "map full", stats.MapFull, "took", took)
-	case errors.Is(err, device.ErrNoSpace):
+	case device.IsFull(err): // also what is written without a reservation: indexes
 		s.options.Log.Warn("no space to compact in", "partition", p.dir, "err", err)
 		wait = s.options.Broker.Now().Cleaner.Backoff
 	case log.IsDamage(err):

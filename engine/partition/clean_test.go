@@ -2,6 +2,9 @@ package partition
 
 import (
 	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,4 +84,48 @@ func TestALogWithNothingToCompactHoldsUpNoOther(t *testing.T) {
 			t.Error("the other log is never compacted")
 		}
 	})
+}
+
+// TestCompactionGoesOnWhenTheDiskHasSpace: a log whose pass met a full disk is compacted when there is space again, whatever met it.
+func TestCompactionGoesOnWhenTheDiskHasSpace(t *testing.T) {
+	r := newRigWith(t, 64, map[string]string{"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0"})
+	p := r.opened(0)
+	for range 6 {
+		b := batch.NewBuilder()
+		b.Add(time.Now().UnixMilli(), []byte("key"), make([]byte, 100))
+		c := r.newAppend(&trace{}, "put", 0, b.Bytes())
+		r.post(c)
+		r.await(c.done, "append")
+		if c.ask.Code != OK {
+			t.Fatalf("append: code %d", c.ask.Code)
+		}
+		time.Sleep(3 * time.Millisecond) // longer than segment.ms
+	}
+	var met atomic.Int32
+	r.dir.fail(func(op, path string) error {
+		if op == "write" && strings.HasSuffix(path, "index.cleaned") {
+			met.Add(1)
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	pass := func(over func() bool) {
+		r.until("a pass is over", func(t *shard.Turn) bool {
+			if r.set.cleaning == nil && !over() {
+				r.set.clean(t)
+			}
+			return r.set.cleaning == nil && over()
+		})
+	}
+	pass(func() bool { return met.Load() > 0 })
+	r.on(owner, func(*shard.Turn) {
+		if p.uncleanable || p.state != open {
+			t.Errorf("given up %v, state %d", p.uncleanable, p.state)
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	r.dir.fail(nil)
+	pass(func() bool { return p.log.CutLimit() > 0 })
 }
