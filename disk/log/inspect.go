@@ -120,6 +120,9 @@ func (in *inspector) run() error {
 	if err := in.small(); err != nil {
 		return err
 	}
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p compactPart) bool {
+		return refusedRoll(p.base, p.size, parts[0].base, parts[len(parts)-1].base, in.recovery)
+	})
 	for i := range parts {
 		if i+1 < len(parts) {
 			parts[i].end = parts[i+1].base

@@ -255,9 +255,7 @@ func (r *recovery) inventory(entries []device.Entry) error {
 		oldest, newest = l.extents[0].base, e.base
 	}
 	l.extents = slices.DeleteFunc(l.extents, func(e extent) bool {
-		// Made for a roll that was refused, before the log went on in the segment before it. The first has none; it may have lost its bytes,
-		// and with it goes all that followed.
-		left := e.size == 0 && e.base > oldest && (e.base < newest || e.base < r.from.RecoveryPoint)
+		left := refusedRoll(e.base, e.size, oldest, newest, r.from.RecoveryPoint)
 		if left {
 			delete(logs, e.base)
 			leftover = append(leftover, e.base)
@@ -284,6 +282,12 @@ func (r *recovery) inventory(entries []device.Entry) error {
 		}
 	}
 	return nil
+}
+
+// refusedRoll reports whether a segment was made for a roll that was refused, before the log went on in the one before it. The oldest has none; it may have
+// lost its bytes, and with it goes all that followed.
+func refusedRoll(base model.Offset, size int64, oldest, newest, recovery model.Offset) bool {
+	return size == 0 && base > oldest && (base < newest || base < recovery)
 }
 
 // point reads how far compaction has come. Where the file is damaged the whole log is compacted again.

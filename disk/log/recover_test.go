@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -559,6 +560,10 @@ func TestRefusedRoll(t *testing.T) {
 			left := d.Killed(1)
 			if made {
 				mustPut(t, left, fileName("orders-0", refused, logSuffix), nil)
+			}
+			in, err := Inspect(left, "orders-0", OpenFrom{RecoveryPoint: point}, nil)
+			if err != nil || slices.ContainsFunc(in.Findings, func(f Finding) bool { return f.Damage() }) {
+				t.Errorf("left behind %v, recovery point %d: inspection: %v, %+v", made, point, err, in.Findings)
 			}
 			l, rec, err := Open(left, "orders-0", testID, r.cfg, OpenFrom{RecoveryPoint: point}, nil)
 			if err != nil || l.End() != r.l.End() || l.Segments() != 2 {
