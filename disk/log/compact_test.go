@@ -669,13 +669,25 @@ func TestSwapResumed(t *testing.T) {
 		c.close()
 		c.verify()
 	}
-	// A .swap that is not whole: refused, whatever else there is.
-	path := copyTree(t, old)
+	// A .swap that is not whole: refused, whatever else there is. One whose bytes have changed is not, and would take the place of what is good.
 	raw := mustRead(t, at(r.path, base+logSuffix))
-	mustWrite(t, at(path, base+logSuffix+swapSuffix), raw[:len(raw)-1])
-	var damage *Damage
-	if err := (&rig{t: t, path: path, cfg: cfg}).tryOpen(OpenFrom{}); !errors.As(err, &damage) {
-		t.Fatalf("%v", err)
+	changed := bytes.Clone(raw)
+	changed[len(raw)-1] ^= 1
+	for _, bad := range [][]byte{raw[:len(raw)-1], nil, changed} {
+		path := copyTree(t, old)
+		mustWrite(t, at(path, base+logSuffix+swapSuffix), bad)
+		dir, err := device.OpenDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := Inspect(dir, "orders-0", OpenFrom{}, nil)
+		if err != nil || !slices.ContainsFunc(in.Findings, func(f Finding) bool { return f.Damage() && strings.HasSuffix(f.File, swapSuffix) }) {
+			t.Errorf("inspection: %v, %+v", err, in.Findings)
+		}
+		var damage *Damage
+		if err := (&rig{t: t, path: path, cfg: cfg}).tryOpen(OpenFrom{}); !errors.As(err, &damage) && len(bad) != len(raw) {
+			t.Fatalf("%v", err)
+		}
 	}
 }
 

@@ -117,6 +117,11 @@ func (in *inspector) run() error {
 			in.find(path.Join(in.name, e.Name), 0, base, true, "a compaction was interrupted while it replaced segments")
 		}
 	}
+	for _, base := range in.swaps {
+		if err := in.newForm(base); err != nil {
+			return err
+		}
+	}
 	if err := in.small(); err != nil {
 		return err
 	}
@@ -232,6 +237,29 @@ func (in *inspector) completed(from, to model.Offset) bool {
 		end, err := swapEnd(in.dir, in.name, base)
 		return err == nil && base <= from && end >= to
 	})
+}
+
+// newForm reads what a start puts in the place of segments: it looks at no more than the headers, and what it replaces is gone then.
+func (in *inspector) newForm(base model.Offset) error {
+	name := fileName(in.name, base, logSuffix) + swapSuffix
+	f, err := in.dir.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	if _, err = swapEnd(in.dir, in.name, base); err == nil {
+		err = unproven{base: base, to: size}.prove(f, in.name)
+	}
+	var damage *Damage
+	if errors.As(err, &damage) {
+		in.find(name, damage.Pos, damage.Offset, false, "%s", damage.Reason)
+		return nil
+	}
+	return err
 }
 
 // segment reads one segment, record by record, and then its indexes.
