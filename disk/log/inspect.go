@@ -337,16 +337,16 @@ func records(it *batch.Iterator, h *batch.Header, raw []byte) error {
 	return it.Err()
 }
 
-// indexes holds both index files against the batches. A start makes them anew where they are wrong above the recovery point, or make no
-// sense by themselves; an entry that looks right and is wrong below it would stay.
+// indexes holds both index files against the batches. A start takes over what looks right by itself below the recovery point, and makes the rest anew:
+// a wrong entry among the former would stay.
 func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 	index, times, err := readIndexes(in.dir, in.name, part.base)
 	if err != nil {
 		return err
 	}
+	kept, keptTimes := in.kept(part, index, times, last)
 	name := fileName(in.name, part.base, indexSuffix)
 	entries := indexPrefix(index, part.size)
-	rebuilt := func() bool { return last || part.end > in.recovery || slices.Contains(in.anew, name) }
 	if entries*indexEntryBytes != len(index) {
 		in.find(name, int64(entries*indexEntryBytes), part.base, true, "makes no sense from here on")
 	}
@@ -355,8 +355,9 @@ func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 		if behind := int64(m.pos) >= good; behind {
 			break
 		}
-		if last, ok := in.positions[m.pos]; !ok || last != m.last {
-			in.find(name, int64(n*indexEntryBytes), part.base+model.Offset(m.last), rebuilt(), "entry %d names byte %d, where no batch ends at that offset", n, m.pos)
+		if !in.endsThere(m) {
+			mended := n >= kept || slices.Contains(in.anew, name)
+			in.find(name, int64(n*indexEntryBytes), part.base+model.Offset(m.last), mended, "entry %d names byte %d, where no batch ends at that offset", n, m.pos)
 			break
 		}
 	}
@@ -371,11 +372,37 @@ func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 			break
 		}
 		if newest, ok := in.newestAt[m.last]; !ok || newest != m.time {
-			in.find(name, int64(n*timeEntryBytes), part.base+model.Offset(m.last), rebuilt(), "entry %d says %d, the largest timestamp up to that offset is %d", n, m.time, newest)
+			mended := n >= keptTimes || slices.Contains(in.anew, name)
+			in.find(name, int64(n*timeEntryBytes), part.base+model.Offset(m.last), mended, "entry %d says %d, the largest timestamp up to that offset is %d", n, m.time, newest)
 			break
 		}
 	}
 	return nil
+}
+
+// endsThere reports whether a batch lies where an index entry says.
+func (in *inspector) endsThere(m mark) bool {
+	last, ok := in.positions[m.pos]
+	return ok && last == m.last
+}
+
+// kept is how many entries of both index files a start takes over as they are (recovery.trust, scanner.begin).
+func (in *inspector) kept(part compactPart, index, times []byte, last bool) (entries, timed int) {
+	entries, timed = indexPrefix(index, part.size), timePrefix(times, segmentBytesMax)
+	timesGood := timed*timeEntryBytes == len(times) && (timed > 0 || in.newest < 0)
+	if !last && part.end < in.recovery {
+		if entries*indexEntryBytes != len(index) || !timesGood {
+			return 0, 0
+		}
+		return entries, timed
+	}
+	for entries > 0 && part.base+model.Offset(indexEntry(index, entries-1).last) >= in.recovery {
+		entries--
+	}
+	if entries == 0 || in.noEpochs || !timesGood || !in.endsThere(indexEntry(index, entries-1)) {
+		return 0, 0
+	}
+	return entries, timePrefix(times, indexEntry(index, entries-1).last)
 }
 
 // compareEpochs holds the checkpoint against the batches: each epoch that wrote must be there, at or before its first batch.
