@@ -37,7 +37,8 @@ type seat struct {
 	wake    shard.Timer            // the machine's next deadline
 	due     clock.Mono             // when that is, while wake is armed
 	loader  loader
-	stores  *store // that are home, to be used again
+	sent    stores // whose outcome the machine has not been told, in the order of the log
+	stores  *store // to be used again
 	kept    int    // of them
 }
 
@@ -141,7 +142,33 @@ type store struct {
 	seat *seat
 	what *group.Append
 	raw  []byte // memory of batches
-	next *store // of those that are home
+	home bool   // the outcome is known
+	next *store // the one sent after it; of those to be used again, another
+}
+
+// stores are some of them, first in first out.
+type stores struct{ first, last *store }
+
+func (q *stores) push(st *store) {
+	if q.last == nil {
+		q.first = st
+	} else {
+		q.last.next = st
+	}
+	q.last = st
+}
+
+// pop takes the first one if it is home, else nil.
+func (q *stores) pop() *store {
+	st := q.first
+	if st == nil || !st.home {
+		return nil
+	}
+	if q.first = st.next; q.first == nil {
+		q.last = nil
+	}
+	st.next = nil
+	return st
 }
 
 const (
@@ -151,7 +178,7 @@ const (
 	storeBytesMax = 1 << 10
 )
 
-// newStore takes a store that is home, or makes one.
+// newStore takes a store that was used before, or makes one.
 func (s *seat) newStore(what *group.Append) *store {
 	st := s.stores
 	if st == nil {
@@ -162,13 +189,13 @@ func (s *seat) newStore(what *group.Append) *store {
 	return st
 }
 
-// keep puts a store away that is home.
+// keep puts a store away that is done with.
 func (s *seat) keep(st *store) {
 	if cap(st.raw) > storeBytesMax {
 		st.raw = nil
 	}
 	if s.kept < storesMax && s.state == serving {
-		st.ask, st.what = partition.AppendAsk{}, nil
+		st.ask, st.what, st.home = partition.AppendAsk{}, nil, false
 		st.next, s.stores, s.kept = s.stores, st, s.kept+1
 	}
 }
@@ -181,6 +208,7 @@ func (s *seat) append(t *shard.Turn, what *group.Append) {
 		b.Add(int64(t.Now().Wall), what.Records[i].Key, what.Records[i].Value)
 	}
 	st := s.newStore(what)
+	s.sent.push(st)
 	st.raw = b.AppendTo(st.raw[:0])
 	header, _ := batch.ReadHeader(st.raw)
 	st.ask = partition.AppendAsk{
@@ -199,15 +227,19 @@ func (s *seat) append(t *shard.Turn, what *group.Append) {
 // Stored takes the batch back, which nobody else wants.
 func (st *store) Stored(_ *shard.Turn, ask *partition.AppendAsk) { ask.Batch = nil }
 
-// Appended tells the machine what became of its records.
-func (st *store) Appended(t *shard.Turn, ask *partition.AppendAsk) {
+// Appended tells the machine what became of its records, in the order of the log: a batch that the journal still reads comes home after later ones
+// where a sync of the segment has made both durable.
+func (st *store) Appended(t *shard.Turn, _ *partition.AppendAsk) {
 	s := st.seat
 	s.own.Check(t)
-	what, code := st.what, appendErrors[ask.Code]
-	s.keep(st)
-	if s.state == serving {
-		s.machine.Stored(t.Now(), what, code)
-		s.carry(t, nil)
+	st.home = true
+	for st := s.sent.pop(); st != nil; st = s.sent.pop() {
+		what, code := st.what, appendErrors[st.ask.Code]
+		s.keep(st)
+		if s.state == serving {
+			s.machine.Stored(t.Now(), what, code)
+			s.carry(t, nil)
+		}
 	}
 }
 
