@@ -40,6 +40,19 @@ type rig struct {
 	said   words
 	live   *config.Live
 	home   *logdir.Directory
+	clock  *steppedClock
+}
+
+// steppedClock is the machine's clock with a wall time that was set to another.
+type steppedClock struct {
+	clock.Real
+	step atomic.Int64 // ms
+}
+
+func (c *steppedClock) Now() clock.Now {
+	now := c.Real.Now()
+	now.Wall += clock.Wall(c.step.Load())
+	return now
 }
 
 // words is what the coordinator logs.
@@ -62,9 +75,9 @@ func (w *words) String() string {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, disk: faulty.New(1), live: config.NewLive(config.Default())}
+	r := &rig{t: t, disk: faulty.New(1), live: config.NewLive(config.Default()), clock: &steppedClock{}}
 	var err error
-	if r.shards, err = shard.NewSet(1, clock.Real{}); err != nil {
+	if r.shards, err = shard.NewSet(1, r.clock); err != nil {
 		t.Fatal(err)
 	}
 	cpus, err := shard.CPUs()

@@ -202,6 +202,9 @@ func (s *seat) keep(st *store) {
 
 // append sends records to the partition, as one batch. It is on this shard, so what is appended in this order is stored in this order.
 func (s *seat) append(t *shard.Turn, what *group.Append) {
+	// The guard hears of every time that records carry: a clock that is set back while it does not look, and right again before it does, would else
+	// make them look as old as the step.
+	s.set.guard.Judge(t.Now())
 	b := s.set.builder
 	b.Reset()
 	for i := range what.Records {
