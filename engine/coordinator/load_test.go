@@ -3,6 +3,7 @@ package coordinator
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -293,5 +294,33 @@ func TestTooLarge(t *testing.T) {
 	r.load()
 	if got := r.offset("g", "topic"); got != 6 {
 		t.Errorf("offset %d after another start", got)
+	}
+}
+
+// What is forgotten of a group may be more than a batch of the topic holds: it goes in several, with the group itself last.
+func TestForgetsMoreThanABatchHolds(t *testing.T) {
+	r := newRig(t)
+	r.load()
+	topic := strings.Repeat("t", 249)
+	const topics, partitions = 5, 1000
+	r.offset("g", topic) // everything is read
+	for i := range topics {
+		c := &group.Commit{Common: group.Common{Group: "g"}, Generation: -1, Retention: -1, Topics: []group.CommitTopic{{Topic: topic[1:] + strconv.Itoa(i)}}}
+		for j := range int32(partitions) {
+			c.Topics[0].Partitions = append(c.Topics[0].Partitions, group.CommitPartition{Partition: j, Offset: 5, Epoch: -1})
+		}
+		if code := r.begin(c).wait(r); code != group.OK {
+			t.Fatalf("commit: code %d", code)
+		}
+	}
+	if code := r.begin(&group.Delete{Common: group.Common{Group: "g"}}).wait(r); code != group.OK {
+		t.Fatalf("delete: code %d", code)
+	}
+	for range 2 {
+		list, code := r.ask(func() group.Request { return &group.List{} })
+		if groups := list.(*group.List).Groups; code != group.OK || len(groups) != 0 {
+			t.Errorf("after the group was deleted: code %d, groups %v", code, groups)
+		}
+		r.load()
 	}
 }

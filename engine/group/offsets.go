@@ -219,25 +219,44 @@ func (c *Coordinator) deleteOffsets(r *DeleteOffsets) {
 	c.removeOffsets(g, keys, nil, func(code Code) { c.answer(r, code) })
 }
 
-// removeOffsets stores that offsets are gone, after which they are. What is being committed to them comes first in the log, so it goes too.
+// removalBytesMax is how much of keys one batch of removals has: far below what a batch of the topic may be, and above what most groups have.
+const removalBytesMax = 256 << 10
+
+// removeOffsets stores that offsets are gone, after which they are. What is being committed to them comes first in the log, so it goes too. What is more
+// than a batch has goes in several, of which some may be stored and others not.
 func (c *Coordinator) removeOffsets(g *group, keys []offsetKey, more []Record, done func(code Code)) {
 	var records []Record
-	for _, key := range keys {
-		if _, ok := g.offsets[key]; ok || len(g.storing) > 0 {
-			records = append(records, Record{Key: appendOffsetKey(nil, g.id, key)})
-		}
+	storing, outcome := len(g.storing) > 0, OK
+	away, first, bytes := 0, 0, 0
+	send := func(keys []offsetKey) {
+		away++
+		c.append(g, records, nil, func(code Code) {
+			if code == OK {
+				for _, key := range keys {
+					delete(g.offsets, key)
+				}
+			} else {
+				outcome = code
+			}
+			if away--; away == 0 {
+				done(outcome)
+			}
+		})
 	}
-	records = append(records, more...)
-	if len(records) == 0 {
+	for i, key := range keys {
+		if _, ok := g.offsets[key]; !ok && !storing {
+			continue
+		}
+		r := Record{Key: appendOffsetKey(nil, g.id, key)}
+		if bytes += len(r.Key); bytes > removalBytesMax && len(records) > 0 {
+			send(keys[first:i])
+			records, first, bytes = nil, i, len(r.Key)
+		}
+		records = append(records, r)
+	}
+	if records = append(records, more...); len(records) == 0 {
 		done(OK)
 		return
 	}
-	c.append(g, records, nil, func(code Code) {
-		if code == OK {
-			for _, key := range keys {
-				delete(g.offsets, key)
-			}
-		}
-		done(code)
-	})
+	send(keys[first:])
 }
