@@ -71,6 +71,7 @@ func (c *Coordinator) assign(g *group, r *Sync) {
 	assigned := make(map[string][]byte, len(r.Assignments))
 	for i := range r.Assignments {
 		assigned[r.Assignments[i].Member] = r.Assignments[i].Bytes
+		c.scale.grown += len(r.Assignments[i].Bytes) // as what members say when they join again
 	}
 	record := g.record(func(m *member) []byte { return assigned[m.id] })
 	generation := g.generation

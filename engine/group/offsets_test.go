@@ -228,3 +228,56 @@ func TestMemoryIsBounded(t *testing.T) {
 	r.do(late)
 	r.expect("a commit when the others are forgotten", late, OK)
 }
+
+// TestBoundOfWhatGrows: the words of offsets that are committed again, what members are assigned and what was there at the start count as what is new
+// does.
+func TestBoundOfWhatGrows(t *testing.T) {
+	const limit = 256 << 10
+	config := plain
+	config.BytesMax = limit
+	for _, c := range []struct {
+		name string
+		grow func(r *rig, i int) Code
+	}{
+		{"words", func(r *rig, i int) Code {
+			c := commitOf(nil, 7)
+			c.Topics[0].Partitions[0].Partition = int32(i)
+			r.do(c)
+			again := commitOf(nil, 8)
+			again.Topics[0].Partitions[0].Partition, again.Topics[0].Partitions[0].Metadata = int32(i), strings.Repeat("m", 4000)
+			r.do(again)
+			return max(CodeOf(c), CodeOf(again))
+		}},
+		{"assignments", func(r *rig, i int) Code {
+			j := joinOf("")
+			j.Group = fmt.Sprint("g", i)
+			r.do(j)
+			r.pass(0) // the first delay
+			if CodeOf(j) != OK {
+				return CodeOf(j)
+			}
+			s := syncOf(j)
+			s.Group, s.Assignments = j.Group, []Assignment{{Member: j.Assigned, Bytes: make([]byte, 100_000)}}
+			r.do(s)
+			r.expect("sync", s, OK)
+			return OK
+		}},
+	} {
+		r := newRig(t)
+		r.c.Configure(config)
+		refused := 0
+		for i := range 100 {
+			if c.grow(r, i) != OK {
+				refused++
+			}
+		}
+		// The last assignment may pass it.
+		if weight := r.c.weigh(); weight > limit+110_000 || refused == 0 {
+			t.Errorf("%s: %d bytes of %d, %d refused", c.name, weight, limit, refused)
+		}
+		r.restart()
+		if code := c.grow(r, 100); code == OK {
+			t.Errorf("%s: %d bytes of %d, and after a start there is room", c.name, r.c.weigh(), limit)
+		}
+	}
+}

@@ -104,6 +104,7 @@ func millis(n int32) time.Duration { return time.Duration(n) * time.Millisecond 
 // Loaded begins the work after the last record: every member gets a session timeout to be heard of.
 func (c *Coordinator) Loaded(now clock.Now) {
 	c.now = now
+	c.scale.weighed = c.weigh()
 	for _, id := range c.ids() {
 		g := c.groups[id]
 		for _, m := range g.members {

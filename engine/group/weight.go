@@ -73,7 +73,7 @@ func weightOf(protocols []Protocol) int {
 	return sum
 }
 
-// roomFor reports whether a commit fits: what replaces an offset does not count.
+// roomFor reports whether a commit fits: of what replaces an offset counts only by how much its words are more.
 func (c *Coordinator) roomFor(r *Commit) bool {
 	g, more := c.groups[r.Group], 0
 	if g == nil {
@@ -82,12 +82,14 @@ func (c *Coordinator) roomFor(r *Commit) bool {
 	for i := range r.Topics {
 		topic := &r.Topics[i]
 		for j := range topic.Partitions {
+			p := &topic.Partitions[j]
 			if g != nil {
-				if _, ok := g.offsets[offsetKey{topic.Topic, topic.Partitions[j].Partition}]; ok {
+				if v, ok := g.offsets[offsetKey{topic.Topic, p.Partition}]; ok {
+					more += max(0, len(p.Metadata)-len(v.metadata))
 					continue
 				}
 			}
-			more += weightOffset + len(topic.Topic) + len(topic.Partitions[j].Metadata)
+			more += weightOffset + len(topic.Topic) + len(p.Metadata)
 		}
 	}
 	return more == 0 || c.room(more)
