@@ -46,10 +46,11 @@ type Journal struct {
 	needed  []neededGauge // by shard
 
 	// Written by the clerk, read anywhere.
-	settled    atomic.Bool   // what was found is in the segments: commits may be written; orders with found
-	generation atomic.Uint64 // of the file that is written to; orders nothing: an older one is only more cautious
-	homeless   atomic.Bool   // there is no space for the first file; orders nothing: some more commits then wait for it
-	filesMax   atomic.Int64  // how many files there may be; orders nothing
+	settled    atomic.Bool           // what was found is in the segments: commits may be written; orders with found
+	generation atomic.Uint64         // of the file that is written to; orders nothing: an older one is only more cautious
+	homeless   atomic.Bool           // there is no space for the first file; orders nothing: some more commits then wait for it
+	ended      atomic.Pointer[error] // why nothing is written any more; orders nothing: a write that is under way was handed in before
+	filesMax   atomic.Int64          // how many files there may be; orders nothing
 	stats      stats
 
 	// Owned by the clerk.
@@ -161,6 +162,13 @@ func (j *Journal) Hand(t *shard.Turn, c *Commit) { t.Hand(j.clerk, c) }
 // Ring has the clerk look again at what waits. Any thread may call it.
 func (j *Journal) Ring() { j.clerk.Ring() }
 
+// End has everything come home with an error, what waits for a file as well: the directory is out of service, and who needs the files there are will not
+// sync any more. Any thread may call it.
+func (j *Journal) End(err error) {
+	j.ended.Store(&err)
+	j.clerk.Ring()
+}
+
 // Stats copies the counters. Any thread may call it.
 func (j *Journal) Stats() Stats {
 	s := &j.stats
@@ -196,7 +204,10 @@ func (j *Journal) together(papers []shard.Paper) []shard.Paper {
 		j.waiting = append(j.waiting, p.(*Commit))
 	}
 	j.home, j.carried = j.home[:0], 0
-	if !j.settled.Load() {
+	if end := j.ended.Load(); end != nil && j.err == nil {
+		j.err = *end
+	}
+	if j.err == nil && !j.settled.Load() {
 		return nil
 	}
 	if j.err == nil && len(j.waiting) > 0 {

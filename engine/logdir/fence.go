@@ -59,6 +59,9 @@ func (d *Directory) Fence(t *shard.Turn, err error, logger *slog.Logger) {
 	if logger != nil {
 		logger.Error("log directory fenced: nothing in it is acknowledged any more; repair the disk and start again", "directory", d.Name, "err", err)
 	}
+	if d.Journal != nil {
+		d.Journal.End(err)
+	}
 	t.HelpBulk(newTestament(d.Dir, t.Now().Wall, err))
 	d.fence.tenants.Range(func(id, tenant any) bool {
 		t.Ask(id.(model.ShardID), &fenced{tenant: tenant.(Tenant), directory: d, err: err})

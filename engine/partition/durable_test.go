@@ -226,6 +226,42 @@ func TestLentBatchesComeHomeFromAFencedDirectory(t *testing.T) {
 	}
 }
 
+// What a journal without a free file holds goes home when the directory is fenced: nobody makes a file free any more.
+func TestLentBatchesComeHomeFromAFullJournal(t *testing.T) {
+	r := newFsyncRig(t, 1)
+	r.dir.fail(func(op, path string) error {
+		switch {
+		case op == "create" && strings.HasPrefix(path, "journal/"):
+			return fmt.Errorf("%s: %w", path, errNoSpace)
+		case op == "sync" && strings.HasPrefix(path, "safe-0/"):
+			return errBroken // once it has waited
+		}
+		return nil
+	})
+	r.dir.hold(only("sync", "safe-0/"))
+	tr := &trace{}
+	var calls []*appendCall
+	for waits := false; !waits; waits = r.journal.Stats().Waits > 0 {
+		if len(calls) > 2000 {
+			t.Fatalf("the journal is never full: %+v", r.journal.Stats())
+		}
+		c := r.safeAppend(tr, fmt.Sprint("lent ", len(calls)), 0, 1600)
+		if n := len(c.ask.Batch); n < r.journal.Options().LendMin || n >= r.journal.Options().SyncMin {
+			t.Fatalf("a batch of %d bytes is not lent", n)
+		}
+		calls = append(calls, c)
+		r.post(c)
+		r.on(owner, func(*shard.Turn) {})
+	}
+	r.awaitHeld(1)
+	r.dir.open()
+	for _, c := range calls {
+		if r.await(c.done, c.name); c.ask.Code != OK && c.ask.Code != StorageFailed {
+			t.Errorf("%s: code %d", c.name, c.ask.Code)
+		}
+	}
+}
+
 // A large append waits for its segment, and a small one behind it for both: the durable end has no gaps.
 func TestDurableEndHasNoGaps(t *testing.T) {
 	r := newFsyncRig(t, 1)
