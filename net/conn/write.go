@@ -137,7 +137,7 @@ func (c *Conn) gather(t *shard.Turn) (int, bool) {
 	case err != nil:
 		return 0, false
 	}
-	if n < total {
+	if n < total && mapped == 0 { // else it may be a page that ended it, and the socket will not tell of room it always had
 		c.writable = false
 	}
 	h.stats.Mapped += uint64(min(mapped, n))

@@ -160,3 +160,67 @@ func readSlowly(t *testing.T, s *shard.Shard, r *replier, fd, requests int, seed
 		}
 	}
 }
+
+// lostEnd answers with spans of a log that has lost the last of them, and hears of it.
+type lostEnd struct {
+	replier
+	spans   []log.Span
+	spoiled chan log.Span
+}
+
+func (l *lostEnd) Admit(*shard.Turn, *Conn) Attachment { return l }
+func (l *lostEnd) Handle(t *shard.Turn, r *Request)    { r.Done(t, l) }
+func (l *lostEnd) Spoil(span log.Span, _ int)          { l.spoiled <- span }
+func (l *lostEnd) Sent(*shard.Turn)                    {}
+func (l *lostEnd) Drop(*shard.Turn)                    {}
+func (l *lostEnd) Emit(t *shard.Turn, w *Writer) {
+	b := w.Room(t, 0)
+	for _, span := range l.spans {
+		span.Fresh = t.Now().Mono.Add(time.Hour) // nobody looks whether it is in memory
+		w.Cut(t, b, 0, 0, span)
+	}
+	w.Close(b, 0)
+}
+
+// A write that ends before a page that cannot be read is short as well, and the socket takes more: the rest is gone into at once.
+func TestAShortWriteBeforeAnUnreadablePage(t *testing.T) {
+	s := startShard(t)
+	l := &lostEnd{spoiled: make(chan log.Span, 1)}
+	h := newHub(t, s, l)
+	on(t, s, func(*shard.Turn) {
+		sizes := []int{15_000, 15_000, 15_000, 15_000, 15_000, 15_000, 15_000, 15_000}
+		orders := newLog(t, true, sizes...)
+		for offset := range sizes {
+			span, state := orders.Read(model.Offset(offset), orders.End(), 1, true)
+			if state != log.ReadOK {
+				t.Fatal(state)
+			}
+			l.spans = append(l.spans, span)
+		}
+		last := l.spans[len(l.spans)-1]
+		if err := unix.Ftruncate(last.Fd(), last.Pos); err != nil {
+			t.Fatal(err)
+		}
+	})
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	defer on(t, s, h.CloseAll)
+	if _, err := unix.Write(fds[1], metadataRequest(1)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case span := <-l.spoiled:
+		if want := l.spans[len(l.spans)-1]; !span.Begins(want) {
+			t.Errorf("offset %d could not be read, want %d", span.Offset, want.Offset)
+		}
+	case <-time.After(patience / 4):
+		t.Error("nobody hears of what cannot be read")
+	}
+}
