@@ -51,8 +51,8 @@ func (p *partial) drop(t *shard.Turn) {
 // then rate bytes a second must have come.
 func (p *partial) slow(now clock.Mono, limit time.Duration, rate float64) bool {
 	got := p.got + p.earlyN
-	if got == 0 {
-		return false
+	if got == 0 || got == p.want {
+		return false // none is arriving, or all of it has and waits for those before it
 	}
 	age := now.Sub(p.since)
 	return age > limit && float64(got) < age.Seconds()*rate

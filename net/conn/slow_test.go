@@ -1,0 +1,61 @@
+package conn
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pinion/engine/shard"
+)
+
+// keeper holds every request until it is told to answer.
+type keeper struct {
+	replier
+	held []*Request
+}
+
+func (k *keeper) Admit(*shard.Turn, *Conn) Attachment { return k }
+func (k *keeper) Handle(_ *shard.Turn, r *Request)    { k.held = append(k.held, r) }
+
+// A frame that came in two pieces and is whole waits for the answer to the one before it. That is not its sender's doing, however long it takes.
+func TestAWholeFrameIsNotSlow(t *testing.T) {
+	s := startShard(t)
+	k := &keeper{}
+	h := newHub(t, s, k)
+	h.options.StallMax = 40 * time.Millisecond
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	defer on(t, s, h.CloseAll)
+	send := func(b []byte) {
+		if _, err := unix.Write(fds[1], b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := metadataRequest(2)
+	send(slices.Concat(metadataRequest(1), second[:11]))
+	time.Sleep(5 * time.Millisecond)
+	send(second[11:])
+	time.Sleep(10 * h.options.StallMax)
+	on(t, s, func(turn *shard.Turn) {
+		if len(h.conns) != 1 || len(k.held) != 1 {
+			t.Fatalf("%d connections are left, %d requests begun", len(h.conns), len(k.held))
+		}
+		k.held[0].DoneSilent(turn)
+	})
+	on(t, s, func(*shard.Turn) {})
+	on(t, s, func(turn *shard.Turn) {
+		if len(k.held) != 2 {
+			t.Fatalf("%d requests begun", len(k.held))
+		}
+		k.held[1].DoneSilent(turn)
+	})
+}
