@@ -58,6 +58,13 @@ func (p *partial) slow(now clock.Mono, limit time.Duration, rate float64) bool {
 	return age > limit && float64(got) < age.Seconds()*rate
 }
 
+// excuse takes out of a frame's age what was not its sender's doing: for that long nothing was read of it.
+func (p *partial) excuse(d time.Duration) {
+	if p.since != 0 {
+		p.since = p.since.Add(d)
+	}
+}
+
 // advance begins requests and receives bytes as far as the rules allow. It reports whether a request was begun.
 func (c *Conn) advance(t *shard.Turn) bool {
 	began := c.begin(t)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pinion/engine/clock"
 	"pinion/engine/shard"
 )
 
@@ -57,5 +58,54 @@ func TestAWholeFrameIsNotSlow(t *testing.T) {
 			t.Fatalf("%d requests begun", len(k.held))
 		}
 		k.held[1].DoneSilent(turn)
+	})
+}
+
+// Memory that a frame waits for is not its sender's to have: the time until it is there does not count.
+func TestAFrameThatWaitsForMemoryIsNotSlow(t *testing.T) {
+	s := startShard(t)
+	k := &keeper{}
+	h := newHub(t, s, k)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	defer on(t, s, h.CloseAll)
+	frame := slices.Concat(metadataRequest(1), make([]byte, 100))
+	frame[3] = byte(len(frame) - 4)
+	send := func(b []byte) {
+		if _, err := unix.Write(fds[1], b); err != nil {
+			t.Fatal(err)
+		}
+		on(t, s, func(*shard.Turn) {})
+	}
+	send(frame[:5])
+	on(t, s, func(*shard.Turn) { h.small.Force(h.small.Limit) })
+	send(frame[5:50])
+	on(t, s, func(turn *shard.Turn) {
+		c := h.conns[0]
+		if !c.parched || c.frame.earlyN == 0 {
+			t.Fatalf("waits for memory: %v, %d bytes are known", c.parched, c.frame.earlyN)
+		}
+		c.frame.since -= clock.Mono(time.Hour) // and has for an hour
+		c.dry -= clock.Mono(time.Hour)
+		c.lookAt(turn)
+		h.small.Return(turn, h.small.Limit)
+		c.lookAt(turn)
+		if c.closed {
+			t.Fatal("taken for slow")
+		}
+	})
+	send(frame[50:])
+	on(t, s, func(turn *shard.Turn) {
+		if len(k.held) != 1 {
+			t.Fatalf("%d requests begun", len(k.held))
+		}
+		k.held[0].DoneSilent(turn)
 	})
 }
