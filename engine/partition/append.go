@@ -122,7 +122,9 @@ func (p *Partition) answerSequence(t *shard.Turn, ask *AppendAsk, outcome produc
 	switch outcome {
 	case producer.Duplicate:
 		ask.Base, ask.Epoch, ask.target = dup.Base, p.epoch, dup.LastOffset+1
-		ask.AppendTime = -1
+		if ask.AppendTime >= 0 {
+			ask.AppendTime = dup.Timestamp
+		}
 		if !mutant.On(mutant.DuplicateFirst) && (ask.Acks == AcksAll && ask.target > p.marks.High || ask.target > p.marks.End) {
 			p.park(t, ask)
 			return

@@ -174,6 +174,23 @@ func TestDuplicateIsAnsweredAfterItsOriginal(t *testing.T) {
 	}
 }
 
+// A retry is told the time its original was stamped with: producers hand it on to whoever sent the record.
+func TestDuplicateIsToldTheTimeOfItsOriginal(t *testing.T) {
+	r := newRigWith(t, 64, memory)
+	r.clock.step.Store(-time.Hour.Milliseconds())
+	tr := &trace{}
+	original, retry := r.newAppend(tr, "original", 0, batchOf(2, 7, 0)), r.newAppend(tr, "retry", 0, batchOf(2, 7, 0))
+	original.ask.AppendTime, retry.ask.AppendTime = 0, 0 // the topic's records have the broker's time
+	r.post(original)
+	r.await(original.done, "original")
+	r.clock.step.Store(0)
+	r.post(retry)
+	r.await(retry.done, "retry")
+	if got, want := retry.ask.AppendTime, original.ask.AppendTime; got != want || want <= 0 || retry.ask.Base != original.ask.Base {
+		t.Errorf("told %d, the original %d: %s", got, want, tr)
+	}
+}
+
 // The write fails: neither the original nor the retry that waits on it may be told that it is stored.
 func TestDuplicateFailsWithItsOriginal(t *testing.T) {
 	r := newRig(t)
