@@ -193,6 +193,9 @@ func (l *List) OpenRest(image *placement.Image) error {
 	}
 	if l.Home = l.Metadata; !slices.Contains(l.All, l.Metadata) {
 		l.Home = l.All[0]
+		if n := held[model.DirectoryID{}]; n > 0 { // of a node that has always had one directory, which this is: they would be made anew in another
+			return &identity.Refusal{Path: l.Metadata.Dir.Path(), Text: fmt.Sprintf("has %d partitions and is not in log.dirs any more: name it there, also where it is metadata.log.dir", n)}
+		}
 	}
 	if b := image.Broker(l.want.Node); b != nil {
 		for _, k := range b.Directories {

@@ -387,3 +387,21 @@ func TestFullDirectoryIsToldOnce(t *testing.T) {
 		t.Error("full without a reserve")
 	}
 }
+
+// TestOnlyDirectoryLeavesLogDirs: what a node has in its only directory is not made anew in another because that one is named for the metadata log alone. The
+// catalogue names no directory of a node that has always had one.
+func TestOnlyDirectoryLeavesLogDirs(t *testing.T) {
+	r := newRig(t)
+	r.closed(r.started(r.want("a")))
+	w := r.want("b")
+	w.Metadata = filepath.Join(r.root, "a")
+	r.apply(catalog.CreateTopic(catalog.TopicSpec{Name: "orders", ID: orders, Partitions: 2, ReplicationFactor: 1}))
+	r.folder("a", "orders-1", orders)
+	r.refused(w, "2 partitions", w.Metadata, "log.dirs")
+	w.Paths = append(w.Paths, w.Metadata)
+	l := r.started(w)
+	if a := l.Of(r.machine.Image().TopicByID(orders).Partition(1).DirectoryOn(node)); a != l.Metadata {
+		t.Errorf("the partitions are in %+v", a)
+	}
+	r.closed(l)
+}
