@@ -5,7 +5,9 @@ import (
 	"maps"
 	"testing"
 
+	"pinion/disk/faulty"
 	"pinion/disk/log"
+	"pinion/engine/logdir"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -152,4 +154,42 @@ func TestLeavingUndecided(t *testing.T) {
 	closed := make(chan struct{})
 	r.on(owner, func(t *shard.Turn) { r.set.Close(t, func(*shard.Turn, []Closed) { close(closed) }) })
 	r.await(closed, "the stop")
+}
+
+// A topic that is deleted while one of its partitions stores the wish to lie in another directory waits for no other partition's way there: the folder is the next
+// topic's of this name.
+func TestDropOfAWishBehindOthers(t *testing.T) {
+	r := newRig(t)
+	r.fill(0, 1)
+	slow := model.Partition{Topic: model.TopicID{2}}
+	r.create("slow", slow.Topic, 1)
+	disk := faulty.New(1)
+	second := logdir.New(disk)
+	second.ID = model.DirectoryID{2}
+	stored, storing := make(chan struct{}), make(chan struct{})
+	disk.Fail(func(op faulty.Op, _ string) error {
+		if op == faulty.Mkdir {
+			close(storing)
+			<-stored
+		}
+		return nil
+	})
+	r.on(owner, func(t *shard.Turn) {
+		r.set.options.Directories = logdir.Assemble(1, r.options.Log, r.directory, second)
+		to := newSite(t, r.set, second)
+		r.set.sites = append(r.set.sites, to)
+		p, _ := r.set.find(t, slow)
+		r.set.relocating = append(r.set.relocating, &relocation{p: p, to: to, away: true}) // with much to copy
+	})
+	a := &asked{done: make(chan struct{})}
+	a.ask = QueryAsk{Home: home, To: r.set, Caller: a, Partition: at(0), Query: QueryRelocate, Epoch: model.NoEpoch, Place: second}
+	r.send(&a.ask)
+	r.await(storing, "the wish")
+	r.remove(topicID)
+	close(stored)
+	r.await(a.done, "answer")
+	r.gone("orders")
+	if left, err := disk.List("."); err != nil || len(left) > 0 {
+		t.Errorf("in the other directory there are %v, %v", left, err)
+	}
 }

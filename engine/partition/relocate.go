@@ -99,13 +99,11 @@ func (p *Partition) copied() bool { return p.relocation != nil && p.relocation.b
 // Relocating reports whether the partition is on its way to another log directory, or has left something behind that is being removed.
 func (p *Partition) Relocating() bool { return p.relocation != nil }
 
-// queue waits for those of this shard that came before.
+// queue waits for those of this shard that came before, unless there is nothing to wait for any more: the partition may be gone.
 func (r *relocation) queue(t *shard.Turn) {
 	s := r.p.set
 	s.relocating = append(s.relocating, r)
-	if s.relocating[0] == r || r.stopped {
-		r.step(t)
-	}
+	r.step(t)
 }
 
 // help has a helper do the blocking part. The log is neither closed nor removed meanwhile.
