@@ -4,7 +4,7 @@ import "time"
 
 // Guard is the wall time by which things are deleted: retention, tombstones, forgotten producers. A wall clock that was wrong for a while must not
 // cost records, and nothing here can tell a wrong clock from one that was set right; so a step forward is believed only after it has stood
-// for as long as it is wide, a day at most. Until then the guard goes on at the pace of the monotonic clock. A step back is believed at once:
+// for as long as it is wide, a day at most, on top of another or not. Until then the guard goes on at the pace of the monotonic clock. A step back is believed at once:
 // it deletes nothing. One owner; the zero value believes the first reading.
 //
 //	wall       ────────┐            ┌─────────        a step of an hour forward, mended after half of one: never believed
@@ -12,7 +12,8 @@ import "time"
 //	guard      ─────────────────────────────
 type Guard struct {
 	last    Now  // mono and the time believed then
-	stepped Mono // since when the wall clock is ahead; meaningful while ahead
+	stepped Mono // since when the wall clock is so far ahead; meaningful while ahead, as is
+	width   Wall // how far it was at the last reading
 	ahead   bool
 	begun   bool
 }
@@ -43,20 +44,21 @@ func (g *Guard) Judge(now Now) (Wall, time.Duration) {
 		return now.Wall, 0
 	}
 	expected := g.last.Wall + Wall(now.Mono.Sub(g.last.Mono).Milliseconds())
-	gap := time.Duration(min(int64(now.Wall-expected), guardHold.Milliseconds())) * time.Millisecond
-	if gap <= guardSlack {
+	width, slack := now.Wall-expected, Wall(guardSlack.Milliseconds())
+	if width <= slack {
 		g.ahead = false
 		g.last = now
 		return now.Wall, 0
 	}
-	if !g.ahead {
+	if !g.ahead || width > g.width+slack { // a step on top of one that is doubted has stood no longer than itself
 		g.ahead, g.stepped = true, now.Mono
 	}
-	if now.Mono.Sub(g.stepped) >= gap {
+	g.width = width
+	if now.Mono.Sub(g.stepped).Milliseconds() >= min(int64(width), guardHold.Milliseconds()) {
 		g.ahead = false
 		g.last = now
 		return now.Wall, 0
 	}
 	g.last = Now{Mono: now.Mono, Wall: expected}
-	return expected, time.Duration(now.Wall-expected) * time.Millisecond
+	return expected, time.Duration(width) * time.Millisecond
 }

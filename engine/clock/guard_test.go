@@ -81,3 +81,29 @@ func TestGuardBeginsAtTheStart(t *testing.T) {
 		t.Errorf("%d, ahead by %v", at-testEpoch, ahead)
 	}
 }
+
+// TestGuardStepsAgain: a step on top of one that has nearly stood for long enough has not.
+func TestGuardStepsAgain(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, first := range []time.Duration{time.Hour, 72 * time.Hour} {
+		var g Guard
+		start := Now{Mono: 5, Wall: testEpoch + ms(first)}
+		g.Resume(testEpoch, start) // as after so long a stop
+		hold := min(first, guardHold)
+		for up := time.Duration(0); up < hold+guardHold; up += 5 * time.Minute {
+			now := Now{Mono: start.Mono.Add(up), Wall: start.Wall + ms(up)}
+			if up >= hold-time.Hour/2 {
+				now.Wall += ms(year)
+			}
+			if up < hold-time.Hour/2+guardHold {
+				if at, ahead := g.Judge(now); ahead == 0 {
+					t.Errorf("after %v, %v after a step of a year, the guard says %v", first, up-(hold-time.Hour/2), time.Duration(at-testEpoch)*time.Millisecond)
+					break
+				}
+			} else if at, ahead := g.Judge(now); at != now.Wall || ahead != 0 {
+				t.Errorf("after %v the step of a year is not believed after %v", first, up-(hold-time.Hour/2))
+				break
+			}
+		}
+	}
+}
