@@ -43,7 +43,8 @@ func (g *Guard) Judge(now Now) (Wall, time.Duration) {
 		g.last, g.begun = now, true
 		return now.Wall, 0
 	}
-	expected := g.last.Wall + Wall(now.Mono.Sub(g.last.Mono).Milliseconds())
+	passed := now.Mono.Sub(g.last.Mono).Truncate(time.Millisecond) // many readings may come in one
+	expected := g.last.Wall + Wall(passed.Milliseconds())
 	width, slack := now.Wall-expected, Wall(guardSlack.Milliseconds())
 	if width <= slack {
 		g.ahead = false
@@ -59,6 +60,6 @@ func (g *Guard) Judge(now Now) (Wall, time.Duration) {
 		g.last = now
 		return now.Wall, 0
 	}
-	g.last = Now{Mono: now.Mono, Wall: expected}
+	g.last = Now{Mono: g.last.Mono.Add(passed), Wall: expected}
 	return expected, time.Duration(width) * time.Millisecond
 }

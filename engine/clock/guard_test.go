@@ -107,3 +107,21 @@ func TestGuardStepsAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestGuardLookedAtAllTheTime: who writes asks in every turn, of which many go into a millisecond. The time to delete by goes on all the same, and a step that is
+// doubted is believed when it has stood for long enough.
+func TestGuardLookedAtAllTheTime(t *testing.T) {
+	const step, turn = 11 * time.Minute, 900 * time.Microsecond
+	var g Guard
+	start := Now{Mono: 5, Wall: testEpoch + ms(step)}
+	g.Resume(testEpoch, start)
+	for up := time.Duration(0); up < step; up += turn {
+		if at, ahead := g.Judge(Now{Mono: start.Mono.Add(up), Wall: start.Wall + ms(up)}); at != testEpoch+ms(up) || ahead != step {
+			t.Fatalf("after %v: %v, ahead by %v", up, time.Duration(at-testEpoch)*time.Millisecond, ahead)
+		}
+	}
+	now := Now{Mono: start.Mono.Add(step), Wall: start.Wall + ms(step)}
+	if at, ahead := g.Judge(now); at != now.Wall || ahead != 0 {
+		t.Errorf("a step of %v is not believed after as long: %v, ahead by %v", step, time.Duration(at-testEpoch)*time.Millisecond, ahead)
+	}
+}
