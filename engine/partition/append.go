@@ -125,7 +125,7 @@ func (p *Partition) answerSequence(t *shard.Turn, ask *AppendAsk, outcome produc
 		if ask.AppendTime >= 0 {
 			ask.AppendTime = dup.Timestamp
 		}
-		if !mutant.On(mutant.DuplicateFirst) && (ask.Acks == AcksAll && ask.target > p.marks.High || ask.target > p.marks.End) {
+		if !mutant.On(mutant.DuplicateFirst) && (ask.Acks == AcksAll && ask.target > p.marks.Promised() || ask.target > p.marks.End) {
 			p.park(t, ask)
 			return
 		}
@@ -161,7 +161,7 @@ func (p *Partition) flush(t *shard.Turn) {
 		for a := p.staged.pop(); a != nil; a = p.staged.pop() {
 			p.set.stats.Batches++
 			p.set.stats.Records += uint64(a.Header.Records)
-			if a.Acks == AcksAll && a.target > p.marks.High {
+			if a.Acks == AcksAll && a.target > p.marks.Promised() {
 				p.park(t, a)
 				continue
 			}
@@ -189,7 +189,7 @@ func (p *Partition) acknowledge(t *shard.Turn, ask *AppendAsk) {
 	ask.reply(t, OK)
 }
 
-// park keeps an acknowledgement until the high watermark passes it, and sends the batch bytes home.
+// park keeps an acknowledgement until what is promised passes it, and sends the batch bytes home.
 func (p *Partition) park(t *shard.Turn, ask *AppendAsk) {
 	ask.deadline = t.Now().Mono.Add(ask.Timeout)
 	p.acks.push(ask)
@@ -208,7 +208,7 @@ func (p *Partition) park(t *shard.Turn, ask *AppendAsk) {
 
 // advanced tells acknowledgements and readers that the marks moved over so many bytes.
 func (p *Partition) advanced(t *shard.Turn, bytes int64) {
-	for a := p.acks.pop(p.marks.High); a != nil; a = p.acks.pop(p.marks.High) {
+	for a := p.acks.pop(p.marks.Promised()); a != nil; a = p.acks.pop(p.marks.Promised()) {
 		p.acknowledge(t, a)
 	}
 	p.wake(t, bytes)
@@ -269,8 +269,8 @@ func (p *Partition) turnAway(t *shard.Turn, code Code) {
 // ackLot holds parked acknowledgements in offset order.
 type ackLot struct{ asks }
 
-func (l *ackLot) pop(high model.Offset) *AppendAsk {
-	if l.first == nil || l.first.target > high {
+func (l *ackLot) pop(promised model.Offset) *AppendAsk {
+	if l.first == nil || l.first.target > promised {
 		return nil
 	}
 	return l.asks.pop()

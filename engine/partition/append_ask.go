@@ -13,7 +13,7 @@ import (
 type Acks int8
 
 const (
-	AcksAll    Acks = -1 // when the high watermark has passed the batch
+	AcksAll    Acks = -1 // when the high watermark, and what is durable, has passed the batch
 	AcksNone   Acks = 0  // never; the ask still comes home, to end the loan
 	AcksLeader Acks = 1  // when the leader has written it
 )

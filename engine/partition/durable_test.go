@@ -393,15 +393,8 @@ func TestDurabilityChanges(t *testing.T) {
 	r := newRigWith(t, 64, memory)
 	p := r.opened(0)
 	r.fill(0, 3)
-	configure := func(durability string) {
-		d := r.image.Load().Edit()
-		d.SetConfigs(d.View().TopicByID(topicID), map[string]string{"pinion.durability": durability})
-		image := d.Freeze(r.image.Load().Revision() + 1)
-		r.image.Store(image)
-		r.on(owner, func(t *shard.Turn) { r.set.Changed(t, image, []model.TopicID{topicID}) })
-	}
 	r.dir.hold(only("sync", "orders-0/"))
-	configure("fsync")
+	r.configure(map[string]string{"pinion.durability": "fsync"})
 	r.awaitHeld(1)
 	r.on(owner, func(*shard.Turn) {
 		if p.marks.High != 3 || p.marks.Durable != 0 {
@@ -429,7 +422,7 @@ func TestDurabilityChanges(t *testing.T) {
 	if b.answered() {
 		t.Fatal("acknowledged before the journal was synced")
 	}
-	configure("memory")
+	r.configure(memory)
 	r.await(b.done, "append")
 	r.on(owner, func(*shard.Turn) {
 		if p.marks.High != 5 || b.ask.Code != OK {
@@ -437,4 +430,30 @@ func TestDurabilityChanges(t *testing.T) {
 		}
 	})
 	r.dir.open()
+}
+
+// A batch that was taken in before its topic became durable, and is sent again after, is acknowledged by the new rule: when a power cut cannot take it any more,
+// though readers have seen it all along.
+func TestRetryAfterATopicBecameDurable(t *testing.T) {
+	r := newRigWith(t, 64, memory)
+	r.opened(0)
+	tr := &trace{}
+	first := r.newAppend(tr, "first", 0, batchOf(1, 7, 0))
+	r.post(first)
+	r.await(first.done, "append")
+	r.dir.hold(only("sync", "orders-0/"))
+	r.configure(map[string]string{"pinion.durability": "fsync"})
+	r.awaitHeld(1)
+	again := r.newAppend(tr, "again", 0, batchOf(1, 7, 0))
+	r.post(again)
+	r.on(owner, func(*shard.Turn) {})
+	r.on(home, func(*shard.Turn) {})
+	if again.answered() {
+		t.Errorf("acknowledged before it is durable: code %d", again.ask.Code)
+	}
+	r.dir.open()
+	r.await(again.done, "retry")
+	if again.ask.Code != OK || again.ask.Base != first.ask.Base {
+		t.Errorf("code %d, offset %d", again.ask.Code, again.ask.Base)
+	}
 }

@@ -84,6 +84,10 @@ func (m *Marks) check() {
 	}
 }
 
+// Promised is the offset below which everything may be acknowledged to whoever wants all replicas to have it: readers see it, and a power cut does not
+// take it, as far as the topic's durability promises now. A topic that became durable has shown more.
+func (m *Marks) Promised() model.Offset { return min(m.High, m.Durable) }
+
 // Visible is the first offset a reader may not see: the stable one for those who read only committed records.
 func (m *Marks) Visible(committed bool) model.Offset {
 	if committed {

@@ -203,6 +203,15 @@ func (r *rig) move(index int32, to model.ShardID) {
 	r.on(owner, func(t *shard.Turn) { r.set.Changed(t, image, []model.TopicID{topicID}) })
 }
 
+// configure gives the topic "orders" another configuration in the image, and tells the set.
+func (r *rig) configure(configs map[string]string) {
+	d := r.image.Load().Edit()
+	d.SetConfigs(d.View().TopicByID(topicID), configs)
+	image := d.Freeze(r.image.Load().Revision() + 1)
+	r.image.Store(image)
+	r.on(owner, func(t *shard.Turn) { r.set.Changed(t, image, []model.TopicID{topicID}) })
+}
+
 func at(index int32) model.Partition { return model.Partition{Topic: topicID, Index: index} }
 
 // opened returns a partition once it is open.
