@@ -85,6 +85,15 @@ func (in *inspector) stop(file string, pos int64, offset model.Offset, mended bo
 	in.find(file, pos, offset, mended, format, args...)
 }
 
+// unread notes a file that the disk does not give back, or that is larger than it can be: the log is offline for it. Any other error ends the inspection.
+func (in *inspector) unread(file string, offset model.Offset, err error) error {
+	if err == nil || !device.IsUnreadable(err) && !errors.Is(err, device.ErrTooLarge) {
+		return err
+	}
+	in.find(file, 0, offset, false, "%v", err)
+	return nil
+}
+
 // cut notes how far a start gets, unless it has stopped before.
 func (in *inspector) cut(segment, end model.Offset, size int64) {
 	if len(in.stops) == 0 {
@@ -96,7 +105,7 @@ func (in *inspector) run() error {
 	entries, err := in.dir.List(in.name)
 	lost := isNotExist(err) && (len(in.from.Tail) > 0 || max(in.recovery, in.from.Durable) > 0)
 	if err != nil && !lost {
-		return err
+		return in.unread(in.name, 0, err)
 	}
 	var parts []compactPart
 	for _, e := range entries {
@@ -201,22 +210,24 @@ func (in *inspector) small() error {
 			in.find(name, 0, 0, torn, "%s", why)
 		}
 	} else if !isNotExist(err) {
-		return err
+		if err := in.unread(name, 0, err); err != nil {
+			return err
+		}
 	}
 	start, err := readStart(in.dir, in.name)
 	var damage *Damage
-	switch {
-	case errors.As(err, &damage):
+	if errors.As(err, &damage) {
 		in.find(damage.Segment, 0, 0, false, "%s", damage.Reason)
-	case err != nil:
+	} else if err := in.unread(path.Join(in.name, startFile), 0, err); err != nil {
 		return err
 	}
 	in.Start = max(start, in.from.Start)
 	point, _, ok, err := readPoint(in.dir, in.name, segmentEndMax)
 	if err != nil {
-		return err
-	}
-	if !ok {
+		if err := in.unread(path.Join(in.name, pointFile), 0, err); err != nil {
+			return err
+		}
+	} else if !ok {
 		in.find(path.Join(in.name, pointFile), 0, 0, true, "not a version and three numbers: the log is compacted again from its start")
 	}
 	in.point = point
@@ -259,14 +270,14 @@ func (in *inspector) newForm(base model.Offset) error {
 		in.find(name, damage.Pos, damage.Offset, false, "%s", damage.Reason)
 		return nil
 	}
-	return err
+	return in.unread(name, base, err)
 }
 
 // segment reads one segment, record by record, and then its indexes.
 func (in *inspector) segment(part compactPart, last bool) error {
 	var r segmentReader
 	if err := r.begin(in.dir, in.name, part, walkBytes); err != nil {
-		return err
+		return in.unread(fileName(in.name, part.base, logSuffix), part.base, err)
 	}
 	defer r.close()
 	switch {
@@ -342,7 +353,7 @@ func records(it *batch.Iterator, h *batch.Header, raw []byte) error {
 func (in *inspector) indexes(part compactPart, good int64, last bool) error {
 	index, times, err := readIndexes(in.dir, in.name, part.base)
 	if err != nil {
-		return err
+		return in.unread(fileName(in.name, part.base, logSuffix), part.base, err) // the error says which
 	}
 	kept, keptTimes := in.kept(part, index, times, last)
 	name := fileName(in.name, part.base, indexSuffix)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pinion/disk/device"
+	"pinion/disk/faulty"
 	"pinion/engine/model"
 )
 
@@ -67,6 +68,34 @@ func TestInspectIndexes(t *testing.T) {
 				}
 			}
 			mustWrite(t, r.file(base, suffix), good)
+		}
+	}
+}
+
+// TestInspectUnreadable: what the disk does not give back is damage that is found, and the rest is read all the same.
+func TestInspectUnreadable(t *testing.T) {
+	for _, file := range []string{indexSuffix, timeSuffix, logSuffix, metadataFile, epochFile, startFile, pointFile} {
+		d := faulty.New(1)
+		r := &rig{t: t, disk: d, cfg: compactConfig()}
+		r.open(OpenFrom{})
+		r.append(3, 100)
+		r.run(r.l.StoreStart(2))
+		r.close()
+		d.Fail(func(op faulty.Op, name string) error {
+			if op == faulty.Read && strings.HasSuffix(name, file) {
+				return faulty.EIO
+			}
+			return nil
+		})
+		in, err := Inspect(d, "orders-0", OpenFrom{RecoveryPoint: 3}, nil)
+		if err != nil || !slices.ContainsFunc(in.Findings, func(f Finding) bool {
+			return strings.HasSuffix(f.File, file) && strings.Contains(f.Reason, "input/output") || strings.Contains(f.Reason, file+": input/output")
+		}) {
+			t.Errorf("%s: %v, %+v", file, err, in)
+			continue
+		}
+		if file != logSuffix && in.Records != 3 {
+			t.Errorf("%s: %d records", file, in.Records)
 		}
 	}
 }

@@ -405,7 +405,7 @@ func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic
 	for _, s := range snapshots {
 		table, err := partition.LoadProducers(dir, name, s)
 		switch {
-		case errors.Is(err, producer.ErrDamaged), errors.Is(err, device.ErrTooLarge), errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, producer.ErrDamaged), errors.Is(err, device.ErrTooLarge), errors.Is(err, fs.ErrNotExist), device.IsUnreadable(err):
 			r.note(fmt.Sprintf("%s/%020d.snapshot", name, s), "%v: the log tells what it said", err)
 		case err != nil:
 			return err
