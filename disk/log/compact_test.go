@@ -655,7 +655,7 @@ func TestSwapResumed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := Inspect(dir, "orders-0", from, nil)
+		in, err := Inspect(dir, "orders-0", true, from, nil)
 		if err != nil || slices.ContainsFunc(in.Findings, func(f Finding) bool { return !f.Mended }) {
 			t.Fatalf("mixture %05b: inspection: %v, %+v", mixture, err, in)
 		}
@@ -680,7 +680,7 @@ func TestSwapResumed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := Inspect(dir, "orders-0", OpenFrom{}, nil)
+		in, err := Inspect(dir, "orders-0", true, OpenFrom{}, nil)
 		if err != nil || !slices.ContainsFunc(in.Findings, func(f Finding) bool { return f.Damage() && strings.HasSuffix(f.File, swapSuffix) }) {
 			t.Errorf("inspection: %v, %+v", err, in.Findings)
 		}

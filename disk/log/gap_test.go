@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,6 +86,10 @@ func TestLostSegmentsAreNotPassedOver(t *testing.T) {
 				from = bases[2] - 1
 			}
 			r.open(OpenFrom{RecoveryPoint: end})
+			in, err := Inspect(r.dir, "orders-0", cfg.Compact, OpenFrom{RecoveryPoint: end}, nil)
+			if err != nil || len(in.Findings) == 0 || !in.Findings[0].Damage() || in.Findings[0].Offset != from {
+				t.Errorf("%s, all of it %v: inspection: %v, %+v", name, whole, err, in.Findings)
+			}
 			for _, opened := range []bool{false, true} {
 				for _, at := range []model.Offset{from, bases[2] - 1} {
 					var damage *Damage
@@ -164,6 +169,10 @@ func foreign(t *testing.T, cfg Config) (r *rig, ends []model.Offset) {
 func TestForeignGapsArePassed(t *testing.T) {
 	whole := func(r *rig, ends []model.Offset) {
 		r.t.Helper()
+		in, err := Inspect(r.dir, "orders-0", r.l.cfg.Compact, OpenFrom{RecoveryPoint: ends[4]}, nil)
+		if err != nil || slices.ContainsFunc(in.Findings, func(f Finding) bool { return f.Damage() }) {
+			r.t.Errorf("inspection: %v, %+v", err, in.Findings)
+		}
 		for range 2 {
 			for at := range r.l.End() {
 				if err := r.lost(at); err != nil {

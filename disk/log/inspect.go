@@ -44,10 +44,10 @@ type Inspection struct {
 }
 
 // Inspect reads all of a partition's files and says what is wrong with them. It changes nothing, so that it can be used on a directory nobody
-// works in and on a copy of one. from is what the node's checkpoint and journal say: damage below the recovery point is never put right by
-// a start, and what the journal holds must go on where the segments end. each may be nil. The error is the disk's.
-func Inspect(dir device.Dir, name string, from OpenFrom, each func(batch.Header)) (*Inspection, error) {
-	in := &inspector{Inspection: &Inspection{}, dir: dir, name: name, from: from, recovery: from.RecoveryPoint, each: each}
+// works in and on a copy of one. compact says that the topic is known to be compacted. from is what the node's checkpoint and journal say: damage below
+// the recovery point is never put right by a start, and what the journal holds must go on where the segments end. each may be nil. The error is the disk's.
+func Inspect(dir device.Dir, name string, compact bool, from OpenFrom, each func(batch.Header)) (*Inspection, error) {
+	in := &inspector{Inspection: &Inspection{}, dir: dir, name: name, compact: compact, from: from, recovery: from.RecoveryPoint, each: each}
 	if in.each == nil {
 		in.each = func(batch.Header) {}
 	}
@@ -61,14 +61,16 @@ type inspector struct {
 	*Inspection
 	dir      device.Dir
 	name     string
+	compact  bool
 	from     OpenFrom
 	recovery model.Offset
 	good     compactPart // the last segment a start keeps: end and size are those of what is good in it
 	stops    []int       // of Findings, those a start goes no further at; good lies before the first
 	each     func(batch.Header)
-	point    cleanPoint
-	epochs   epochs // as the file has them
-	seen     epochs // as the batches have them
+	gaps     model.Offset // Log.gaps
+	thinned  bool         // the segment looked at last is: a compaction has been there, whether the point tells of it or not
+	epochs   epochs       // as the file has them
+	seen     epochs       // as the batches have them
 	noEpochs bool
 	swapping bool
 	swaps    []model.Offset // bases of the new forms of segments that a start puts in the place of the old ones
@@ -222,7 +224,7 @@ func (in *inspector) small() error {
 		return err
 	}
 	in.Start = max(start, in.from.Start)
-	point, _, ok, err := readPoint(in.dir, in.name, segmentEndMax)
+	point, there, ok, err := readPoint(in.dir, in.name, segmentEndMax)
 	if err != nil {
 		if err := in.unread(path.Join(in.name, pointFile), 0, err); err != nil {
 			return err
@@ -230,7 +232,9 @@ func (in *inspector) small() error {
 	} else if !ok {
 		in.find(path.Join(in.name, pointFile), 0, 0, true, "not a version and three numbers: the log is compacted again from its start")
 	}
-	in.point = point
+	if in.gaps = point.gaps; in.compact && !there {
+		in.gaps = segmentEndMax
+	}
 	name = path.Join(in.name, epochFile)
 	text, err = in.dir.ReadFile(name, epochFileMax)
 	if err == nil {
@@ -283,12 +287,13 @@ func (in *inspector) segment(part compactPart, last bool) error {
 	switch {
 	case part.base < in.End:
 		in.stop(r.name, 0, in.End, in.swapping, "begins at %d, but the segment before it ends at %d", part.base, in.End)
-	case part.base > in.End && part.base > in.point.gaps && !in.completed(in.End, part.base):
+	case part.base > in.End && part.base > in.gaps && !(in.thinned && part.base < in.recovery) && !in.completed(in.End, part.base):
 		in.stop(r.name, 0, in.End, false, "begins at %d, but the segment before it ends at %d, and nothing was compacted there", part.base, in.End)
 	}
 	in.positions, in.newestAt, in.newest = map[uint32]uint32{}, map[uint32]int64{}, -1
 	in.End = max(in.End, part.base)
 	var it batch.Iterator
+	told := false
 	for {
 		pos, expect := r.pos, max(r.expect, in.End)
 		h, raw, err := r.next()
@@ -305,9 +310,13 @@ func (in *inspector) segment(part compactPart, last bool) error {
 		if raw == nil {
 			break
 		}
-		if h.BaseOffset > expect && h.BaseOffset > in.point.gaps {
+		switch gap := h.BaseOffset > expect && h.BaseOffset > in.gaps && !in.compact; {
+		case gap && (last || part.end >= in.recovery): // where a start reads
 			in.cut(part.base, expect, pos)
 			in.stop(r.name, pos, expect, false, "base offset %d, expected %d, and nothing was compacted there", h.BaseOffset, expect)
+		case gap && !told:
+			in.find(r.name, pos, expect, false, "base offset %d, expected %d, as where a broker has compacted that tells nothing of it", h.BaseOffset, expect)
+			in.Findings[len(in.Findings)-1].Harmless, told = true, true
 		}
 		if h.Epoch < in.seen.latest() {
 			in.cut(part.base, expect, pos)
@@ -319,6 +328,7 @@ func (in *inspector) segment(part compactPart, last bool) error {
 		in.note(&h, part.base, pos)
 	}
 	in.cut(part.base, in.End, r.pos)
+	in.thinned = r.thinned
 	return in.indexes(part, r.pos, last)
 }
 

@@ -20,7 +20,7 @@ func (r *rig) inspect(from OpenFrom, file string) (found []Finding) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	in, err := Inspect(dir, "orders-0", from, nil)
+	in, err := Inspect(dir, "orders-0", r.cfg.Compact, from, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestInspectUnreadable(t *testing.T) {
 			}
 			return nil
 		})
-		in, err := Inspect(d, "orders-0", OpenFrom{RecoveryPoint: 3}, nil)
+		in, err := Inspect(d, "orders-0", true, OpenFrom{RecoveryPoint: 3}, nil)
 		if err != nil || !slices.ContainsFunc(in.Findings, func(f Finding) bool {
 			return strings.HasSuffix(f.File, file) && strings.Contains(f.Reason, "input/output") || strings.Contains(f.Reason, file+": input/output")
 		}) {

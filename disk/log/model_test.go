@@ -131,7 +131,7 @@ func liveByChance(t *testing.T, seed uint64) {
 	checkGapReads(t, r)
 	r.close()
 	r.verify()
-	in, err := Inspect(r.dir, "orders-0", OpenFrom{RecoveryPoint: r.l.RecoveryPoint()}, nil)
+	in, err := Inspect(r.dir, "orders-0", r.cfg.Compact, OpenFrom{RecoveryPoint: r.l.RecoveryPoint()}, nil)
 	if err != nil || len(in.Findings) > 0 || in.End != r.l.End() || in.Bytes != r.l.Size() {
 		t.Fatalf("inspection: %v, %+v", err, in)
 	}

@@ -561,7 +561,7 @@ func TestRefusedRoll(t *testing.T) {
 			if made {
 				mustPut(t, left, fileName("orders-0", refused, logSuffix), nil)
 			}
-			in, err := Inspect(left, "orders-0", OpenFrom{RecoveryPoint: point}, nil)
+			in, err := Inspect(left, "orders-0", false, OpenFrom{RecoveryPoint: point}, nil)
 			if err != nil || slices.ContainsFunc(in.Findings, func(f Finding) bool { return f.Damage() }) {
 				t.Errorf("left behind %v, recovery point %d: inspection: %v, %+v", made, point, err, in.Findings)
 			}

@@ -155,7 +155,7 @@ func openOwn(dir device.Dir, cfg Config, from OpenFrom, visit func(batch.Header)
 
 func (j *journaled) check(t *testing.T, n, i int, dir device.Dir, from OpenFrom) int {
 	t.Helper()
-	in, err := Inspect(dir, "orders-0", from, nil)
+	in, err := Inspect(dir, "orders-0", false, from, nil)
 	if err != nil && !isNotExist(err) {
 		t.Fatalf("operation %d, cut %d: inspect: %v", n, i, err)
 	}
@@ -235,7 +235,7 @@ func TestInspectTail(t *testing.T) {
 				}
 			}
 		}
-		in, err := Inspect(cut, "orders-0", from, nil)
+		in, err := Inspect(cut, "orders-0", false, from, nil)
 		if isNotExist(err) {
 			continue
 		}

@@ -168,7 +168,7 @@ func TestStartBehindTheEnd(t *testing.T) {
 	from := OpenFrom{RecoveryPoint: 0, Durable: 3} // as a journal has it whose node's checkpoint is old
 	dir = dir.AfterCut(1)
 	for life := range 2 {
-		in, err := Inspect(dir, "orders-0", from, nil)
+		in, err := Inspect(dir, "orders-0", false, from, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

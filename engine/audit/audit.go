@@ -20,6 +20,7 @@ import (
 	"pinion/disk/journal"
 	"pinion/disk/log"
 	"pinion/engine/clock"
+	"pinion/engine/config"
 	"pinion/engine/control"
 	"pinion/engine/logdir"
 	"pinion/engine/model"
@@ -369,6 +370,15 @@ func metadata(path string, claim *identity.Claim) (*placement.Image, error) {
 	return c.Image(), c.Run(ended)
 }
 
+// compacts reports whether a topic is compacted, as far as its own configuration tells.
+func compacts(topic *placement.Topic) bool {
+	if topic == nil {
+		return false
+	}
+	c, err := config.Default().Topic(topic.Configs)
+	return err == nil && c.CleanupCompact
+}
+
 func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic *placement.Topic) error {
 	snapshots, err := partition.Snapshots(dir, name)
 	if err != nil {
@@ -380,7 +390,7 @@ func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic
 	if len(snapshots) > 0 {
 		at = snapshots[len(snapshots)-1]
 	}
-	in, err := log.Inspect(dir, name, from, func(h batch.Header) {
+	in, err := log.Inspect(dir, name, compacts(topic), from, func(h batch.Header) {
 		if h.LastOffset() < at {
 			replayed = partition.Replay(replayed, &h, clock.Wall(h.MaxTimestamp))
 		}

@@ -12,7 +12,7 @@ import (
 // sound reads the files of a partition as a check of a directory does: CRCs, offsets, epochs, indexes. What a start mends is no fault of
 // files that are being written.
 func sound(dir device.Dir, folder string) error {
-	in, err := log.Inspect(dir, folder, log.OpenFrom{}, nil)
+	in, err := log.Inspect(dir, folder, false, log.OpenFrom{}, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
