@@ -50,7 +50,7 @@ func (l *Log) Dirt(now clock.Wall, stable model.Offset) Dirt {
 		}
 	}
 	if oldest > 0 && d.Dirty > 0 {
-		d.Overdue = int64(now) - oldest - l.cfg.MaxCompactionLagMs
+		d.Overdue = max(int64(now)-oldest, 0) - l.cfg.MaxCompactionLagMs // the largest there is leaves no room below
 	}
 	return d
 }

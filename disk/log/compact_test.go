@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -982,5 +983,24 @@ func TestCompactOnAFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestNothingIsOverdue: without a max.compaction.lag.ms, which is the largest there is, nothing waits too long, whatever the time of its records.
+func TestNothingIsOverdue(t *testing.T) {
+	cfg := compactConfig()
+	cfg.MaxCompactionLagMs = math.MaxInt64
+	r := newRig(t, cfg)
+	for _, ahead := range []int64{0, 1, 2, 60_000, 1 << 60} {
+		r.keyed("key", "value", int64(r.now.Wall)+ahead)
+		r.run(r.l.Prepare(NeedRoll))
+	}
+	r.run(r.l.SyncWork())
+	for r.l.Segments() > 1 {
+		if d := r.l.Dirt(r.now.Wall, r.l.Written()); d.Overdue > 0 {
+			t.Errorf("%+v, the first record is of %d, now it is %d", d, r.l.extents[0].firstTime(), r.now.Wall)
+		}
+		r.l.AdvanceStart(r.l.extents[1].base)
+		r.expireAll(r.l.Written())
 	}
 }
