@@ -27,36 +27,45 @@ func (l *List) finishCrossings(image *placement.Image) error {
 		return err
 	}
 	for _, c := range all {
-		if c.right == c.in && c.is != log.Future {
-			if err := l.name(c); err != nil {
+		if c.right == c.in && c.is != log.Future && !c.in.Missing() {
+			if err := l.without(c.in, l.name(c)); err != nil {
 				return err
 			}
 		}
 	}
 	wished := map[model.Partition]bool{}
 	for _, c := range all {
-		switch {
-		case c.is == log.Future && c.right != nil && c.right != c.in && !wished[c.partition]:
-			wished[c.partition] = true
-			l.Wishes = append(l.Wishes, Moved{c.partition, c.in})
-		case c.is != log.Future && c.right != nil && c.right.Missing():
-			l.log.Error("folder left alone: its partition lies in a directory that is missing", "directory", c.in.Name, "folder", c.found, "missing", c.right.said())
-		case c.is != log.Future && c.right != nil && !has(c.right.Dir, c.folder):
-			l.log.Error("folder left alone: its partition is not where it belongs", "directory", c.in.Name, "folder", c.found, "belongs into", c.right.Name)
-		case c.is != log.Future && c.right == nil:
-			to, err := log.SetAside(c.in.Dir, c.found) // it may be the catalogue that is wrong
-			if err != nil {
-				return err
-			}
-			l.log.Warn("partition of an unknown topic set aside; remove the folder if the topic was deleted", "directory", c.in.Name, "folder", c.found, "now", to)
-		default:
-			if err := c.in.Dir.RemoveAll(c.found); err != nil {
-				return fmt.Errorf("remove what a partition has left behind: %w", err)
-			}
-			if err := c.in.Dir.SyncDir("."); err != nil {
-				return err
-			}
+		if c.in.Missing() {
+			continue
 		}
+		if err := l.without(c.in, l.finish(c, wished)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish decides on one of the copies, once those that count have their names.
+func (l *List) finish(c crossing, wished map[model.Partition]bool) error {
+	switch {
+	case c.is == log.Future && c.right != nil && c.right != c.in && !wished[c.partition]:
+		wished[c.partition] = true
+		l.Wishes = append(l.Wishes, Moved{c.partition, c.in})
+	case c.is != log.Future && c.right != nil && c.right.Missing():
+		l.log.Error("folder left alone: its partition lies in a directory that is missing", "directory", c.in.Name, "folder", c.found, "missing", c.right.said())
+	case c.is != log.Future && c.right != nil && !has(c.right.Dir, c.folder):
+		l.log.Error("folder left alone: its partition is not where it belongs", "directory", c.in.Name, "folder", c.found, "belongs into", c.right.Name)
+	case c.is != log.Future && c.right == nil:
+		to, err := log.SetAside(c.in.Dir, c.found) // it may be the catalogue that is wrong
+		if err != nil {
+			return err
+		}
+		l.log.Warn("partition of an unknown topic set aside; remove the folder if the topic was deleted", "directory", c.in.Name, "folder", c.found, "now", to)
+	default:
+		if err := c.in.Dir.RemoveAll(c.found); err != nil {
+			return fmt.Errorf("remove what a partition has left behind: %w", err)
+		}
+		return c.in.Dir.SyncDir(".")
 	}
 	return nil
 }
@@ -80,7 +89,10 @@ func (l *List) crossings(image *placement.Image) (all []crossing, err error) {
 		}
 		entries, err := d.Dir.List(".")
 		if err != nil {
-			return nil, fmt.Errorf("list the log directory: %w", err)
+			if err := l.without(d, fmt.Errorf("list the log directory: %w", err)); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		for _, e := range entries {
 			p, is, ok := log.ParseCrossing(e.Name)

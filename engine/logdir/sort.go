@@ -38,27 +38,34 @@ func (l *List) Prepare(image *placement.Image, options journal.Options) ([]Moved
 			d.Lose(err)
 		}
 	}
-	if err := l.usable(image); err != nil {
-		return nil, err
-	}
-	if !l.Several(image) {
-		return nil, nil
-	}
-	if err := l.finishCrossings(image); err != nil {
-		return nil, err
-	}
 	var moved []Moved
-	for _, d := range l.All {
-		if d.Missing() {
-			continue
-		}
-		found, err := l.sort(d, image)
-		if err != nil {
+	if l.Several(image) {
+		if err := l.finishCrossings(image); err != nil {
 			return nil, err
 		}
-		moved = append(moved, found...)
+		for _, d := range l.All {
+			if d.Missing() {
+				continue
+			}
+			found, err := l.sort(d, image)
+			if err := l.without(d, err); err != nil {
+				return nil, err
+			}
+			moved = append(moved, found...)
+		}
+		l.Wishes = slices.DeleteFunc(l.Wishes, func(w Moved) bool { return w.To.Missing() })
 	}
-	return moved, nil
+	return moved, l.usable(image)
+}
+
+// without goes on without a directory that an error was met in, unless it is the one no node starts without, or somebody has to decide.
+func (l *List) without(d *Directory, err error) error {
+	var refusal *identity.Refusal
+	if err == nil || d == l.Metadata || errors.As(err, &refusal) {
+		return err
+	}
+	d.Lose(err)
+	return nil
 }
 
 // usable says which directories are out of service, and refuses to start with none.
