@@ -85,6 +85,9 @@ func Open(want Want, logger *slog.Logger) (*List, error) {
 		if metadata, err = filepath.Abs(want.Metadata); err != nil {
 			return nil, fmt.Errorf("metadata.log.dir: %w", err)
 		}
+		if i := slices.IndexFunc(l.absolute, func(path string) bool { return device.Same(path, metadata) }); i >= 0 {
+			metadata = l.absolute[i]
+		}
 	}
 	if err := l.lookAround(metadata); err != nil {
 		return nil, err

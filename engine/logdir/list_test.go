@@ -405,3 +405,20 @@ func TestOnlyDirectoryLeavesLogDirs(t *testing.T) {
 	}
 	r.closed(l)
 }
+
+// TestMetadataLogOverALink: metadata.log.dir may lead to one of log.dirs by another name.
+func TestMetadataLogOverALink(t *testing.T) {
+	r := newRig(t)
+	w := r.want("a", "b")
+	if err := errors.Join(os.Mkdir(w.Paths[1], 0o700), os.Symlink(w.Paths[1], filepath.Join(r.root, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	w.Metadata = filepath.Join(r.root, "link")
+	for range 2 {
+		l := r.started(w)
+		if len(l.All) != 2 || l.Metadata != l.All[1] || l.All[1].Name != w.Paths[1] {
+			t.Errorf("%+v", l.All)
+		}
+		r.closed(l)
+	}
+}
