@@ -11,6 +11,7 @@ import (
 
 	"pinion/disk/device"
 	"pinion/disk/identity"
+	"pinion/disk/journal"
 	"pinion/disk/log"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -114,7 +115,7 @@ func (l *List) lookAround(metadata string) error {
 		has, _ := holds(metadata, identity.File)
 		fresh = !has
 		has, _ = holds(metadata, l.want.Folder)
-		without = !fresh && !has && len(l.absolute) > 1 && identity.Ours(dir)
+		without = !fresh && !has && (len(l.absolute) > 1 || hasWorked(metadata)) && identity.Ours(dir)
 	}
 	for _, path := range l.absolute {
 		if path == metadata {
@@ -144,6 +145,14 @@ func holds(path, name string) (bool, error) {
 	}
 	entries, err := dir.List(".")
 	return slices.ContainsFunc(entries, func(e device.Entry) bool { return e.Name == name }), err
+}
+
+// hasWorked reports whether a directory has what a node leaves there once partitions are open in it. One whose first start was interrupted may have taken
+// over a Kafka broker's folders, and has none of that.
+func hasWorked(path string) bool {
+	synced, _ := holds(path, pointsFile)
+	journaled, _ := holds(path, journal.Folder)
+	return synced || journaled
 }
 
 // hasPartitions reports whether a partition's folder is in a directory.

@@ -422,3 +422,29 @@ func TestMetadataLogOverALink(t *testing.T) {
 		r.closed(l)
 	}
 }
+
+// TestTheOnlyDirectoryWithoutMetadataLog: a node with one log directory begins no new metadata log beside the partitions that it has had, whose metadata log
+// is in a directory that is not named any more, or lost; what a Kafka broker has left is nobody's yet.
+func TestTheOnlyDirectoryWithoutMetadataLog(t *testing.T) {
+	r := newRig(t)
+	w := r.want("b")
+	w.Metadata = filepath.Join(r.root, "m")
+	l := r.started(w)
+	r.closed(l)
+	r.apply(catalog.CreateTopic(catalog.TopicSpec{Name: "orders", ID: orders, Partitions: 1, ReplicationFactor: 1}))
+	r.folder("b", "orders-0", orders)
+	l = r.started(w)
+	if err := l.All[0].WriteRecoveryPoints(nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(l)
+	r.refused(r.want("b"), "holds no metadata log", "metadata.log.dir")
+	if _, err := os.Stat(filepath.Join(r.root, "b", "orders-0")); err != nil {
+		t.Error(err)
+	}
+	r.closed(r.started(w))
+	if err := os.Remove(filepath.Join(r.root, "b", pointsFile)); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(r.started(r.want("b"))) // a first start that was interrupted
+}
