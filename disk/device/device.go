@@ -69,6 +69,8 @@ type File interface {
 	// Reserve makes sure that writes to [from, from+length) find space, without moving the end of the file. ErrNoSpace when
 	// there is none: admission control, not a failed write. A file system that cannot reserve is not an error.
 	Reserve(from, length int64) error
+	// ReserveSpare is Reserve that may take half of what KeepFree keeps.
+	ReserveSpare(from, length int64) error
 	// Trim gives back what is reserved behind size, which must be the size of the file: a file is never cut (see Cut).
 	Trim(size int64) error
 	// Cut shortens a file that nobody has been sent a byte of. Recovery alone calls it.

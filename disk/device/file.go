@@ -120,11 +120,16 @@ func (f *file) PreadNowait(b []byte, pos int64) (int, error) {
 	}
 }
 
-func (f *file) Reserve(from, length int64) error {
+func (f *file) Reserve(from, length int64) error { return f.reserve(from, length, 1) }
+
+func (f *file) ReserveSpare(from, length int64) error { return f.reserve(from, length, 2) }
+
+// reserve leaves one part of so many of what KeepFree keeps.
+func (f *file) reserve(from, length, parts int64) error {
 	if length <= 0 {
 		return nil
 	}
-	if !f.root.keeps(f.fd, length) {
+	if !f.root.keeps(f.fd, length, parts) {
 		return fmt.Errorf("reserve %d bytes at %d of %s: %w: the disk is full but for its reserve", length, from, f.name, ErrNoSpace)
 	}
 	err := againErr(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, from, length) })

@@ -23,7 +23,8 @@ type root struct {
 }
 
 // KeepFree has reservations refused (ErrNoSpace) that would leave less than so many bytes of the file system, or less than a twentieth of it
-// where that is less: what has no reservation (indexes, checkpoints, the journal, the metadata log) needs room to go on.
+// where that is less: what has no reservation (indexes, checkpoints, the journal, the metadata log) needs room to go on, and so do offsets, for which
+// half of it may be reserved (ReserveSpare).
 func KeepFree(d Dir, bytes int64) {
 	if k, ok := d.(interface{ KeepFree(bytes int64) }); ok {
 		k.KeepFree(bytes)
@@ -33,8 +34,8 @@ func KeepFree(d Dir, bytes int64) {
 // KeepFree is what the function of this name asks for.
 func (r *root) KeepFree(bytes int64) { r.free.Store(bytes) }
 
-// keeps reports whether so much can be reserved.
-func (r *root) keeps(fd int, length int64) bool {
+// keeps reports whether so much can be reserved where one part of so many of what is kept free has to be left.
+func (r *root) keeps(fd int, length, parts int64) bool {
 	keep := r.free.Load()
 	if keep <= 0 {
 		return true
@@ -44,7 +45,7 @@ func (r *root) keeps(fd int, length int64) bool {
 		return true // the reservation itself will tell
 	}
 	total, free := int64(st.Blocks)*int64(st.Frsize), int64(st.Bavail)*int64(st.Frsize)
-	return free-length >= min(keep, total/20)
+	return free-length >= min(keep, total/20)/parts
 }
 
 // OpenDir opens a log directory and makes it, mode 0700, when it does not exist.

@@ -315,6 +315,13 @@ func TestKeepFree(t *testing.T) {
 	}
 	must(t, f.Reserve(0, 3*4096))
 	must(t, f.Reserve(4096, 4096)) // takes nothing
+	if err := f.ReserveSpare(0, 5*4096); !errors.Is(err, device.ErrNoSpace) {
+		t.Fatalf("reserve of what is spare: %v", err)
+	}
+	spare := made(t, d, "spare")
+	must(t, spare.ReserveSpare(0, 4096))
+	must(t, spare.Close())
+	must(t, d.Remove("spare"))
 	put(t, made(t, d, "g"), strings.Repeat("z", 2*4096), 0)
 }
 

@@ -116,7 +116,12 @@ func (f *file) PreadNowait(b []byte, pos int64) (int, error) {
 func (f *file) ReadCold(b []byte, pos int64) (int, error) { return f.Pread(b, pos) }
 
 // Reserve implements device.File.
-func (f *file) Reserve(from, length int64) error {
+func (f *file) Reserve(from, length int64) error { return f.reserve(from, length, 1) }
+
+// ReserveSpare implements device.File.
+func (f *file) ReserveSpare(from, length int64) error { return f.reserve(from, length, 2) }
+
+func (f *file) reserve(from, length, parts int64) error {
 	if length <= 0 {
 		return nil
 	}
@@ -129,7 +134,7 @@ func (f *file) Reserve(from, length int64) error {
 		return err
 	}
 	if grows := wholePages(from+length) - f.node.allocated(); f.room(from+length) < from+length ||
-		grows > 0 && f.dir.space > 0 && f.dir.space-f.dir.used()-grows < f.dir.keep {
+		grows > 0 && f.dir.space > 0 && f.dir.space-f.dir.used()-grows < f.dir.keep/parts {
 		return fmt.Errorf("reserve %d bytes at %d of %s: %w: %w", length, from, f.name, device.ErrNoSpace, unix.ENOSPC)
 	}
 	f.node.reserved = max(f.node.reserved, from+length)

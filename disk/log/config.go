@@ -14,6 +14,7 @@ type Config struct {
 	DeleteRetentionMs  int64 // delete.retention.ms: how long tombstones outlive the pass that finds them
 	MinCompactionLagMs int64 // min.compaction.lag.ms
 	MaxCompactionLagMs int64 // max.compaction.lag.ms
+	Spare              bool  // appends may take of what is kept free of the disk (device.KeepFree): the broker's own state
 }
 
 // Chosen by us.

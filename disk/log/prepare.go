@@ -83,7 +83,7 @@ func (l *Log) prepareActive() *activeTask {
 		t.limit = max(t.limit, e.size)
 		t.stretch = l.past().unproven.of(e.base)
 	}
-	t.reserve = l.firstChunk(t.size, t.limit)
+	t.reserve, t.spare = l.firstChunk(t.size, t.limit), l.cfg.Spare
 	return t
 }
 
@@ -94,7 +94,7 @@ func (l *Log) prepareRoll() *activeTask {
 		roll:     true,
 		folderUp: true,
 	}
-	t.reserve = l.firstChunk(0, t.limit)
+	t.reserve, t.spare = l.firstChunk(0, t.limit), l.cfg.Spare
 	return t
 }
 
@@ -108,6 +108,7 @@ type activeTask struct {
 	folderUp bool // the folder exists
 	id       model.TopicID
 	reserve  int64
+	spare    bool
 	s        *Segment
 }
 
@@ -153,7 +154,7 @@ func (t *activeTask) reopen() error {
 }
 
 func (t *activeTask) reserveFirst() error {
-	if err := t.s.file.Reserve(t.size, t.reserve); err != nil {
+	if err := reserve(t.s.file, t.size, t.reserve, t.spare); err != nil {
 		err = errors.Join(err, t.s.close())
 		if t.fresh {
 			// The log may go on in the segment before, beyond where this one would begin.
@@ -248,7 +249,7 @@ func (l *Log) prepareSpace() *Work {
 		return nil
 	}
 	s.hold()
-	return l.begin(busySpace, &spaceTask{s: s, from: from, length: length})
+	return l.begin(busySpace, &spaceTask{s: s, from: from, length: length, spare: l.cfg.Spare})
 }
 
 // spaceTask reserves space behind what the active segment has.
@@ -256,9 +257,18 @@ type spaceTask struct {
 	s      *Segment
 	from   int64
 	length int64
+	spare  bool
 }
 
-func (t *spaceTask) do() error { return t.s.file.Reserve(t.from, t.length) }
+func (t *spaceTask) do() error { return reserve(t.s.file, t.from, t.length, t.spare) }
+
+// reserve finds space for a file, of what is kept free too where it is spare.
+func reserve(f device.File, from, length int64, spare bool) error {
+	if spare {
+		return f.ReserveSpare(from, length)
+	}
+	return f.Reserve(from, length)
+}
 
 func (t *spaceTask) finish(l *Log, err error) error {
 	defer t.s.release()

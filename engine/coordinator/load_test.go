@@ -258,6 +258,26 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// Commits go on where producers are refused because the disk is full but for its reserve.
+func TestDiskFullButForItsReserve(t *testing.T) {
+	const reserve = 64 << 20 // the journal takes its part
+	r := newRig(t)
+	r.load()
+	if code := r.commit("g", "topic", 5); code != group.OK {
+		t.Fatalf("commit: code %d", code)
+	}
+	r.disk.Limit(r.disk.Used() + reserve)
+	r.disk.KeepFree(reserve)
+	metadata := strings.Repeat("m", 4000)
+	for i := range 200 {
+		c := &group.Commit{Common: group.Common{Group: "g"}, Generation: -1, Retention: -1,
+			Topics: []group.CommitTopic{{Topic: "topic", Partitions: []group.CommitPartition{{Offset: 6, Epoch: -1, Metadata: metadata}}}}}
+		if code := r.begin(c).wait(r); code != group.OK {
+			t.Fatalf("commit %d: code %d", i, code)
+		}
+	}
+}
+
 // What a batch of the topic may not hold is refused, as a producer's would be, and nothing of it is stored.
 func TestTooLarge(t *testing.T) {
 	r := newRig(t)

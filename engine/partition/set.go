@@ -336,6 +336,7 @@ func (s *Set) configOf(topic *placement.Topic) *resolved {
 		c.Durability = config.DurabilityFsync // the broker's own state survives a power cut, whatever anybody sets
 	}
 	r := &resolved{Topic: c, log: logConfig(&c)}
+	r.log.Spare = topic.Internal // and goes on where the disk is full but for its reserve
 	if here != nil {
 		here.topic, here.broker, here.config = topic, broker, r
 	}
