@@ -38,7 +38,11 @@ func (b *broom) Fire(t *shard.Turn, _ *shard.Timer) {
 func (s *seat) forget(t *shard.Turn) {
 	before, now := s.held, s.set.options.Image()
 	s.held = now
-	s.machine.Forget(t.Now(), goneBetween(before, now), func() { s.held = before })
+	s.machine.Forget(t.Now(), goneBetween(before, now), func() {
+		if before.Revision() < s.held.Revision() { // else an earlier one could not be stored either
+			s.held = before
+		}
+	})
 	s.carry(t, nil)
 }
 
