@@ -126,6 +126,26 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	}
 }
 
+// TestFullDisk: the log goes on for a while where others have taken all space, in the life that finds the disk full and in the next.
+func TestFullDisk(t *testing.T) {
+	d := filled(t)
+	d.Limit(d.Used() + 4<<20)
+	l, err := entries.Open(d, folder, entries.Config{})
+	must(t, err)
+	for range 2 {
+		d.Limit(d.Used())
+		for range 100 {
+			must(t, l.Append([]entries.Entry{{Index: l.Last() + 1, Term: 2, Data: make([]byte, 1000)}}, l.State(), true))
+		}
+		must(t, l.Close())
+		last := l.Last()
+		if l, err = entries.Open(d, folder, entries.Config{}); err != nil || l.Last() != last {
+			t.Fatalf("opened again: %v", err)
+		}
+	}
+	must(t, l.Close())
+}
+
 // TestOneSyncPerAppend: a group commit is one durable write, however many entries it carries.
 func TestOneSyncPerAppend(t *testing.T) {
 	d := filled(t)

@@ -260,6 +260,7 @@ func (l *Log) resume(cut bool) error {
 	if err := l.dir.SyncDir(l.folder); err != nil {
 		return l.abort(err)
 	}
+	l.active.spare()
 	return nil
 }
 

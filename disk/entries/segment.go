@@ -27,10 +27,21 @@ func snapshotPath(folder string, index uint64) string {
 
 // segment is one file of the log. Only the active one is open.
 type segment struct {
-	number uint64
-	salt   uint64
-	end    int64 // bytes
-	file   device.File
+	number   uint64
+	salt     uint64
+	end      int64 // bytes
+	reserved int64 // the file has space up to here, if that is above end
+	file     device.File
+}
+
+// spareBytes is how much space the active segment gets at a time, so that the log goes on when others have filled the disk: some thousand entries.
+const spareBytes = 1 << 20
+
+// spare sees to it that there is space behind the end. Where the disk has none to give, writes may still find some.
+func (s *segment) spare() {
+	if s.reserved < s.end+spareBytes/2 && s.file.ReserveSpare(s.end, spareBytes) == nil {
+		s.reserved = s.end + spareBytes
+	}
 }
 
 // append writes one batch at the end and syncs it.
@@ -42,6 +53,7 @@ func (s *segment) append(b []byte) error {
 		return fmt.Errorf("sync segment %d: %w", s.number, err)
 	}
 	s.end += int64(len(b))
+	s.spare()
 	return nil
 }
 
@@ -82,6 +94,7 @@ func (l *Log) start(baseIndex, baseTerm uint64, carried []Entry) error {
 	for i := range l.sealed {
 		l.sealed[i].file = nil
 	}
+	next.spare()
 	l.active = next
 	l.sequence++
 	l.unsaved = false
