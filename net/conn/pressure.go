@@ -65,7 +65,7 @@ type wanted struct{ small, large, response bool }
 // dawdles reports that the connection holds memory that is wanted and does nothing with it: its peer reads nothing, or sends no more of
 // a frame. A peer that does not read may also keep request memory, in what it has sent already.
 func (c *Conn) dawdles(now clock.Mono, w wanted) bool {
-	if (w.response || w.small && c.rest.block != nil) && c.out.stuck(now, reliefAfter) {
+	if (w.response || w.small && c.rest.block != nil) && !c.writable && c.out.stuck(now, reliefAfter) {
 		return true
 	}
 	large := c.frame.room > smallFrame

@@ -1,0 +1,71 @@
+package conn
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pinion/disk/log"
+	"pinion/engine/shard"
+)
+
+// Whoever waits for memory to read cold records into holds next to none, and the peer takes whatever comes: others are not helped by its end.
+func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
+	s := startShard(t)
+	l := &lostEnd{spoiled: make(chan log.Span, 1)}
+	h := newHub(t, s, l)
+	on(t, s, func(*shard.Turn) {
+		orders := newLog(t, true, 15_000)
+		span, state := orders.Read(0, orders.End(), 1, true)
+		if state != log.ReadOK {
+			t.Fatal(state)
+		}
+		l.spans = []log.Span{span}
+	})
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	on(t, s, func(turn *shard.Turn) {
+		h.adopt(turn, &door{hub: h}, fds[0], localhost)
+		h.conns[0].out.doubt = true // helpers read, as if it were not in memory
+		h.response.Force(h.response.Limit)
+	})
+	defer on(t, s, h.CloseAll)
+	request := metadataRequest(1)
+	copy(request[4:], []byte{0, 1, 0, 4}) // a fetch, which memory that is spent does not keep from beginning
+	if _, err := unix.Write(fds[1], request); err != nil {
+		t.Fatal(err)
+	}
+	wait := func() {
+		t.Helper()
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			waits := false
+			on(t, s, func(*shard.Turn) { waits = len(h.conns) == 1 && h.conns[0].parched && !h.conns[0].out.empty() })
+			if waits {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatal("it does not wait for memory")
+			}
+		}
+	}
+	wait()
+	on(t, s, func(turn *shard.Turn) { h.conns[0].out.moved = turn.Now().Mono }) // as if some of the answer had left
+	time.Sleep(reliefAfter + 3*reliefEvery)
+	wait()
+	on(t, s, func(turn *shard.Turn) { h.response.Return(turn, h.response.Limit) })
+	b := make([]byte, l.spans[0].Len)
+	for got := 0; got < len(b); {
+		n, err := unix.Read(fds[1], b[got:])
+		if err != nil || n == 0 {
+			t.Fatalf("read %d after %d bytes: %v", n, got, err)
+		}
+		got += n
+	}
+}
