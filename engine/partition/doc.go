@@ -26,7 +26,7 @@ const (
 	OutOfOrderSequence      // a producer's sequence leaves a gap
 	StaleProducer           // a producer's epoch is older than the one seen
 	DuplicateUnknown        // a duplicate of a batch too old to know its offset
-	TimedOut                // stored, but not acknowledged by enough replicas in time
+	TimedOut                // stored, but not acknowledged in time
 	TooLarge                // the batch is larger than a segment may be
 	NoTimestamp             // no record has that timestamp or a later one
 	Undeletable             // the topic is compacted only: records go when later ones replace them

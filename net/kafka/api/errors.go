@@ -21,7 +21,7 @@ var partitionErrors = [...]wire.ErrorCode{
 	partition.OutOfOrderSequence: wire.CodeOutOfOrderSequenceNumber,
 	partition.StaleProducer:      wire.CodeInvalidProducerEpoch,
 	partition.DuplicateUnknown:   wire.CodeDuplicateSequenceNumber,
-	partition.TimedOut:           wire.CodeNotEnoughReplicasAfterAppend,
+	partition.TimedOut:           wire.CodeRequestTimedOut,
 	partition.TooLarge:           wire.CodeRecordListTooLarge,
 	partition.NoTimestamp:        wire.CodeNone, // an answer of offset -1, not an error
 	partition.Undeletable:        wire.CodePolicyViolation,
