@@ -5,6 +5,7 @@ import (
 
 	"pinion/engine/clock"
 	"pinion/engine/shard"
+	"pinion/engine/slab"
 	"pinion/net/kafka/wire"
 )
 
@@ -55,6 +56,9 @@ func (h *Hub) Fire(t *shard.Turn, _ *shard.Timer) {
 	})
 	if closed > 0 {
 		h.options.Log.Warn("connections closed: others wait for memory that they hold and do not use", "connections", closed)
+	}
+	for _, b := range []*slab.Budget{&h.small, &h.large, &h.response} {
+		b.Return(t, 0) // it may have been the kernel that refused, which tells nobody when it has some
 	}
 	h.relieve(t)
 }

@@ -69,3 +69,37 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 		got += n
 	}
 }
+
+// Memory may be refused by the kernel although the budget has it: nothing comes back then that would tell those who wait.
+func TestWhoTheKernelRefusedTriesAgain(t *testing.T) {
+	s := startShard(t)
+	k := &keeper{}
+	h := newHub(t, s, k)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	on(t, s, func(turn *shard.Turn) {
+		h.adopt(turn, &door{hub: h}, fds[0], localhost)
+		h.conns[0].thirst(turn, &h.small) // as where Pool.Take gives nothing
+	})
+	defer on(t, s, h.CloseAll)
+	if _, err := unix.Write(fds[1], metadataRequest(1)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience / 4); ; time.Sleep(time.Millisecond) {
+		begun := 0
+		on(t, s, func(*shard.Turn) { begun = len(k.held) })
+		if begun == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the request is never begun")
+		}
+	}
+	on(t, s, func(turn *shard.Turn) { k.held[0].DoneSilent(turn) })
+}
