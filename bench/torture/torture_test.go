@@ -138,14 +138,18 @@ func TestSoakSeesGrowth(t *testing.T) {
 // TestLedgerSeesWhatIsWrong: each kind of wrong is found by the comparison that the campaigns rely on.
 func TestLedgerSeesWhatIsWrong(t *testing.T) {
 	here, there := place{idempotentTopic, 0, 5}, place{idempotentTopic, 0, 6}
+	plain, again := place{plainTopic, 0, 5}, place{plainTopic, 0, 6}
 	for _, c := range []struct {
 		name          string
-		acked, seen   map[uint64]place
+		acked         map[uint64]place
+		seen          map[uint64][]place
 		lost, changed int
 	}{
-		{"right", map[uint64]place{1: here}, map[uint64]place{1: here, 2: there}, 0, 0},
-		{"lost", map[uint64]place{1: here, 2: there}, map[uint64]place{1: here}, 1, 0},
-		{"moved", map[uint64]place{1: here}, map[uint64]place{1: there}, 0, 1},
+		{"right", map[uint64]place{1: here}, map[uint64][]place{1: {here}, 2: {there}}, 0, 0},
+		{"lost", map[uint64]place{1: here, 2: there}, map[uint64][]place{1: {here}}, 1, 0},
+		{"moved", map[uint64]place{1: here}, map[uint64][]place{1: {there}}, 0, 1},
+		{"sent again by a plain producer", map[uint64]place{1: plain}, map[uint64][]place{1: {plain, again}}, 0, 0},
+		{"what is left of a plain producer's is another attempt", map[uint64]place{1: plain}, map[uint64][]place{1: {again}}, 0, 1},
 	} {
 		l := newLedger()
 		l.acked = c.acked
