@@ -112,6 +112,7 @@ type book struct {
 	cuts    int                   // power cuts so far: they may take what producers wrote below the start, too
 	ended   bool                  // the topic is deleted
 	sight   sight
+	rule    durabilityRule
 	outrun  int // values that compaction took because of later ones
 	expired int // tombstones that it took
 }
@@ -126,6 +127,26 @@ func (b *book) send(v value, now clock.Mono) {
 	if _, again := b.sent[v]; !again {
 		b.sent[v] = now
 	}
+}
+
+// durabilityRule is how the durability of a partition has changed so far. What is sent under one rule and answered under another is promised nothing.
+type durabilityRule struct {
+	changes  int          // that were asked for, or came into force where more is promised by them
+	becoming bool         // fsync was asked for, and the partition was not seen to follow yet
+	from     model.Offset // what is seen at or above it was taken in as durable; below it readers see what is not durable yet
+}
+
+// ask notes that the topic is given another durability: what it promises less, it promises less at once.
+func (b *book) ask(durable bool) {
+	b.rule.changes++
+	b.rule.becoming = durable && (b.rule.becoming || !b.durable)
+	b.durable = b.durable && durable
+}
+
+// became notes that a partition whose log ends there is durable by now.
+func (b *book) became(end model.Offset) {
+	b.rule.changes++
+	b.rule.becoming, b.rule.from, b.durable = false, end, true
 }
 
 // violation is a broken promise.
@@ -189,6 +210,7 @@ func (b *book) cut(end model.Offset) error {
 		delete(b.sent, v) // whether it comes back is up to an idempotent producer, which sends it anew
 	}
 	b.acked = min(b.acked, max(end, b.start))
+	b.rule.from = min(b.rule.from, end)
 	return nil
 }
 

@@ -184,7 +184,25 @@ func (w *World) configure() {
 		value, set := configs[key]
 		changes = append(changes, catalog.ConfigChange{Key: key, Value: value, Delete: !set})
 	}
+	if oneIn(w.chance.changes, 2) {
+		changes = append(changes, w.redurable(b))
+	}
 	w.apply(catalog.SetTopicConfigs(b.topic, changes, false))
+}
+
+// redurable gives the topic of a partition the durability that it has not.
+func (w *World) redurable(b *book) catalog.ConfigChange {
+	durable := !b.durable && !b.rule.becoming
+	for _, other := range w.living() {
+		if other.name.Topic == b.name.Topic {
+			other.ask(durable)
+		}
+	}
+	if durable {
+		return catalog.ConfigChange{Key: "pinion.durability", Value: "fsync"}
+	}
+	w.marks.hit("durability.memory")
+	return catalog.ConfigChange{Key: "pinion.durability", Value: "memory"}
 }
 
 // trimming is a deletion of records under way.

@@ -197,7 +197,7 @@ func (c *consumer) takeBatch(b []byte) error {
 			return c.book.broken("C5 poll", "offset %d follows %d", r.Offset, c.at-1)
 		}
 		v := c.book.read(r)
-		if err := c.book.note(r.Offset, v, c.book.durable); err != nil {
+		if err := c.book.note(r.Offset, v, c.book.durable && r.Offset >= c.book.rule.from); err != nil {
 			return err
 		}
 		if c.found != nil {

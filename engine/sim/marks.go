@@ -56,7 +56,7 @@ var Expected = []string{
 	"full.fetch.ok", "full.trim.ok", "full.topic.deleted", "full.retention", "full.over.append.ok",
 	"journal.written", "journal.reused", "journal.refilled",
 	"start.together", "start.acknowledged", "stop.together",
-	"partition.moved", "directory.fenced", "directory.fenced.alone", "directory.missing", "directory.added", "directory.avoided",
+	"durability.fsync", "durability.memory", "partition.moved", "directory.fenced", "directory.fenced.alone", "directory.missing", "directory.added", "directory.avoided",
 	"relocate.ok", "relocate.done", "relocate.refused", "relocate.resumed", "relocate.crossing", "relocate.full", "relocate.storage-failed", "topic.deleted", "trim.ok", "trim.undeletable",
 	"segment.rolled.age", "segment.rolled.bytes", "retention.time", "retention.size", "retention.trimmed",
 	"compaction.passed", "compaction.removed", "compaction.outrun", "compaction.tombstone", "compaction.read", "compaction.given-up",

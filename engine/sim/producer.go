@@ -45,6 +45,7 @@ type send struct {
 	pad      int
 	codec    codec.Codec
 	floor    model.Offset
+	rule     int  // changes of durability when it was sent
 	probe    bool // it was acknowledged before: nothing may come of it
 }
 
@@ -106,7 +107,7 @@ func (p *producer) resend(n *node, s *send) {
 
 // send has the home shard give the batch to the owner.
 func (p *producer) send(n *node, s *send) {
-	s.producer, s.id, s.floor = p, p.id, p.book.acked
+	s.producer, s.id, s.floor, s.rule = p, p.id, p.book.acked, p.book.rule.changes
 	if p.idempotent {
 		s.floor = 0 // a retry may find its first attempt
 	}
@@ -182,7 +183,7 @@ func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
 			w.marks.hit("full.over.append.ok")
 		}
 		p.remember(s)
-		w.fail(p.book.acknowledged(ask.Base, s.values, ask.Acks == partition.AcksAll, s.floor))
+		w.fail(p.book.acknowledged(ask.Base, s.values, s.promised(), s.floor))
 	case partition.UnknownPartition:
 		p.again = nil
 	case partition.DuplicateUnknown, partition.StaleProducer, partition.TooLarge:
@@ -199,6 +200,11 @@ func (s *send) Appended(_ *shard.Turn, ask *partition.AppendAsk) {
 	}
 }
 
+// promised reports whether an acknowledgement says all that the topic's durability promises now.
+func (s *send) promised() bool {
+	return s.ask.Acks == partition.AcksAll && s.rule == s.producer.book.rule.changes
+}
+
 // remember keeps what brokers do of a producer.
 func (p *producer) remember(s *send) {
 	if !p.idempotent || s.id != p.id {
@@ -211,7 +217,7 @@ func (p *producer) remember(s *send) {
 
 // remembered reports whether the broker must still know everything that it has acknowledged.
 func (p *producer) remembered() bool {
-	return p.book.lost == 0 && (p.book.durable || p.book.cuts == 0) && !p.overtaken && !p.world.believed
+	return p.book.lost == 0 && (p.book.durable && p.book.rule.changes == 0 || p.book.cuts == 0) && !p.overtaken && !p.world.believed
 }
 
 // probed takes the answer to a batch that was sent again though it had been acknowledged: compaction, retention or a start must not have
@@ -221,7 +227,7 @@ func (p *producer) probed(s *send) {
 	w.marks.hit("probe." + codeNames[s.ask.Code])
 	switch s.ask.Code {
 	case partition.OK:
-		w.fail(p.book.acknowledged(s.ask.Base, s.values, s.ask.Acks == partition.AcksAll, 0))
+		w.fail(p.book.acknowledged(s.ask.Base, s.values, s.promised(), 0))
 	case partition.OutOfOrderSequence, partition.DuplicateUnknown, partition.StaleProducer, partition.TooLarge:
 		w.fail(p.book.broken("I12 sequence", "sequence %d of producer %d was acknowledged, and is %s when it comes again", s.sequence, p.number,
 			codeNames[s.ask.Code]))

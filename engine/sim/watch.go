@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pinion/engine/clock"
+	"pinion/engine/config"
 	"pinion/engine/model"
 	"pinion/engine/partition"
 	"pinion/engine/shard"
@@ -23,6 +24,10 @@ func (w *World) watch() {
 		}
 		if !p.Serves(t) {
 			return
+		}
+		if b != nil && b.rule.becoming && p.Config().Durability == config.DurabilityFsync {
+			w.marks.hit("durability.fsync")
+			b.became(p.Marks().End)
 		}
 		w.fail(inOrder(p.Dir(), p.Log().Start(), p.Marks()))
 		w.fail(owners.claim(p.Name(), t.Shard()))
