@@ -79,6 +79,9 @@ func serve(ctx context.Context, cfg *config.Broker, logger *slog.Logger, out io.
 	logDealing(logger, doors)
 	banner(out, cfg, b, doors, adminURL, time.Since(began))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+status(b))
+	beating, silence := context.WithCancel(context.Background())
+	defer silence() // the shards close their logs before, which may take its time
+	go beat(beating, b.Shards)
 
 	err = tend(ctx, b, cfg, ended, opened, func() {
 		ready.Set("recovery", true, "")
