@@ -4,8 +4,8 @@ import "time"
 
 // Guard is the wall time by which things are deleted: retention, tombstones, forgotten producers. A wall clock that was wrong for a while must not
 // cost records, and nothing here can tell a wrong clock from one that was set right; so a step forward is believed only after it has stood
-// for as long as it is wide, a day at most, on top of another or not. Until then the guard goes on at the pace of the monotonic clock. A step back is believed at once:
-// it deletes nothing. One owner; the zero value believes the first reading.
+// for as long as it is wide, a day at most. One on top of another is doubted anew. Until then the guard goes on at the pace of the monotonic
+// clock. A step back is believed at once: it deletes nothing. One owner; the zero value believes the first reading.
 //
 //	wall       ────────┐            ┌─────────        a step of an hour forward, mended after half of one: never believed
 //	                   └── (ahead) ─┘
