@@ -37,12 +37,12 @@ func (l *Log) Dirt(now clock.Wall, stable model.Offset) Dirt {
 	for i := range l.extents {
 		e := &l.extents[i]
 		end := l.extentEnd(i)
+		if !l.cleanable(i, now, stable) {
+			break // no pass goes beyond
+		}
 		if end <= d.From {
 			d.Clean += e.size
 			continue
-		}
-		if !l.cleanable(i, now, stable) {
-			break
 		}
 		d.Dirty, d.To = d.Dirty+e.size, end
 		if first := e.firstTime(); first > 0 && (oldest < 0 || first < oldest) {
@@ -70,7 +70,8 @@ func (l *Log) cleanable(i int, now clock.Wall, stable model.Offset) bool {
 	if newest < 0 {
 		newest = int64(e.touched) // as Kafka
 	}
-	young := l.cfg.MinCompactionLagMs > 0 && newest > int64(now)-l.cfg.MinCompactionLagMs
+	dirty := l.extentEnd(i) > l.firstDirty() // else it was let by once
+	young := l.cfg.MinCompactionLagMs > 0 && dirty && newest > int64(now)-l.cfg.MinCompactionLagMs
 	return i < len(l.extents)-1 && l.extentEnd(i) <= min(stable, l.recovery) && !e.dirty() && !young
 }
 

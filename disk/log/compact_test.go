@@ -1004,3 +1004,36 @@ func TestNothingIsOverdue(t *testing.T) {
 		r.expireAll(r.l.Written())
 	}
 }
+
+// TestMinLagOfWhatIsClean: min.compaction.lag.ms holds back what is to be compacted, as in Kafka; what has been is young for as long as the lag that is set
+// since says, or as the clock that went back, and keeps nothing behind it from its pass.
+func TestMinLagOfWhatIsClean(t *testing.T) {
+	r := newRig(t, compactConfig())
+	old := int64(r.now.Wall) - 7200_000
+	for _, c := range []struct {
+		value string
+		at    int64
+	}{{"first", int64(r.now.Wall)}, {"second", int64(r.now.Wall)}, {"third", old}} {
+		r.keyed("key", c.value, c.at)
+		if c.at > old {
+			r.run(r.l.Prepare(NeedRoll))
+		}
+	}
+	r.run(r.l.SyncWork())
+	if _, ok := r.compact(r.wholePass()); !ok {
+		t.Fatal("nothing to compact")
+	}
+	cfg := r.l.Config()
+	cfg.MinCompactionLagMs = 3600_000
+	r.l.SetConfig(cfg)
+	r.run(r.l.Prepare(NeedRoll))
+	r.keyed("last", "v", old)
+	r.run(r.l.SyncWork())
+	d := r.l.Dirt(r.now.Wall, r.l.Written())
+	if _, ok := r.compact(r.wholePass()); !ok || r.l.point.clean != 3 {
+		t.Errorf("%+v, a pass %v, clean to %d", d, ok, r.l.point.clean)
+	}
+	if d := r.l.Dirt(r.now.Wall, r.l.Written()); d.Dirty > 0 {
+		t.Errorf("%+v after a pass", d)
+	}
+}
