@@ -100,6 +100,9 @@ func (s *Set) filthiest(t *shard.Turn) *Partition {
 		d := p.log.Dirt(now, p.marks.Stable)
 		ratio := d.Ratio()
 		s.cleaned.DirtyMax = max(s.cleaned.DirtyMax, ratio)
+		if p.cramped {
+			continue
+		}
 		if d.Overdue > 0 || d.Purge {
 			ratio++
 		} else if ratio <= p.config.MinCleanableDirtyRatio {
@@ -107,6 +110,11 @@ func (s *Set) filthiest(t *shard.Turn) *Partition {
 		}
 		if ratio > most {
 			best, most = p, ratio
+		}
+	}
+	if best == nil {
+		for _, p := range s.compacted {
+			p.cramped = false // they are tried again at the next look
 		}
 	}
 	return best
@@ -226,7 +234,7 @@ func (c *cleaning) over(t *shard.Turn) {
 			"records removed", stats.Dropped, "of them without key", stats.Keyless, "keys", stats.Keys, "map full", stats.MapFull, "took", took)
 	case device.IsFull(err): // also what is written without a reservation: indexes
 		s.options.Log.Warn("no space to compact in", "partition", p.dir, "err", err)
-		wait = s.options.Broker.Now().Cleaner.Backoff
+		p.cramped = true // others may need less
 	case log.IsDamage(err):
 		p.fail(t, err) // what is broken is not served, and not passed over
 	case p.state == open && p.log.Err() == nil:

@@ -129,3 +129,61 @@ func TestCompactionGoesOnWhenTheDiskHasSpace(t *testing.T) {
 	r.dir.fail(nil)
 	pass(func() bool { return p.log.CutLimit() > 0 })
 }
+
+// TestALogWithoutRoomHoldsUpNoOther: where the disk has no space for the new form of one log, others may fit.
+func TestALogWithoutRoomHoldsUpNoOther(t *testing.T) {
+	r := newRigWith(t, 64, map[string]string{"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0"})
+	logs := []*Partition{r.opened(0), r.opened(1), r.opened(2)}
+	put := func(index int32) {
+		for i := range 6 {
+			b := batch.NewBuilder()
+			b.Add(time.Now().UnixMilli(), []byte(fmt.Sprint("key", i)), make([]byte, 100))
+			c := r.newAppend(&trace{}, "put", index, b.Bytes())
+			r.post(c)
+			r.await(c.done, "append")
+			if c.ask.Code != OK {
+				t.Fatalf("append: code %d", c.ask.Code)
+			}
+			time.Sleep(3 * time.Millisecond) // longer than segment.ms
+		}
+	}
+	passed := func(p *Partition, above model.Offset) (limit model.Offset, yes bool) {
+		r.on(owner, func(t *shard.Turn) {
+			for _, p := range logs {
+				p.prepareCleaning(t, r.set.wall(t))
+			}
+			if r.set.cleaning == nil {
+				r.set.clean(t)
+			}
+			limit = p.log.CutLimit()
+		})
+		time.Sleep(5 * time.Millisecond) // for a step of a pass
+		return limit, limit > above
+	}
+	await := func(p *Partition, above model.Offset) (limit model.Offset) {
+		for end := time.Now().Add(patience); ; {
+			limit, yes := passed(p, above)
+			if yes {
+				return limit
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s is never compacted beyond %d", p.dir, above)
+			}
+		}
+	}
+	put(2)
+	clean := await(logs[2], 0) // so that it is the least filthy from now on
+	r.dir.fail(func(op, path string) error {
+		if op == "reserve" && strings.HasSuffix(path, ".log.cleaned") && !strings.HasPrefix(path, logs[2].dir) {
+			return fmt.Errorf("%s: %w", path, errNoSpace)
+		}
+		return nil
+	})
+	for i := range int32(3) {
+		put(i)
+	}
+	await(logs[2], clean)
+	r.dir.fail(nil)
+	await(logs[0], 0)
+	await(logs[1], 0)
+}
