@@ -28,11 +28,10 @@ type Conn struct {
 	rest     rest // received and not yet begun
 	frame    partial
 	readable bool
-	parched  bool       // waits for the request budget
-	dry      clock.Mono // since when it does
-	ended    bool       // the peer said that it is through; the socket may still hold bytes
-	eof      bool       // and they are read
-	doomed   bool       // it sent what ends a connection: nothing more is begun, and what came before is answered
+	parched  bool // waits for the request budget
+	ended    bool // the peer said that it is through; the socket may still hold bytes
+	eof      bool // and they are read
+	doomed   bool // it sent what ends a connection: nothing more is begun, and what came before is answered
 
 	// Requests begun, in order.
 	first    *Request // the oldest; each leads to the next
@@ -181,7 +180,6 @@ func (c *Conn) nextTurn(t *shard.Turn) {
 func (c *Conn) Refill(t *shard.Turn) {
 	if c.parched && !c.closed {
 		c.parched = false
-		c.frame.excuse(t.Now().Mono.Sub(c.dry))
 		// Not now: whoever returned the memory is in the middle of something.
 		c.nextTurn(t)
 	}
@@ -190,7 +188,7 @@ func (c *Conn) Refill(t *shard.Turn) {
 // thirst makes the connection wait for memory.
 func (c *Conn) thirst(t *shard.Turn, b *slab.Budget) {
 	if !c.parched {
-		c.parched, c.dry = true, t.Now().Mono
+		c.parched = true
 		b.Wait(c)
 		c.hub.relieve(t)
 	}

@@ -66,7 +66,7 @@ func (c *Conn) lookAt(t *shard.Turn) {
 	case c.out.stuck(now, c.hub.options.StallMax):
 		c.hub.options.Log.Info("connection closed: the peer does not read", "peer", c.peer, "unsent", c.out.bytes)
 		c.Close(t)
-	case c.mute == nil && !c.parched && c.frame.slow(now, c.hub.options.StallMax, frameRateMin):
+	case c.mute == nil && !(c.parched && c.frame.block == nil) && c.frame.slow(now, c.hub.options.StallMax, frameRateMin):
 		c.hub.options.Log.Info("connection closed: a request arrives too slowly", "peer", c.peer, "received", c.frame.got, "of", c.frame.want)
 		c.Close(t)
 	case c.hub.options.IdleMax >= 0 && c.mute == nil && c.inFlight == 0 && c.out.empty() && now.Sub(c.heard) >= c.hub.options.IdleMax:

@@ -51,18 +51,11 @@ func (p *partial) drop(t *shard.Turn) {
 // then rate bytes a second must have come.
 func (p *partial) slow(now clock.Mono, limit time.Duration, rate float64) bool {
 	got := p.got + p.earlyN
-	if got == 0 || got == p.want {
-		return false // none is arriving, or all of it has and waits for those before it
+	if got == 0 || p.block != nil && p.got == p.room {
+		return false // none is arriving, or all there is room for has, and waits for memory or for those before it
 	}
 	age := now.Sub(p.since)
 	return age > limit && float64(got) < age.Seconds()*rate
-}
-
-// excuse takes out of a frame's age what was not its sender's doing: for that long nothing was read of it.
-func (p *partial) excuse(d time.Duration) {
-	if p.since != 0 {
-		p.since = p.since.Add(d)
-	}
 }
 
 // advance begins requests and receives bytes as far as the rules allow. It reports whether a request was begun.
@@ -240,15 +233,15 @@ func (c *Conn) house(t *shard.Turn, want, room int) bool {
 		c.thirst(t, budget)
 		return false
 	}
-	since, n := t.Now().Mono, 0
+	n := 0
 	if p.block != nil {
-		since, n = p.since, copy(block.Bytes(), p.block.Bytes()[:p.got])
+		n = copy(block.Bytes(), p.block.Bytes()[:p.got])
 		p.block.Release(t)
 	} else {
 		n = copy(block.Bytes(), p.early[:p.earlyN])
 	}
 	taken := copy(block.Bytes()[n:room], c.rest.bytes)
-	*p = partial{block: block, want: want, room: room, got: n + taken, since: since}
+	*p = partial{block: block, want: want, room: room, got: n + taken, since: t.Now().Mono} // the wait for memory does not count
 	c.rest.bytes = c.rest.bytes[taken:]
 	if len(c.rest.bytes) == 0 {
 		c.rest.drop(t)
