@@ -2,7 +2,10 @@
 // never read a clock; whoever runs them reads one here, once per turn, and passes the value on.
 package clock
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Mono is monotonic nanoseconds since an arbitrary start. Deadlines and durations use it; it never steps.
 type Mono int64
@@ -22,7 +25,7 @@ type Now struct {
 	Wall Wall
 }
 
-// Clock is a source of time. Real is the machine's; Hand is cranked by tests and the simulator.
+// Clock is a source of time. Real is the machine's; Hand is cranked by tests and the simulator, Stepped is the machine's set wrong by a test.
 type Clock interface {
 	Now() Now
 }
@@ -52,3 +55,19 @@ func (h *Hand) Advance(d time.Duration) {
 
 // SetWall steps the wall clock alone, as an administrator or NTP would.
 func (h *Hand) SetWall(w Wall) { h.now.Wall = w }
+
+// Stepped is the machine's clock with a wall time that was set to another. Any goroutine may set it.
+type Stepped struct {
+	real Real
+	by   atomic.Int64 // ms
+}
+
+// Now reads both clocks.
+func (s *Stepped) Now() Now {
+	now := s.real.Now()
+	now.Wall += Wall(s.by.Load())
+	return now
+}
+
+// Step sets the wall clock so far from the machine's.
+func (s *Stepped) Step(by time.Duration) { s.by.Store(by.Milliseconds()) }

@@ -13,11 +13,11 @@ import (
 func TestTheGuardHearsOfEveryCommit(t *testing.T) {
 	r := newRig(t)
 	r.load()
-	r.clock.step.Store(-365 * 24 * time.Hour.Milliseconds())
+	r.clock.Step(-365 * 24 * time.Hour)
 	if code := r.commit("g", "topic", 5); code != group.OK {
 		t.Fatalf("commit: code %d", code)
 	}
-	r.clock.step.Store(0)
+	r.clock.Step(0)
 	r.on(func(turn *shard.Turn) { r.set.Fire(turn, &r.set.expiry) })
 	if got := r.offset("g", "topic"); got != 5 {
 		t.Errorf("offset %d of a commit a moment ago", got)

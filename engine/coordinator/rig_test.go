@@ -40,19 +40,7 @@ type rig struct {
 	said   words
 	live   *config.Live
 	home   *logdir.Directory
-	clock  *steppedClock
-}
-
-// steppedClock is the machine's clock with a wall time that was set to another.
-type steppedClock struct {
-	clock.Real
-	step atomic.Int64 // ms
-}
-
-func (c *steppedClock) Now() clock.Now {
-	now := c.Real.Now()
-	now.Wall += clock.Wall(c.step.Load())
-	return now
+	clock  *clock.Stepped
 }
 
 // words is what the coordinator logs.
@@ -75,7 +63,7 @@ func (w *words) String() string {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, disk: faulty.New(1), live: config.NewLive(config.Default()), clock: &steppedClock{}}
+	r := &rig{t: t, disk: faulty.New(1), live: config.NewLive(config.Default()), clock: &clock.Stepped{}}
 	var err error
 	if r.shards, err = shard.NewSet(1, r.clock); err != nil {
 		t.Fatal(err)

@@ -177,13 +177,13 @@ func TestDuplicateIsAnsweredAfterItsOriginal(t *testing.T) {
 // A retry is told the time its original was stamped with: producers hand it on to whoever sent the record.
 func TestDuplicateIsToldTheTimeOfItsOriginal(t *testing.T) {
 	r := newRigWith(t, 64, memory)
-	r.clock.step.Store(-time.Hour.Milliseconds())
+	r.clock.Step(-time.Hour)
 	tr := &trace{}
 	original, retry := r.newAppend(tr, "original", 0, batchOf(2, 7, 0)), r.newAppend(tr, "retry", 0, batchOf(2, 7, 0))
 	original.ask.AppendTime, retry.ask.AppendTime = 0, 0 // the topic's records have the broker's time
 	r.post(original)
 	r.await(original.done, "original")
-	r.clock.step.Store(0)
+	r.clock.Step(0)
 	r.post(retry)
 	r.await(retry.done, "retry")
 	if got, want := retry.ask.AppendTime, original.ask.AppendTime; got != want || want <= 0 || retry.ask.Base != original.ask.Base {

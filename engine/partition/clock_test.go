@@ -13,9 +13,9 @@ import (
 func TestTheGuardHearsOfEveryWrite(t *testing.T) {
 	r := newRigWith(t, 64, memory)
 	r.opened(0)
-	r.clock.step.Store(-time.Hour.Milliseconds())
+	r.clock.Step(-time.Hour)
 	r.fill(0, 1)
-	r.clock.step.Store(365 * 24 * time.Hour.Milliseconds())
+	r.clock.Step(365 * 24 * time.Hour)
 	r.on(owner, func(turn *shard.Turn) {
 		back := time.Now().Add(-time.Hour).UnixMilli()
 		if at := r.set.wall(turn); at > clock.Wall(back+time.Minute.Milliseconds()) {

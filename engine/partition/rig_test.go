@@ -44,19 +44,7 @@ type rig struct {
 	directory *logdir.Directory
 	image     atomic.Pointer[placement.Image]
 	options   Options
-	clock     *steppedClock
-}
-
-// steppedClock is the machine's clock with a wall time that was set to another.
-type steppedClock struct {
-	clock.Real
-	step atomic.Int64 // ms
-}
-
-func (c *steppedClock) Now() clock.Now {
-	now := c.Real.Now()
-	now.Wall += clock.Wall(c.step.Load())
-	return now
+	clock     *clock.Stepped
 }
 
 func newRig(t *testing.T) *rig { return newRigFiles(t, 64) }
@@ -82,7 +70,7 @@ func newRigWith(t *testing.T, files int, configs map[string]string) *rig {
 func newRigOn(t *testing.T, dir device.Dir, files int, configs map[string]string) *rig {
 	t.Helper()
 	var err error
-	r := &rig{t: t, dir: &faultDir{Dir: dir}, folders: &Folders{}, clock: &steppedClock{}}
+	r := &rig{t: t, dir: &faultDir{Dir: dir}, folders: &Folders{}, clock: &clock.Stepped{}}
 	t.Cleanup(r.dir.open) // before the shards are stopped: helpers must come home
 	if r.shards, err = shard.NewSet(2, r.clock); err != nil {
 		t.Fatal(err)

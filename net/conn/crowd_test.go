@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/listen"
@@ -70,19 +68,6 @@ func crowded(t *testing.T) (set *shard.Set, hubs [2]*Hub, handlers [2]*wanderer)
 		})
 	}
 	return set, hubs, handlers
-}
-
-// joined adopts one end of a socket pair and returns the other.
-func joined(t *testing.T, s *shard.Shard, h *Hub) *os.File {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
-	f := os.NewFile(uintptr(fds[1]), "peer")
-	t.Cleanup(func() { f.Close() })
-	return f
 }
 
 // Connections that ask one other shard for everything go there while they are used, hear every answer once and in order, and come back when they ask for

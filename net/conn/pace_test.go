@@ -32,17 +32,9 @@ func TestCalmConnectionsAreSlow(t *testing.T) {
 	s := startShard(t)
 	handler := &calmer{}
 	h := newHub(t, s, handler)
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fds[1])
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		t.Fatal(err)
-	}
+	peer := joined(t, s, h)
 	var c *Conn
 	on(t, s, func(turn *shard.Turn) {
-		h.adopt(turn, &door{hub: h}, fds[0], localhost)
 		c = h.conns[0]
 	})
 	served := uint64(0)
@@ -54,7 +46,7 @@ func TestCalmConnectionsAreSlow(t *testing.T) {
 		{false, false}, {true, false}, {true, false}, {true, false}, {true, true},
 	} {
 		on(t, s, func(*shard.Turn) { handler.calm = step.calm })
-		if _, err := unix.Write(fds[1], metadataRequest(int32(i))); err != nil {
+		if _, err := peer.Write(metadataRequest(int32(i))); err != nil {
 			t.Fatal(err)
 		}
 		served++
@@ -70,7 +62,7 @@ func TestCalmConnectionsAreSlow(t *testing.T) {
 			})
 		}
 	}
-	if err := unix.Shutdown(fds[1], unix.SHUT_WR); err != nil {
+	if err := unix.Shutdown(int(peer.Fd()), unix.SHUT_WR); err != nil {
 		t.Fatal(err)
 	}
 	for left := 1; left > 0; { // a slow one is told of the end as well

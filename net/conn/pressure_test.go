@@ -1,10 +1,9 @@
 package conn
 
 import (
+	"io"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"pinion/disk/log"
 	"pinion/engine/shard"
@@ -23,23 +22,15 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 		}
 		l.spans = []log.Span{span}
 	})
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fds[1])
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		t.Fatal(err)
-	}
+	peer := joined(t, s, h)
 	on(t, s, func(turn *shard.Turn) {
-		h.adopt(turn, &door{hub: h}, fds[0], localhost)
 		h.conns[0].out.doubt = true // helpers read, as if it were not in memory
 		h.response.Force(h.response.Limit)
 	})
 	defer on(t, s, h.CloseAll)
 	request := metadataRequest(1)
 	copy(request[4:], []byte{0, 1, 0, 4}) // a fetch, which memory that is spent does not keep from beginning
-	if _, err := unix.Write(fds[1], request); err != nil {
+	if _, err := peer.Write(request); err != nil {
 		t.Fatal(err)
 	}
 	wait := func() {
@@ -60,13 +51,8 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 	time.Sleep(reliefAfter + 3*reliefEvery)
 	wait()
 	on(t, s, func(turn *shard.Turn) { h.response.Return(turn, h.response.Limit) })
-	b := make([]byte, l.spans[0].Len)
-	for got := 0; got < len(b); {
-		n, err := unix.Read(fds[1], b[got:])
-		if err != nil || n == 0 {
-			t.Fatalf("read %d after %d bytes: %v", n, got, err)
-		}
-		got += n
+	if _, err := io.ReadFull(peer, make([]byte, l.spans[0].Len)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -75,31 +61,13 @@ func TestWhoTheKernelRefusedTriesAgain(t *testing.T) {
 	s := startShard(t)
 	k := &keeper{}
 	h := newHub(t, s, k)
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fds[1])
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		t.Fatal(err)
-	}
+	peer := joined(t, s, h)
 	on(t, s, func(turn *shard.Turn) {
-		h.adopt(turn, &door{hub: h}, fds[0], localhost)
 		h.conns[0].thirst(turn, &h.small) // as where Pool.Take gives nothing
 	})
 	defer on(t, s, h.CloseAll)
-	if _, err := unix.Write(fds[1], metadataRequest(1)); err != nil {
+	if _, err := peer.Write(metadataRequest(1)); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience / 4); ; time.Sleep(time.Millisecond) {
-		begun := 0
-		on(t, s, func(*shard.Turn) { begun = len(k.held) })
-		if begun == 1 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the request is never begun")
-		}
-	}
-	on(t, s, func(turn *shard.Turn) { k.held[0].DoneSilent(turn) })
+	k.answer(t, s, 1)
 }

@@ -5,8 +5,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
@@ -133,4 +136,17 @@ func newLog(t testing.TB, mapped bool, sizes ...int) *log.Log {
 		}
 	}
 	return l
+}
+
+// joined adopts one end of a socket pair and returns the other.
+func joined(t *testing.T, s *shard.Shard, h *Hub) *os.File {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	f := os.NewFile(uintptr(fds[1]), "peer")
+	t.Cleanup(func() { f.Close() })
+	return f
 }

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pinion/engine/clock"
 	"pinion/engine/shard"
 )
@@ -45,18 +43,10 @@ func TestAWholeFrameIsNotSlow(t *testing.T) {
 	k := &keeper{}
 	h := newHub(t, s, k)
 	h.options.StallMax = 40 * time.Millisecond
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fds[1])
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		t.Fatal(err)
-	}
-	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	peer := joined(t, s, h)
 	defer on(t, s, h.CloseAll)
 	send := func(b []byte) {
-		if _, err := unix.Write(fds[1], b); err != nil {
+		if _, err := peer.Write(b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,20 +69,12 @@ func TestAFrameThatWaitsForMemoryIsNotSlow(t *testing.T) {
 	s := startShard(t)
 	k := &keeper{}
 	h := newHub(t, s, k)
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fds[1])
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		t.Fatal(err)
-	}
-	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	peer := joined(t, s, h)
 	defer on(t, s, h.CloseAll)
 	frame := slices.Concat(metadataRequest(1), make([]byte, 100))
 	frame[3] = byte(len(frame) - 4)
 	send := func(b []byte) {
-		if _, err := unix.Write(fds[1], b); err != nil {
+		if _, err := peer.Write(b); err != nil {
 			t.Fatal(err)
 		}
 		on(t, s, func(*shard.Turn) {})

@@ -202,17 +202,9 @@ func TestAShortWriteBeforeAnUnreadablePage(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fds[1])
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		t.Fatal(err)
-	}
-	on(t, s, func(turn *shard.Turn) { h.adopt(turn, &door{hub: h}, fds[0], localhost) })
+	peer := joined(t, s, h)
 	defer on(t, s, h.CloseAll)
-	if _, err := unix.Write(fds[1], metadataRequest(1)); err != nil {
+	if _, err := peer.Write(metadataRequest(1)); err != nil {
 		t.Fatal(err)
 	}
 	select {
