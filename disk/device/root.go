@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -91,15 +92,20 @@ func Same(a, b string) bool {
 }
 
 // mkdirSynced makes a folder and its parents, and the new names durable: a data directory must not vanish in a power cut after
-// something inside was synced.
+// something inside was synced. One that is there and empty may have been made a moment ago, by somebody who did not see to that.
 func mkdirSynced(abs string) error {
-	if info, err := os.Stat(abs); err == nil {
-		if !info.IsDir() {
-			return unix.ENOTDIR
+	parent := filepath.Dir(abs)
+	switch info, err := os.Stat(abs); {
+	case err == nil && !info.IsDir():
+		return unix.ENOTDIR
+	case err == nil && isEmpty(abs):
+		if err := syncPath(parent); !errors.Is(err, fs.ErrPermission) {
+			return err
 		}
+		return nil // a folder that we may not open is not one that we have made this in
+	case err == nil:
 		return nil
 	}
-	parent := filepath.Dir(abs)
 	if parent != abs {
 		if err := mkdirSynced(parent); err != nil {
 			return err
@@ -109,6 +115,16 @@ func mkdirSynced(abs string) error {
 		return err
 	}
 	return syncPath(parent)
+}
+
+func isEmpty(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	return err == io.EOF
 }
 
 func syncPath(dir string) error {
