@@ -186,6 +186,9 @@ func copyTree(from, to string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := device.OpenDir(to); err != nil { // which makes it, and its name durable
+		return err
+	}
 	var folders []string
 	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -217,13 +220,10 @@ func copyTree(from, to string) error {
 // copyIdentity makes a copy a broker's.
 func copyIdentity(from, to string) error {
 	err := copyDurably(filepath.Join(from, identityName), filepath.Join(to, identityName))
-	if err == nil {
-		err = syncFolder(to)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(filepath.Clean(to)))
-	}
-	return err
+	return syncFolder(to)
 }
 
 // copyDurably keeps the time of the file: retention asks for it where records have none.
@@ -246,12 +246,12 @@ func copyDurably(from, to string) error {
 		err = fmt.Errorf("%s has %d bytes, %d could be read", from, info.Size(), n)
 	}
 	if err == nil {
+		err = os.Chtimes(to, info.ModTime(), info.ModTime())
+	}
+	if err == nil {
 		err = out.Sync()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return err
-	}
-	return os.Chtimes(to, info.ModTime(), info.ModTime())
+	return errors.Join(err, out.Close())
 }
 
 func syncFolder(path string) error {
