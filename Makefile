@@ -47,7 +47,7 @@ check: ## format, vet, house rules, module hashes
 # One package at a time: some tests hold the broker to latencies, and their neighbours would be measured with it.
 test: test-tools ## all tests, and a count of those that were skipped
 	@mkdir -p bin
-	@CLIENTS_INSTALL=1 HOSTILE_TIME=2m $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
+	@CLIENTS_INSTALL=1 HOSTILE_TIME=1m $(GO) test -v -p 1 ./... >bin/test.log 2>&1; code=$$?; \
 	if [ $$code -eq 0 ]; then grep -E '^ok ' bin/test.log; \
 	else grep -vE '^(=== |--- PASS|PASS| +--- PASS|\?|ok )|\[rapid\] OK' bin/test.log; fi; \
 	skipped=$$(grep -cE '^ *--- SKIP' bin/test.log); \
