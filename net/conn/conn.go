@@ -194,6 +194,16 @@ func (c *Conn) thirst(t *shard.Turn, b *slab.Budget) {
 	}
 }
 
+// slake ends the waiting for memory of a connection that has got it, or needs none any more.
+func (c *Conn) slake() {
+	if c.parched {
+		c.parched = false
+		for _, b := range c.hub.budgets() {
+			b.Forget(c)
+		}
+	}
+}
+
 // endTurn emits replies in order and writes. It reports whether that let new requests begin.
 func (c *Conn) endTurn(t *shard.Turn) bool {
 	if c.closed {
@@ -247,12 +257,7 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	unix.Close(c.fd)
 	c.fd = -1
-	if c.parched {
-		c.parched = false
-		h.small.Forget(c)
-		h.large.Forget(c)
-		h.response.Forget(c)
-	}
+	c.slake()
 	c.rest.drop(t)
 	c.frame.drop(t)
 	if !c.out.cold {

@@ -72,6 +72,8 @@ type Hub struct {
 	pool      *slab.Pool
 	small     slab.Budget
 	large     slab.Budget
+	last      slab.Budget // what one connection may have beyond small
+	favoured  *Conn       // that one, for comparison alone: it may be gone
 	response  slab.Budget
 	arrival   *slab.Block // where bytes are received first
 	arrivalAt int
@@ -147,6 +149,7 @@ func NewHub(t *shard.Turn, options Options, handler Handler) *Hub {
 	h.pool = slab.NewPool(t, poolKeep)
 	h.small.Limit = max(options.RequestBudget, 4*smallFrame)
 	h.large.Limit = int64(options.RequestBytesMax)
+	h.last.Limit = 2 * smallFrame // a frame, and what has come of it until it moves there
 	h.response.Limit = max(options.ResponseBudget, smallFrame)
 	if spare, err := listen.OpenSpare(); err == nil {
 		h.spare = spare

@@ -43,7 +43,7 @@ func (h *Hub) relieve(t *shard.Turn) {
 
 // Fire closes connections that hold what others wait for and do nothing with it.
 func (h *Hub) Fire(t *shard.Turn, _ *shard.Timer) {
-	w := wanted{h.small.Waiting() > 0, h.large.Waiting() > 0, h.response.Waiting() > 0}
+	w := wanted{h.small.Waiting()+h.last.Waiting() > 0, h.large.Waiting() > 0, h.response.Waiting() > 0}
 	if w == (wanted{}) {
 		return
 	}
@@ -57,10 +57,25 @@ func (h *Hub) Fire(t *shard.Turn, _ *shard.Timer) {
 	if closed > 0 {
 		h.options.Log.Warn("connections closed: others wait for memory that they hold and do not use", "connections", closed)
 	}
-	for _, b := range []*slab.Budget{&h.small, &h.large, &h.response} {
+	for _, b := range h.budgets() {
 		b.Return(t, 0) // it may have been the kernel that refused, which tells nobody when it has some
 	}
 	h.relieve(t)
+}
+
+// favours reports whether the connection may have of the last memory. All that frames up to smallFrame may take can be held by connections that wait
+// for more of it, in what they have received and in frames of which little has come: nobody but them would give any back. So one at a time
+// goes on whatever the others hold.
+func (h *Hub) favours(c *Conn) bool {
+	if h.last.Used() == 0 {
+		h.favoured = c
+	}
+	return h.favoured == c
+}
+
+// budgets are all that connections wait for.
+func (h *Hub) budgets() [4]*slab.Budget {
+	return [...]*slab.Budget{&h.small, &h.last, &h.large, &h.response}
 }
 
 // wanted says which budgets somebody waits for.

@@ -79,12 +79,11 @@ func (c *Conn) advance(t *shard.Turn) bool {
 // receive takes what the socket has, once, and leaves it in rest. It reports whether there is something new to begin with.
 func (c *Conn) receive(t *shard.Turn) bool {
 	h := c.hub
-	room := h.room(t)
-	if room == nil {
+	room, own := h.room(t), c.frame.missing()
+	if room == nil && len(own) == 0 { // else a frame that has its memory arrives: it is what gives some back
 		c.thirst(t, &h.small)
 		return false
 	}
-	own := c.frame.missing()
 	n, err := receive(c.fd, own, room) // the frame's remainder first, then whatever follows it: one call for both
 	switch {
 	case err == unix.EAGAIN:
@@ -229,9 +228,18 @@ func (c *Conn) house(t *shard.Turn, want, room int) bool {
 		budget = &h.large
 	}
 	block := h.pool.Take(t, room, budget)
+	if block == nil && budget == &h.small {
+		if budget = &h.last; h.favours(c) {
+			block = h.pool.Take(t, room, budget)
+		}
+	}
 	if block == nil {
 		c.thirst(t, budget)
 		return false
+	}
+	if c.parched {
+		c.slake()
+		c.nextTurn(t) // it may have waited for more than this
 	}
 	n := 0
 	if p.block != nil {

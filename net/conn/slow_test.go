@@ -80,7 +80,10 @@ func TestAFrameThatWaitsForMemoryIsNotSlow(t *testing.T) {
 		on(t, s, func(*shard.Turn) {})
 	}
 	send(frame[:5])
-	on(t, s, func(*shard.Turn) { h.small.Force(h.small.Limit) })
+	on(t, s, func(*shard.Turn) {
+		h.small.Force(h.small.Limit)
+		h.last.Force(h.last.Limit)
+	})
 	send(frame[5:50])
 	on(t, s, func(turn *shard.Turn) {
 		c := h.conns[0]
@@ -93,6 +96,7 @@ func TestAFrameThatWaitsForMemoryIsNotSlow(t *testing.T) {
 			t.Fatal("taken for slow")
 		}
 		h.small.Return(turn, h.small.Limit)
+		h.last.Return(turn, h.last.Limit)
 	})
 	send(frame[50:])
 	k.answer(t, s, 1)
