@@ -63,7 +63,7 @@ func (h *Hub) lookEvery() time.Duration {
 func (c *Conn) lookAt(t *shard.Turn) {
 	now := t.Now().Mono
 	switch {
-	case c.out.stuck(now, c.hub.options.StallMax):
+	case !c.writable && c.out.stuck(now, c.hub.options.StallMax):
 		c.hub.options.Log.Info("connection closed: the peer does not read", "peer", c.peer, "unsent", c.out.bytes)
 		c.Close(t)
 	case c.mute == nil && !(c.parched && c.frame.block == nil) && c.frame.slow(now, c.hub.options.StallMax, frameRateMin):

@@ -2,20 +2,22 @@ package conn
 
 import (
 	"io"
+	"os"
 	"testing"
 	"time"
 
 	"pinion/disk/log"
+	"pinion/engine/clock"
 	"pinion/engine/shard"
 )
 
-// Whoever waits for memory to read cold records into holds next to none, and the peer takes whatever comes: others are not helped by its end.
-func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
-	s := startShard(t)
+// doubtful joins a peer whose fetches are answered with one span that helpers read, as if it were not in memory.
+func doubtful(t *testing.T, s *shard.Shard) (*Hub, *os.File, log.Span) {
+	t.Helper()
 	l := &lostEnd{spoiled: make(chan log.Span, 1)}
 	h := newHub(t, s, l)
 	on(t, s, func(*shard.Turn) {
-		orders := newLog(t, true, 15_000)
+		orders := newLog(t, true, 150_000)
 		span, state := orders.Read(0, orders.End(), 1, true)
 		if state != log.ReadOK {
 			t.Fatal(state)
@@ -23,14 +25,25 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 		l.spans = []log.Span{span}
 	})
 	peer := joined(t, s, h)
-	on(t, s, func(turn *shard.Turn) {
-		h.conns[0].out.doubt = true // helpers read, as if it were not in memory
-		h.response.Force(h.response.Limit)
-	})
-	defer on(t, s, h.CloseAll)
+	on(t, s, func(*shard.Turn) { h.conns[0].out.doubt = true })
+	return h, peer, l.spans[0]
+}
+
+// fetchRequest is one that memory that is spent does not keep from beginning.
+func fetchRequest() []byte {
 	request := metadataRequest(1)
-	copy(request[4:], []byte{0, 1, 0, 4}) // a fetch, which memory that is spent does not keep from beginning
-	if _, err := peer.Write(request); err != nil {
+	copy(request[4:], []byte{0, 1, 0, 4})
+	return request
+}
+
+// Whoever waits for memory to read cold records into holds next to none, and the peer takes whatever comes: others are not helped by its end, and
+// it is not to blame however long that takes.
+func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
+	s := startShard(t)
+	h, peer, span := doubtful(t, s)
+	defer on(t, s, h.CloseAll)
+	on(t, s, func(*shard.Turn) { h.response.Force(h.response.Limit) })
+	if _, err := peer.Write(fetchRequest()); err != nil {
 		t.Fatal(err)
 	}
 	wait := func() {
@@ -50,8 +63,15 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 	on(t, s, func(turn *shard.Turn) { h.conns[0].out.moved = turn.Now().Mono }) // as if some of the answer had left
 	time.Sleep(reliefAfter + 3*reliefEvery)
 	wait()
-	on(t, s, func(turn *shard.Turn) { h.response.Return(turn, h.response.Limit) })
-	if _, err := io.ReadFull(peer, make([]byte, l.spans[0].Len)); err != nil {
+	on(t, s, func(turn *shard.Turn) {
+		c := h.conns[0]
+		c.out.moved -= clock.Mono(time.Hour)
+		if c.lookAt(turn); c.closed {
+			t.Fatal("taken for one that does not read")
+		}
+		h.response.Return(turn, h.response.Limit)
+	})
+	if _, err := io.ReadFull(peer, make([]byte, span.Len)); err != nil {
 		t.Fatal(err)
 	}
 }
