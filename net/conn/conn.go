@@ -194,13 +194,17 @@ func (c *Conn) thirst(t *shard.Turn, b *slab.Budget) {
 	}
 }
 
-// slake ends the waiting for memory of a connection that has got it, or needs none any more.
-func (c *Conn) slake() {
-	if c.parched {
-		c.parched = false
-		for _, b := range c.hub.budgets() {
-			b.Forget(c)
-		}
+// slake ends the waiting for memory of a connection that has got some, or needs none any more.
+func (c *Conn) slake(t *shard.Turn) {
+	if !c.parched {
+		return
+	}
+	c.parched = false
+	for _, b := range c.hub.budgets() {
+		b.Forget(c)
+	}
+	if !c.closed {
+		c.nextTurn(t) // it may have waited for more than this
 	}
 }
 
@@ -257,7 +261,7 @@ func (c *Conn) Close(t *shard.Turn) {
 	}
 	unix.Close(c.fd)
 	c.fd = -1
-	c.slake()
+	c.slake(t)
 	c.rest.drop(t)
 	c.frame.drop(t)
 	if !c.out.cold {

@@ -75,6 +75,7 @@ type Hub struct {
 	last      slab.Budget // what one connection may have beyond small
 	favoured  *Conn       // that one, for comparison alone: it may be gone
 	response  slab.Budget
+	step      slab.Budget // what one cold read may have beyond response
 	arrival   *slab.Block // where bytes are received first
 	arrivalAt int
 	conns     []*Conn // each knows its place
@@ -151,6 +152,7 @@ func NewHub(t *shard.Turn, options Options, handler Handler) *Hub {
 	h.large.Limit = int64(options.RequestBytesMax)
 	h.last.Limit = 2 * smallFrame // a frame, and what has come of it until it moves there
 	h.response.Limit = max(options.ResponseBudget, smallFrame)
+	h.step.Limit = coldStep
 	if spare, err := listen.OpenSpare(); err == nil {
 		h.spare = spare
 	}

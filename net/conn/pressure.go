@@ -43,15 +43,18 @@ func (h *Hub) relieve(t *shard.Turn) {
 
 // Fire closes connections that hold what others wait for and do nothing with it.
 func (h *Hub) Fire(t *shard.Turn, _ *shard.Timer) {
-	w := wanted{h.small.Waiting()+h.last.Waiting() > 0, h.large.Waiting() > 0, h.response.Waiting() > 0}
+	w := wanted{h.small.Waiting()+h.last.Waiting() > 0, h.large.Waiting() > 0, h.response.Waiting()+h.step.Waiting() > 0}
 	if w == (wanted{}) {
 		return
 	}
 	closed, now := 0, t.Now().Mono
 	h.each(func(c *Conn) {
-		if c.dawdles(now, w) {
+		switch {
+		case c.dawdles(now, w):
 			c.Close(t)
 			closed++
+		case c.parched:
+			c.nextTurn(t) // who waits for what is beyond a budget is not told of what comes back to that
 		}
 	})
 	if closed > 0 {
@@ -74,8 +77,8 @@ func (h *Hub) favours(c *Conn) bool {
 }
 
 // budgets are all that connections wait for.
-func (h *Hub) budgets() [4]*slab.Budget {
-	return [...]*slab.Budget{&h.small, &h.last, &h.large, &h.response}
+func (h *Hub) budgets() [5]*slab.Budget {
+	return [...]*slab.Budget{&h.small, &h.last, &h.large, &h.response, &h.step}
 }
 
 // wanted says which budgets somebody waits for.

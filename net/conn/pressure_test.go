@@ -42,7 +42,10 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 	s := startShard(t)
 	h, peer, span := doubtful(t, s)
 	defer on(t, s, h.CloseAll)
-	on(t, s, func(*shard.Turn) { h.response.Force(h.response.Limit) })
+	on(t, s, func(*shard.Turn) {
+		h.response.Force(h.response.Limit)
+		h.step.Force(h.step.Limit)
+	})
 	if _, err := peer.Write(fetchRequest()); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +76,23 @@ func TestWaitingForMemoryIsNotDawdling(t *testing.T) {
 	})
 	if _, err := io.ReadFull(peer, make([]byte, span.Len)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What lies before cold records and behind them can take all response memory: then helpers still read, for one connection at a time.
+func TestColdRecordsLeaveWhateverWaits(t *testing.T) {
+	s := startShard(t)
+	h, peer, span := doubtful(t, s)
+	defer on(t, s, h.CloseAll)
+	on(t, s, func(*shard.Turn) { h.response.Force(2 * h.response.Limit) }) // by answers that wait for memory, too
+	if _, err := peer.Write(fetchRequest()); err != nil {
+		t.Fatal(err)
+	}
+	if err := peer.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.ReadFull(peer, make([]byte, span.Len)); err != nil {
+		t.Fatalf("%d bytes of %d: %v", n, span.Len, err)
 	}
 }
 

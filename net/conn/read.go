@@ -237,10 +237,7 @@ func (c *Conn) house(t *shard.Turn, want, room int) bool {
 		c.thirst(t, budget)
 		return false
 	}
-	if c.parched {
-		c.slake()
-		c.nextTurn(t) // it may have waited for more than this
-	}
+	c.slake(t)
 	n := 0
 	if p.block != nil {
 		n = copy(block.Bytes(), p.block.Bytes()[:p.got])

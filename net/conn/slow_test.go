@@ -96,7 +96,6 @@ func TestAFrameThatWaitsForMemoryIsNotSlow(t *testing.T) {
 			t.Fatal("taken for slow")
 		}
 		h.small.Return(turn, h.small.Limit)
-		h.last.Return(turn, h.last.Limit)
 	})
 	send(frame[50:])
 	k.answer(t, s, 1)

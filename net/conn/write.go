@@ -171,10 +171,14 @@ func (r *coldRead) Run() {
 func (c *Conn) warm(t *shard.Turn, p *piece) {
 	h := c.hub
 	block := h.pool.Take(t, coldStep, &h.response)
+	if block == nil { // answers that wait for this may have it all
+		block = h.pool.Take(t, coldStep, &h.step)
+	}
 	if block == nil {
-		c.thirst(t, &h.response)
+		c.thirst(t, &h.step)
 		return
 	}
+	c.slake(t)
 	c.out.cold = true
 	c.out.chill()
 	n := min(p.left, coldStep)
