@@ -169,22 +169,23 @@ func TestFetchSessionsRefuse(t *testing.T) {
 	refused("the replaced session", f.c, at(f.id, f.epoch), 12, wire.CodeFetchSessionIDNotFound)
 }
 
-// TestFetchSessionsMakeRoom: with two slots, the third session ends the one not used for longest; with none, everyone goes without.
-func TestFetchSessionsMakeRoom(t *testing.T) {
+// TestFetchSessionsAreAsManyAsThereIsRoomFor: with two slots, the third client goes without a session and the two keep theirs; with none, everyone
+// goes without.
+func TestFetchSessionsAreAsManyAsThereIsRoomFor(t *testing.T) {
 	n := startNode(t, 1, "max.incremental.fetch.session.cache.slots=2")
 	topic := n.create("room", 1, nil)
 	part := at{topic: topic, index: 0, max: 1 << 20}
 	a, _ := n.follow(n.dial(), 12, part)
 	b, _ := n.follow(n.dial(), 12, part)
-	a.next(a.request(1 << 20)) // b is now the one not used for longest
-	c, _ := n.follow(n.dial(), 12, part)
-	for _, f := range []*follower{a, c} {
+	third := fetchRequest(0, 0, 1<<20, part)
+	third.SessionEpoch = 0
+	if resp := n.dial().call(third, 12).(*kmsg.FetchResponse); resp.ErrorCode != 0 || resp.SessionID != 0 || len(resp.Topics) != 1 {
+		t.Errorf("the third: error %d, session %d, %d topics", resp.ErrorCode, resp.SessionID, len(resp.Topics))
+	}
+	for _, f := range []*follower{a, b} {
 		if resp := f.next(f.request(1 << 20)); resp.ErrorCode != 0 {
 			t.Errorf("session %d: error %d, want it kept", f.id, resp.ErrorCode)
 		}
-	}
-	if resp := b.next(b.request(1 << 20)); resp.ErrorCode != int16(wire.CodeFetchSessionIDNotFound) {
-		t.Errorf("the evicted session: error %d", resp.ErrorCode)
 	}
 	if got := n.desk(0).Sessions; got != 2 {
 		t.Errorf("%d sessions, want 2", got)

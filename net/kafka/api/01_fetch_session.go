@@ -3,7 +3,9 @@ package api
 import (
 	"math"
 	"math/rand/v2"
+	"time"
 
+	"pinion/engine/clock"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 	"pinion/net/kafka/wire"
@@ -22,16 +24,16 @@ type sessions struct {
 	last  int32 // last id given out
 	step  int32
 	first int32
-	uses  int64
+	now   clock.Mono // of the request being served
 }
 
 // session is one client's remembered fetch.
 type session struct {
 	id    int32
-	epoch int32 // of the next request
-	named bool  // partitions were named by topic name (before version 13), not by id
-	used  int64 // order of use, for eviction
-	fresh bool  // nothing was answered yet: the first answer is full
+	epoch int32      // of the next request
+	named bool       // partitions were named by topic name (before version 13), not by id
+	used  clock.Mono // last, for eviction
+	fresh bool       // nothing was answered yet: the first answer is full
 	owner *client
 	share bool // other connections used it too
 	bytes int64
@@ -63,6 +65,9 @@ const (
 	sessionPartsMax = 20_000
 	// sessionPartBytes is what a remembered partition takes without its name, measured.
 	sessionPartBytes = 320
+	// sessionRest is for how long a session was not used that makes room for another; Kafka's min.incremental.fetch.session.eviction.ms. Sessions in use
+	// that took each other's places would cost their clients every other answer.
+	sessionRest = 2 * time.Minute
 	// sessionBytesMax bounds what the sessions of a shard remember, in bytes: a thousand sessions of a hundred partitions.
 	sessionBytesMax = 32 << 20
 )
@@ -89,12 +94,9 @@ func (s *sessions) nextID() int32 {
 }
 
 // touch notes that a session was used.
-func (s *sessions) touch(x *session) {
-	s.uses++
-	x.used = s.uses
-}
+func (s *sessions) touch(x *session) { x.used = s.now }
 
-// evict makes room by ending the session not used for longest. Its client is told at its next fetch and starts over.
+// evict makes room by ending the session not used for longest, if it rests. Its client is told at its next fetch and starts over.
 func (s *sessions) evict() bool {
 	var oldest *session
 	for _, x := range s.byID {
@@ -102,7 +104,7 @@ func (s *sessions) evict() bool {
 			oldest = x
 		}
 	}
-	if oldest == nil {
+	if oldest == nil || s.now.Sub(oldest.used) < sessionRest {
 		return false
 	}
 	s.drop(oldest)
@@ -127,9 +129,10 @@ func (s *sessions) release(id int32) *session {
 	return x
 }
 
-// adopt takes one in that another shard released, in the place of older ones if need be. No other has its id (init), unless the ids of its
+// adopt takes one in that another shard released, in the place of those that rest if need be. No other has its id (init), unless the ids of its
 // first shard have come round.
-func (s *sessions) adopt(x *session) {
+func (s *sessions) adopt(x *session, now clock.Mono) {
+	s.now = now
 	if other := s.byID[x.id]; other != nil {
 		s.drop(other)
 	}
@@ -143,7 +146,7 @@ func (s *sessions) adopt(x *session) {
 	s.touch(x)
 }
 
-// grow charges a session for what it is to remember besides, and ends older ones if need be. It refuses what is too much for one.
+// grow charges a session for what it is to remember besides, and ends those that rest if need be. It refuses what is too much for one.
 func (s *sessions) grow(x *session, bytes int64) bool {
 	if x.bytes+bytes > s.limit/4 {
 		return false
@@ -160,6 +163,7 @@ func (s *sessions) grow(x *session, bytes int64) bool {
 
 // fetchOpen fills the call with the partitions to ask for: those of the request, or of its session.
 func (d *Desk) fetchOpen(t *shard.Turn, c *fetchCall, v *wire.FetchView) wire.ErrorCode {
+	d.sessions.now = t.Now().Mono
 	if c.version < 7 || v.SessionEpoch == sessionFinal || v.SessionEpoch == sessionInitial {
 		if c.version >= 7 && v.SessionID != sessionNone {
 			if x := d.sessions.byID[v.SessionID]; x != nil {

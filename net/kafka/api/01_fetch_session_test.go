@@ -237,14 +237,21 @@ func TestSessionIDsOfTwoStartsHardlyMeet(t *testing.T) {
 	}
 }
 
+// Of sessions that are in use none makes room for another: they would take each other's places for ever.
 func TestEvictionTakesTheSessionNotUsedForLongest(t *testing.T) {
 	var s sessions
 	initSessions(&s, 3, 0, 1)
 	for id := range int32(3) {
+		s.now++
 		s.byID[id] = &session{id: id}
 		s.touch(s.byID[id])
 	}
+	s.now++
 	s.touch(s.byID[0])
+	if s.evict() {
+		t.Error("evicted a session in use")
+	}
+	s.now = s.now.Add(sessionRest)
 	if !s.evict() || s.byID[1] != nil || len(s.byID) != 2 {
 		t.Errorf("left: %v", fmt.Sprint(s.byID))
 	}

@@ -55,10 +55,10 @@ func (d *Desk) Release(t *shard.Turn, a conn.Attachment) {
 }
 
 // Adopt implements conn.Handler.
-func (d *Desk) Adopt(_ *shard.Turn, a conn.Attachment) {
+func (d *Desk) Adopt(t *shard.Turn, a conn.Attachment) {
 	c := a.(*client)
 	if c.carried != nil {
-		d.sessions.adopt(c.carried)
+		d.sessions.adopt(c.carried, t.Now().Mono)
 		c.carried = nil
 	}
 }
