@@ -213,7 +213,7 @@ func removeLeftovers(dir device.Dir, folder string) error {
 	return dir.SyncDir(folder)
 }
 
-// swapEnd is the offset behind the last one a .swap segment stands for.
+// swapEnd is the offset behind the last one a .swap segment stands for. All of it is read: what it replaces is good, and gone afterwards.
 func swapEnd(dir device.Dir, folder string, base model.Offset) (model.Offset, error) {
 	name := fileName(folder, base, logSuffix) + swapSuffix
 	f, err := dir.Open(name)
@@ -233,8 +233,11 @@ func swapEnd(dir device.Dir, folder string, base model.Offset) (model.Offset, er
 		end = h.LastOffset() + 1
 		return nil
 	})
+	if err == nil && stop == size {
+		err = unproven{base: base, to: size}.prove(f, name)
+	}
 	if err != nil {
-		return 0, err
+		return 0, unreadable(err, name, end)
 	}
 	if stop != size || size == 0 {
 		// What it replaces may be gone already, in part: neither way is safe.

@@ -254,21 +254,10 @@ func (in *inspector) completed(from, to model.Offset) bool {
 	})
 }
 
-// newForm reads what a start puts in the place of segments: it looks at no more than the headers, and what it replaces is gone then.
+// newForm reads what a start puts in the place of segments.
 func (in *inspector) newForm(base model.Offset) error {
 	name := fileName(in.name, base, logSuffix) + swapSuffix
-	f, err := in.dir.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return err
-	}
-	if _, err = swapEnd(in.dir, in.name, base); err == nil {
-		err = unproven{base: base, to: size}.prove(f, in.name)
-	}
+	_, err := swapEnd(in.dir, in.name, base)
 	var damage *Damage
 	if errors.As(err, &damage) {
 		in.find(name, damage.Pos, damage.Offset, false, "%s", damage.Reason)

@@ -23,8 +23,8 @@ func (u unproven) of(base model.Offset) unproven {
 	return u
 }
 
-// prove reads the stretch.
-func (u unproven) prove(f device.File, folder string) error {
+// prove reads the stretch, in a file of that name.
+func (u unproven) prove(f device.File, name string) error {
 	if u.from >= u.to {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (u unproven) prove(f device.File, folder string) error {
 			}
 		}
 		if reason != "" {
-			return &Damage{Segment: fileName(folder, u.base, logSuffix), Pos: pos, Offset: end, Reason: reason}
+			return &Damage{Segment: name, Pos: pos, Offset: end, Reason: reason}
 		}
 		pos += int64(h.Size())
 		end = h.LastOffset() + 1

@@ -467,7 +467,7 @@ func (o *opening) do() (*Segment, error) {
 		_ = file.Close()
 		return nil, err
 	}
-	if err = o.stretch.prove(file, o.folder); err != nil {
+	if err = o.stretch.prove(file, name); err != nil {
 		var damage *Damage
 		if errors.As(err, &damage) {
 			o.damage = err
