@@ -64,8 +64,9 @@ type inspector struct {
 	compact  bool
 	from     OpenFrom
 	recovery model.Offset
-	good     compactPart // the last segment a start keeps: end and size are those of what is good in it
-	stops    []int       // of Findings, those a start goes no further at; good lies before the first
+	oldest   model.Offset // base of the first segment
+	good     compactPart  // the last segment a start keeps: end and size are those of what is good in it
+	stops    []int        // of Findings, those a start goes no further at; good lies before the first
 	each     func(batch.Header)
 	gaps     model.Offset // Log.gaps
 	thinned  bool         // the segment looked at last is: a compaction has been there, whether the point tells of it or not
@@ -146,7 +147,7 @@ func (in *inspector) run() error {
 	}
 	in.Segments = len(parts)
 	if len(parts) > 0 {
-		in.End = parts[0].base
+		in.End, in.oldest = parts[0].base, parts[0].base
 		in.Start = max(in.Start, parts[0].base)
 	} else {
 		in.End, in.good.end = in.Start, in.Start
@@ -172,17 +173,28 @@ func (in *inspector) run() error {
 // journal holds what a journal says against where a start finds the segments' end, and returns the end that a start makes of both.
 func (in *inspector) journal() model.Offset {
 	end, at, epoch := in.good.end, in.good, in.seen.at(in.good.end-1)
-	for i := range in.from.Tail {
-		b := &in.from.Tail[i]
+	there, oldest, tail := in.Segments > 0, in.oldest, in.from.Tail
+	for i := 0; i < len(tail); i++ {
+		b := &tail[i]
+		if b.Base > end && (b.Segment != at.base || b.Pos != at.size) && end < in.Start && in.Start >= in.from.Durable {
+			end, there = in.Start, false // a start drops what ends before the log's
+		}
+		if !there {
+			at, oldest = compactPart{base: end}, end
+		}
+		if b.orphan(end, oldest) {
+			tail = append(slices.Clone(tail[:i]), adopt(tail[i:], at.base, at.size)...)
+			b = &tail[i]
+		}
 		name := fileName(in.name, b.Segment, logSuffix)
-		behind := b.Segment == at.base && b.Pos == at.size && in.Segments+in.Tail > 0
+		behind := b.Segment == at.base && b.Pos == at.size && there
 		switch {
 		case b.End <= end:
 			continue
 		case b.Base > end && !behind:
 			in.find(name, b.Pos, b.Base, true, "the journal goes on behind a gap from %d on: what follows was never acknowledged", end)
 			return end
-		case b.Base < end || !behind && (b.Pos != 0 || b.Segment != b.Base || in.Segments+in.Tail > 0 && b.Segment <= at.base):
+		case b.Base < end || !behind && (b.Pos != 0 || b.Segment != b.Base || there && b.Segment <= at.base):
 			in.find(name, b.Pos, b.Base, false, "the journal goes on here with offsets [%d, %d), and the log ends at offset %d, byte %d of segment %d", b.Base, b.End, end, at.size, at.base)
 			return end
 		}
@@ -192,7 +204,7 @@ func (in *inspector) journal() model.Offset {
 			return end
 		}
 		end, epoch, at = b.End, h.Epoch, compactPart{base: b.Segment, size: b.Pos + int64(len(b.Bytes))}
-		in.Tail++
+		in.Tail, there = in.Tail+1, true
 	}
 	return end
 }

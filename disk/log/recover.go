@@ -155,19 +155,13 @@ func (r *recovery) run() error {
 	if err := r.refill(); err != nil {
 		return err
 	}
-	return r.settle()
+	r.settle()
+	return nil
 }
 
 // settle sets the marks once all segments are known.
-func (r *recovery) settle() error {
+func (r *recovery) settle() {
 	l := r.l
-	if len(l.extents) > 0 && r.from.Start > r.end {
-		// The start was durable and the records before it were not. Offsets below a start that was told are never given again.
-		r.note("the log ends at %d, before its start %d", r.end, r.from.Start)
-		if err := r.drop(0); err != nil {
-			return err
-		}
-	}
 	if len(l.extents) == 0 {
 		r.end = max(r.from.Start, 0)
 	}
@@ -193,7 +187,6 @@ func (r *recovery) settle() error {
 	}
 	l.epochs.truncateEnd(r.end) // as Kafka does, also of an epoch that began here and wrote nothing
 	l.epochs.truncateStart(l.start)
-	return nil
 }
 
 // note is for Reason, the first one wins.

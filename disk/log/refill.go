@@ -16,10 +16,19 @@ func (r *recovery) refill() error {
 		if err != nil {
 			return err
 		}
-		if n == 0 {
+		r.report.Refilled += n
+		if n > 0 {
+			continue
+		}
+		if len(r.l.extents) == 0 || r.from.Start <= r.end || r.from.Start < r.from.Durable {
 			break
 		}
-		r.report.Refilled += n
+		// The start was durable and the records before it were not. Offsets below a start that was told are never given again.
+		r.note("the log ends at %d, before its start %d", r.end, r.from.Start)
+		if err := r.drop(0); err != nil {
+			return err
+		}
+		r.end = r.from.Start // where the journal may go on
 	}
 	if max(r.end, r.from.Start) < r.from.Durable { // what is below the start may be gone
 		return &Damage{Segment: r.l.name, Offset: r.end, Reason: fmt.Sprintf("it held everything below %d and ends here", r.from.Durable)}
@@ -91,6 +100,13 @@ func (r *recovery) next() []TailBatch {
 	for len(tail) > 0 && tail[0].End <= r.end {
 		tail = tail[1:]
 	}
+	if len(tail) > 0 && tail[0].orphan(r.end, r.oldest()) {
+		base, pos := r.end, int64(0)
+		if e := r.l.last(); e != nil {
+			base, pos = e.base, e.size
+		}
+		tail = adopt(tail, base, pos)
+	}
 	r.from.Tail = tail
 	if len(tail) == 0 || (tail[0].Base != r.end && !r.gapAllowed(&tail[0])) {
 		return nil
@@ -102,6 +118,28 @@ func (r *recovery) next() []TailBatch {
 		n++
 	}
 	return tail[:n]
+}
+
+// oldest is the base of the first segment, or of the one that comes next where there is none.
+func (r *recovery) oldest() model.Offset {
+	if len(r.l.extents) > 0 {
+		return r.l.extents[0].base
+	}
+	return r.end
+}
+
+// orphan reports whether a batch goes on at the end of a log, in a segment from before all there are: that has gone with what was below the log's start.
+func (b *TailBatch) orphan(end, oldest model.Offset) bool { return b.Base == end && b.Segment < oldest }
+
+// adopt is the tail with its first batch, and what followed it in its segment, at a place in another.
+func adopt(tail []TailBatch, base model.Offset, pos int64) []TailBatch {
+	tail = slices.Clone(tail)
+	was := tail[0]
+	for i := 0; i < len(tail) && tail[i].Segment == was.Segment; i++ {
+		tail[i].Segment = base
+		tail[i].Pos += pos - was.Pos
+	}
+	return tail
 }
 
 // gapAllowed reports whether a batch comes right behind the last byte although offsets are missing between: compaction removed them.
