@@ -41,6 +41,7 @@ type Recovery struct {
 	Short     model.Offset // how many offsets the log ends below the recovery point: lost, or truncated without lowering it
 	Rebuilt   int          // segments whose index files were stale or missing
 	Refilled  int          // batches that only Tail had
+	Hole      bool         // Tail has more behind a hole: nothing may be appended as long as another Open may be given it
 	Reason    string       // why something was cut or rebuilt; empty if nothing was
 }
 

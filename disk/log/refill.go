@@ -30,6 +30,7 @@ func (r *recovery) refill() error {
 		}
 		r.end = r.from.Start // where the journal may go on
 	}
+	r.report.Hole = len(r.from.Tail) > 0
 	if max(r.end, r.from.Start) < r.from.Durable { // what is below the start may be gone
 		return &Damage{Segment: r.l.name, Offset: r.end, Reason: fmt.Sprintf("it held everything below %d and ends here", r.from.Durable)}
 	}

@@ -73,7 +73,7 @@ func (p *Partition) stage(t *shard.Turn, ask *AppendAsk) bool {
 		return true
 	}
 	if !p.journalRoom(t, len(ask.Batch)) {
-		p.set.delayed = append(p.set.delayed, p) // a commit that comes home drains again
+		p.set.delayed = append(p.set.delayed, p) // a commit that comes home drains again, and OpenRest
 		return false
 	}
 	if need := p.log.Need(len(ask.Batch), now, maxTimestamp); need != log.NeedNone {

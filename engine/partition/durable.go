@@ -60,6 +60,9 @@ func (p *Partition) setDurability(t *shard.Turn, want config.Durability) {
 // journalRoom reports whether a batch may be staged now as far as the journal is concerned.
 func (p *Partition) journalRoom(t *shard.Turn, bytes int) bool {
 	s := &p.site.scribe
+	if p.holed = p.holed && !s.settled; p.holed {
+		return false
+	}
 	return !p.fsync() || !s.takes(bytes) || s.room(t)
 }
 

@@ -290,6 +290,7 @@ func (j *openJob) arrive(t *shard.Turn) {
 	}
 	j.report(t)
 	p.producers, p.snapshots, p.state = j.producers, j.snapshots, open
+	p.holed = j.recovery.Hole
 	p.log.ShareConfig(&p.config.log)
 	p.marks.Written(p.log.End())
 	p.setDurability(t, p.config.Durability)

@@ -71,6 +71,7 @@ type Partition struct {
 	frozen       bool // asks wait, because it is about to cross over to another log directory
 	halting      bool // something waits for the end of a pass of compaction
 	uncleanable  bool // compaction met an error in this log
+	holed        bool // the journal goes on behind a hole: appends wait until it is settled, or the next start would join the two
 	cramped      bool // its last pass found no space: those that were not tried since come first
 }
 

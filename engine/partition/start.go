@@ -157,6 +157,7 @@ func (s *Set) OpenRest(t *shard.Turn) {
 		at.scribe.settled = at.scribe.journal != nil && at.scribe.journal.Settled()
 	}
 	s.replayed = nil
+	s.resume(t)
 	for range behindMax {
 		s.openNext(t)
 	}
