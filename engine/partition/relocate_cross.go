@@ -252,7 +252,10 @@ func (r *relocation) refused(t *shard.Turn, err error) {
 		}
 		r.help(t, func() error {
 			return errors.Join(log.Left(r.to.Dir, p.dir, p.name.Topic, log.Arrived), log.Unwish(r.to.Dir, p.dir, p.name.Topic))
-		}, func(t *shard.Turn, err error) { r.back(t, err != nil) })
+		}, func(t *shard.Turn, err error) {
+			r.to.doubt(t, err)
+			r.back(t, err != nil)
+		})
 	})
 }
 
@@ -308,6 +311,7 @@ func (r *relocation) clear(t *shard.Turn, from *site) {
 	}, func(t *shard.Turn, err error) {
 		if err != nil {
 			p.set.options.Log.Warn("what was left of a partition is removed by the next start", "partition", p.dir, "in", from.Name, "err", err)
+			from.doubt(t, err)
 		}
 		r.over(t, true)
 		if p.leaving && p.state == opening && p.log != nil && p.log.Closed() {

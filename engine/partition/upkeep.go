@@ -309,37 +309,42 @@ func (p *Partition) buried(t *shard.Turn) {
 // burial is a helper's errand: the files of a deleted partition.
 type burial struct {
 	shard.Letter
-	set    *Set
-	site   *site
-	folder string
-	topic  model.TopicID
-	wished *logdir.Directory // where a copy of it may be; nil: nowhere
-	log    *log.Log
-	work   *log.Work // nil if the log never opened, or is closed
-	err    error
+	set     *Set
+	site    *site
+	folder  string
+	topic   model.TopicID
+	wished  *logdir.Directory // where a copy of it may be; nil: nowhere
+	log     *log.Log
+	work    *log.Work // nil if the log never opened, or is closed
+	err     error
+	strayed error // of the copy
 }
 
 // Run removes the files; readers with leases keep what they have.
 func (b *burial) Run() {
 	if b.wished != nil && b.wished.Fenced() == nil {
-		b.err = log.Unwish(b.wished.Dir, b.folder, b.topic)
+		b.strayed = log.Unwish(b.wished.Dir, b.folder, b.topic)
 	}
 	if b.work != nil {
 		b.work.Do()
 		return
 	}
 	if !b.site.Missing() { // else a start sets aside what is found there one day
-		b.err = errors.Join(b.err, log.Remove(b.site.Dir, b.folder, b.topic))
+		b.err = log.Remove(b.site.Dir, b.folder, b.topic)
 	}
 }
 
 // Deliver gives the folder up, back on the owner.
-func (b *burial) Deliver(*shard.Turn) {
+func (b *burial) Deliver(t *shard.Turn) {
 	if b.work != nil {
-		b.err = errors.Join(b.err, b.log.Finish(b.work))
+		b.err = b.log.Finish(b.work)
 	}
-	if b.err != nil {
-		b.set.options.Log.Error("deleted partition left files behind", "partition", b.folder, "err", b.err)
+	if err := errors.Join(b.strayed, b.err); err != nil {
+		b.set.options.Log.Error("deleted partition left files behind", "partition", b.folder, "err", err)
+	}
+	b.site.doubt(t, b.err)
+	if b.wished != nil {
+		b.set.sites[b.wished.At].doubt(t, b.strayed)
 	}
 	if !b.site.Missing() { // else nobody has claimed it
 		b.set.options.Folders.free(b.folder)
