@@ -108,8 +108,12 @@ func (b *Broker) storePoints(all []partition.Closed, believed clock.Wall, clean 
 		}
 		points := maps.Collect(b.folders.Points(d))
 		maps.Copy(points, partition.Points(all, d))
-		err = errors.Join(err, d.WriteRecoveryPoints(points, believed))
+		stored := d.WriteRecoveryPoints(points, believed)
+		err = errors.Join(err, stored)
 		if !clean {
+			if stored != nil {
+				<-b.Shards.Shard(0).Visit(func(t *shard.Turn) { d.Doubt(t, stored, b.log) })
+			}
 			continue
 		}
 		folders, starts := make(map[string]model.Offset), make(map[string]model.Offset)

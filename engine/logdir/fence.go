@@ -1,11 +1,13 @@
 package logdir
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
+	"pinion/disk/device"
 	"pinion/engine/model"
 	"pinion/engine/shard"
 )
@@ -69,6 +71,14 @@ func (d *Directory) Fence(t *shard.Turn, err error, logger *slog.Logger) {
 	})
 	if told := d.fence.told.Load(); told != nil {
 		(*told)(d)
+	}
+}
+
+// Doubt fences the directory where an error that is nobody's loss by itself is that of a folder's sync: others have names in that folder, and no later sync
+// would say that they are lost.
+func (d *Directory) Doubt(t *shard.Turn, err error, logger *slog.Logger) {
+	if names := (*device.FolderError)(nil); errors.As(err, &names) {
+		d.Fence(t, err, logger)
 	}
 }
 

@@ -1,9 +1,6 @@
 package partition
 
 import (
-	"errors"
-
-	"pinion/disk/device"
 	"pinion/engine/commit"
 	"pinion/engine/logdir"
 	"pinion/engine/model"
@@ -45,13 +42,8 @@ func (s *Set) siteOf(id model.DirectoryID) *site {
 // fence takes the directory out of service: bytes that were accepted could not be written or synced.
 func (at *site) fence(t *shard.Turn, err error) { at.Fence(t, err, at.set.options.Log) }
 
-// doubt fences the directory where an error of what is put away in it is that of a folder's sync: others have names in that folder, and no later sync would
-// say that they are lost.
-func (at *site) doubt(t *shard.Turn, err error) {
-	if names := (*device.FolderError)(nil); errors.As(err, &names) {
-		at.fence(t, err)
-	}
-}
+// doubt fences the directory where an error of what is put away in it leaves others in doubt.
+func (at *site) doubt(t *shard.Turn, err error) { at.Doubt(t, err, at.set.options.Log) }
 
 // Evict takes the partitions in it offline.
 func (at *site) Evict(t *shard.Turn, _ *logdir.Directory, err error) {
