@@ -80,6 +80,8 @@ type File interface {
 	// Push has the kernel begin to store [pos, pos+length), so that the next Sync finds little left and does not crowd the disk. Nothing is
 	// durable by it, and what fails in it the next Sync reports. It may wait for room in the disk's queue.
 	Push(pos, length int64)
+	// Date sets Entry.Modified, for a file that takes the place of an older one. A file system that cannot do that is no error: the file passes for younger.
+	Date(modified int64)
 	// Resident reports whether all of [pos, pos+length) is in memory. The shard may call it; it costs about 1 us.
 	Resident(pos, length int64) bool
 	// Map shares the first length bytes, read only. It may reach beyond the end of the file, but a touch there is a fault.

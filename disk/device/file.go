@@ -180,6 +180,11 @@ func (f *file) Push(pos, length int64) {
 	startSync(f.fd, pos, length) // without it Sync has more to do
 }
 
+func (f *file) Date(modified int64) {
+	at := unix.NsecToTimeval(modified * 1e6)
+	_ = unix.Futimes(f.fd, []unix.Timeval{at, at})
+}
+
 func (f *file) Map(length int64) ([]byte, error) {
 	if length <= 0 || length > math.MaxInt {
 		return nil, fmt.Errorf("map %d bytes of %s: %w", length, f.name, unix.EINVAL)

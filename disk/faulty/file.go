@@ -174,6 +174,13 @@ func (f *file) Cut(size int64) error {
 	return err
 }
 
+// Date implements device.File.
+func (f *file) Date(modified int64) {
+	f.dir.mu.Lock()
+	defer f.dir.mu.Unlock()
+	f.node.modified = modified
+}
+
 // Sync implements device.File. One that a hook fails marks the pages clean without storing them.
 func (f *file) Sync() error {
 	if err := f.begin(Sync); err != nil {

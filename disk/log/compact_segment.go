@@ -81,6 +81,7 @@ func (s *siftedSegment) seal(dir device.Dir, folder string) error {
 		err = s.file.Trim(s.size)
 	}
 	if err == nil {
+		s.date()
 		err = s.file.Sync()
 	}
 	if err = errors.Join(err, s.close()); err != nil {
@@ -91,6 +92,13 @@ func (s *siftedSegment) seal(dir device.Dir, folder string) error {
 		return err
 	}
 	return writeWhole(dir, fileName(folder, s.base, timeSuffix)+cleanedSuffix, s.index.times)
+}
+
+// date has the file as old as the newest that it takes the place of: retention asks for that where records have no timestamps.
+func (s *siftedSegment) date() {
+	if s.touched > 0 {
+		s.file.Date(int64(s.touched))
+	}
 }
 
 func (s *siftedSegment) close() error {

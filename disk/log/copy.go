@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pinion/disk/device"
+	"pinion/engine/clock"
 	"pinion/engine/model"
 )
 
@@ -87,7 +88,7 @@ func (c *Copy) Next(l *Log, bytesMax int64) *Piece {
 		done := c.segments[e.base]
 		sealed := i+1 < len(l.extents) && !e.dirty()
 		if done.bytes < e.size || sealed && !done.whole {
-			return &Piece{copy: c, base: e.base, was: done, limit: e.size, bytesMax: bytesMax, sealed: sealed}
+			return &Piece{copy: c, base: e.base, was: done, limit: e.size, touched: e.touched, bytesMax: bytesMax, sealed: sealed}
 		}
 	}
 	return nil
@@ -99,6 +100,7 @@ type Piece struct {
 	base     model.Offset
 	was      copied
 	limit    int64 // of the segment
+	touched  clock.Wall
 	bytesMax int64
 	sealed   bool // the index files will not change any more
 
@@ -107,7 +109,9 @@ type Piece struct {
 }
 
 // Do copies it. It blocks.
-func (p *Piece) Do() { p.now, p.err = p.copy.piece(p.base, p.was, p.limit, p.bytesMax, p.sealed) }
+func (p *Piece) Do() {
+	p.now, p.err = p.copy.piece(p.base, p.was, p.limit, p.touched, p.bytesMax, p.sealed)
+}
 
 // Finish takes the outcome back: how many bytes were copied. An error is a *TargetError, or of the log's own disk.
 func (c *Copy) Finish(p *Piece) (bytes int64, err error) {
@@ -118,7 +122,7 @@ func (c *Copy) Finish(p *Piece) (bytes int64, err error) {
 	return p.now.bytes - p.was.bytes, nil
 }
 
-func (c *Copy) piece(base model.Offset, done copied, limit, bytesMax int64, sealed bool) (copied, error) {
+func (c *Copy) piece(base model.Offset, done copied, limit int64, touched clock.Wall, bytesMax int64, sealed bool) (copied, error) {
 	name := fileName(c.folder, base, logSuffix)
 	f, err := c.from.Open(name)
 	if isNotExist(err) {
@@ -127,7 +131,7 @@ func (c *Copy) piece(base model.Offset, done copied, limit, bytesMax int64, seal
 	if err != nil {
 		return done, unreadable(err, name, done.end)
 	}
-	next, err := c.records(f, base, done, limit, bytesMax)
+	next, err := c.records(f, base, done, limit, touched, bytesMax)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return done, err
 	}
@@ -142,8 +146,8 @@ func (c *Copy) piece(base model.Offset, done copied, limit, bytesMax int64, seal
 	return next, nil
 }
 
-// records copies whole batches, and makes them durable.
-func (c *Copy) records(f device.File, base model.Offset, done copied, limit, bytesMax int64) (copied, error) {
+// records copies whole batches, and makes them durable. The copy is as old as the segment.
+func (c *Copy) records(f device.File, base model.Offset, done copied, limit int64, touched clock.Wall, bytesMax int64) (copied, error) {
 	name := fileName(c.folder, base, logSuffix)
 	next := done
 	in := newWindow(f, limit)
@@ -167,13 +171,13 @@ func (c *Copy) records(f device.File, base model.Offset, done copied, limit, byt
 		return done, &TargetError{Err: err}
 	}
 	if next.bytes > done.bytes {
-		err = c.write(to, f, name, done, next)
+		err = c.write(to, f, name, done, next, touched)
 	}
 	return next, errors.Join(err, target(to.Close()))
 }
 
 // write writes [done, next) of a segment to the copy's. Space is reserved first, so that what others need on that disk stays free.
-func (c *Copy) write(to, from device.File, name string, done, next copied) error {
+func (c *Copy) write(to, from device.File, name string, done, next copied, touched clock.Wall) error {
 	if err := to.Reserve(done.bytes, next.bytes-done.bytes); err != nil {
 		return target(err)
 	}
@@ -188,6 +192,9 @@ func (c *Copy) write(to, from device.File, name string, done, next copied) error
 			return target(err)
 		}
 		pos += int64(n)
+	}
+	if touched > 0 {
+		to.Date(int64(touched))
 	}
 	return target(to.Sync())
 }
@@ -224,7 +231,7 @@ func (c *Copy) Settle() (empty bool, err error) {
 		switch {
 		case segment && suffix == logSuffix:
 			for done.bytes < e.Size || e.Size == 0 {
-				if done, err = c.piece(base, done, e.Size, e.Size, false); err != nil {
+				if done, err = c.piece(base, done, e.Size, clock.Wall(e.Modified), e.Size, false); err != nil {
 					return false, err
 				}
 				if e.Size == 0 {
