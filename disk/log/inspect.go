@@ -66,6 +66,7 @@ type inspector struct {
 	recovery model.Offset
 	oldest   model.Offset // base of the first segment
 	good     compactPart  // the last segment a start keeps: end and size are those of what is good in it
+	before   compactPart  // the one before it
 	stops    []int        // of Findings, those a start goes no further at; good lies before the first
 	each     func(batch.Header)
 	gaps     model.Offset // Log.gaps
@@ -100,6 +101,9 @@ func (in *inspector) unread(file string, offset model.Offset, err error) error {
 // cut notes how far a start gets, unless it has stopped before.
 func (in *inspector) cut(segment, end model.Offset, size int64) {
 	if len(in.stops) == 0 {
+		if in.good.base != segment {
+			in.before = in.good
+		}
 		in.good = compactPart{base: segment, end: end, size: size}
 	}
 }
@@ -185,6 +189,9 @@ func (in *inspector) journal() model.Offset {
 		if b.orphan(end, oldest) {
 			tail = append(slices.Clone(tail[:i]), adopt(tail[i:], at.base, at.size)...)
 			b = &tail[i]
+		}
+		if in.Tail == 0 && there && at.size == 0 && b.Base == end && b.Segment == in.before.base && b.Pos == in.before.size {
+			at = in.before // the last is of a roll that was refused, and a start drops it
 		}
 		name := fileName(in.name, b.Segment, logSuffix)
 		behind := b.Segment == at.base && b.Pos == at.size && there

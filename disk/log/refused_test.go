@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"pinion/disk/batch"
@@ -42,6 +43,10 @@ func TestRefusedRollComesBackBeforeTheJournalsTail(t *testing.T) {
 	h, _ := batch.ReadHeader(raw[pos:])
 	tail := []TailBatch{{Base: base, End: h.LastOffset() + 1, Segment: segment, Pos: pos, Bytes: raw[pos : pos+int64(h.Size())]}}
 	left := d.Lost(1)
+	in, err := Inspect(left, "orders-0", false, OpenFrom{RecoveryPoint: base, Tail: tail}, nil)
+	if err != nil || in.Tail != 1 || slices.ContainsFunc(in.Findings, func(f Finding) bool { return f.Damage() }) {
+		t.Errorf("inspection: %v, %+v", err, in)
+	}
 	l, rec, err := Open(left, "orders-0", testID, r.cfg, OpenFrom{RecoveryPoint: base, Tail: tail}, nil)
 	if err != nil {
 		t.Fatalf("what was acknowledged, and is in the journal, is offline: %v", err)
