@@ -53,6 +53,9 @@ func (p *Partition) leave(t *shard.Turn) {
 	case p.state == failed:
 		p.left(t, p.failure)
 		return
+	case p.holed && !p.site.scribe.settled && !p.set.closing:
+		p.set.later(t, p.leave) // the next owner would not know, and append
+		return
 	}
 	p.close(t, p.left)
 }
