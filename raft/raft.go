@@ -92,6 +92,9 @@ var ErrDropped = errors.New("proposal dropped")
 // ErrChanging says that a change of members was not taken because another is under way, or this leader is too new to know.
 var ErrChanging = errors.New("another change of members is under way")
 
+// ErrNoSpace says that a snapshot of one's own was not taken because there is no room for it. It changed nothing, and can be tried again.
+var ErrNoSpace = errors.New("no space for a snapshot")
+
 // ErrNotMember says that the group does not have this member (any more).
 var ErrNotMember = errors.New("not a member of the group")
 
@@ -344,7 +347,7 @@ func (n *Node) settle(e *raftpb.Entry) (Entry, error) {
 }
 
 // Compact replaces the entries up to index by the caller's state at exactly that index, which must have been applied, with
-// every Work so far done.
+// every Work so far done. ErrNoSpace: not now, and the entries stay; any other error is final.
 func (n *Node) Compact(index uint64, data []byte) error {
 	if n.err != nil {
 		return n.err
@@ -357,7 +360,11 @@ func (n *Node) Compact(index uint64, data []byte) error {
 		return fmt.Errorf("compact at index %d: no such entry", index)
 	}
 	snap := Snapshot{Index: index, Term: term, Members: n.members, Data: data}
-	if err := n.storage.SaveSnapshot(snap); err != nil {
+	err := n.storage.SaveSnapshot(snap)
+	if errors.Is(err, ErrNoSpace) {
+		return err
+	}
+	if err != nil {
 		n.err = fmt.Errorf("raft storage: %w", err)
 	}
 	return n.err

@@ -26,7 +26,7 @@ type Storage interface {
 	// durable on return; without, the state may be forgotten in a crash.
 	Append(entries []Entry, state State, sync bool) error
 	// SaveSnapshot makes a snapshot durable and then forgets the entries up to its index; all of them where the log does not
-	// hold an entry of the snapshot's index and term.
+	// hold an entry of the snapshot's index and term. ErrNoSpace: there is no room for it, and nothing has changed.
 	SaveSnapshot(s Snapshot) error
 }
 

@@ -23,12 +23,16 @@ func (r *root) ReadFile(name string, max int64) ([]byte, error) { return ReadFil
 
 // ReplaceIn is Dir.Replace by the other calls of a Dir, for those who implement one. It writes path+".tmp", syncs it, renames it over
 // path and syncs the folder. A leftover of an earlier cut is overwritten by a new inode. One replacement of a path at a time.
-func ReplaceIn(dir Dir, name string, data []byte) error {
+func ReplaceIn(dir Dir, name string, data []byte) error { return ReplaceSpare(dir, name, data, 0) }
+
+// ReplaceSpare is Dir.Replace with space behind the end of the new file (see File.ReserveSpare): ErrNoSpace where the disk has not so much.
+func ReplaceSpare(dir Dir, name string, data []byte, spare int64) error {
 	temp := name + tempSuffix
 	if err := dir.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := writeSynced(dir, temp, data); err != nil {
+	if err := writeSynced(dir, temp, data, spare); err != nil {
+		_ = dir.Remove(temp)                                    // what it takes others may need
 		return fmt.Errorf("replace %s: %w", name, noSpace(err)) // the old one stands
 	}
 	if err := dir.Rename(temp, name); err != nil {
@@ -43,12 +47,15 @@ func ReplaceIn(dir Dir, name string, data []byte) error {
 	return nil
 }
 
-func writeSynced(dir Dir, name string, data []byte) error {
+func writeSynced(dir Dir, name string, data []byte, spare int64) error {
 	f, err := dir.Create(name)
 	if err != nil {
 		return err
 	}
 	_, err = f.Pwritev([][]byte{data}, 0)
+	if err == nil {
+		err = f.ReserveSpare(int64(len(data)), spare)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

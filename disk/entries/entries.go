@@ -88,7 +88,8 @@ var ErrDamaged = errors.New("consensus log is damaged")
 // ErrNotFounded says that the folder holds no log.
 var ErrNotFounded = errors.New("consensus log is not founded")
 
-// Log is an open log. One owner at a time. The first failed write is final: every later call that writes returns it.
+// Log is an open log. One owner at a time. The first failed write is final: every later call that writes returns it. A new file that finds no
+// space is none: nothing that was accepted is in it.
 type Log struct {
 	dir    device.Dir
 	folder string
@@ -119,7 +120,7 @@ func Found(dir device.Dir, folder string, s Snapshot) error {
 		return fmt.Errorf("found %s: %w", folder, err)
 	}
 	l := &Log{dir: dir, folder: folder, snapshot: s, state: State{Term: s.Term, Commit: s.Index}, sequence: 1}
-	if err := l.follow(); err != nil {
+	if err := l.follow(0); err != nil {
 		return fmt.Errorf("found %s: %w", folder, err)
 	}
 	if err := l.active.close(); err != nil {
@@ -213,7 +214,8 @@ func (l *Log) Append(list []Entry, state State, sync bool) error {
 	changed := state != l.state || l.unsaved
 	if l.active.end >= l.config.SegmentBytes && (len(list) > 0 || sync && changed) {
 		// The new segment opens with the former state: this one may speak of entries that are not written yet.
-		if err := l.roll(); err != nil {
+		// On a full disk the former segment goes on growing.
+		if err := l.roll(); err != nil && !errors.Is(err, device.ErrNoSpace) {
 			return l.fail(err)
 		}
 	}
@@ -260,14 +262,14 @@ func (l *Log) roll() error {
 	if n := len(carried); n > 0 {
 		base = Snapshot{Index: carried[n-1].Index, Term: carried[n-1].Term}
 	}
-	l.sealed = append(l.sealed, l.active)
-	err := l.start(base.Index, base.Term, nil)
+	err := l.start(base.Index, base.Term, nil, spareBytes)
 	l.list = carried
 	return err
 }
 
 // SaveSnapshot makes a snapshot durable and forgets the entries up to its index: all entries where the log does not hold one
-// of the snapshot's index and term. Then only the snapshot and one segment are left.
+// of the snapshot's index and term. Then only the snapshot and one segment are left. device.ErrNoSpace: there is no room for it, and the log
+// is as it was.
 func (l *Log) SaveSnapshot(s Snapshot) error {
 	if l.err != nil {
 		return l.err
@@ -275,25 +277,38 @@ func (l *Log) SaveSnapshot(s Snapshot) error {
 	if s.Index <= l.snapshot.Index {
 		must.Failf("snapshot at %d replaces one at %d", s.Index, l.snapshot.Index)
 	}
-	if err := writeSnapshot(l.dir, l.folder, s); err != nil {
+	err := writeSnapshot(l.dir, l.folder, s)
+	if errors.Is(err, device.ErrNoSpace) {
+		return err
+	}
+	if err != nil {
 		return l.fail(err)
 	}
 	var kept []Entry
-	if term, ok := l.Term(s.Index); ok && term == s.Term {
+	spare := int64(0)
+	term, ok := l.Term(s.Index)
+	joined := ok && term == s.Term
+	if joined {
+		spare = spareBytes
 		kept = append(kept, l.list[s.Index-l.snapshot.Index:]...)
 	}
 	l.snapshot, l.list = Snapshot{Index: s.Index, Term: s.Term, Members: s.Members}, kept
 	l.state.Commit = max(l.state.Commit, s.Index)
 	l.state.Term = max(l.state.Term, s.Term)
-	l.sealed = append(l.sealed, l.active)
-	if err := l.follow(); err != nil {
+	err = l.follow(spare)
+	if errors.Is(err, device.ErrNoSpace) && joined {
+		return nil // the segments lead up to the snapshot and on; the next one has them go
+	}
+	if err != nil {
 		return l.fail(err)
 	}
 	return l.fail(l.discard())
 }
 
 // follow starts a segment on top of the snapshot that carries every entry above it.
-func (l *Log) follow() error { return l.start(l.snapshot.Index, l.snapshot.Term, l.list) }
+func (l *Log) follow(spare int64) error {
+	return l.start(l.snapshot.Index, l.snapshot.Term, l.list, spare)
+}
 
 // discard removes every sealed segment and every snapshot but the newest. Names that survive a power cut are passed over by Open
 // and removed there.

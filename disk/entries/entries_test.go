@@ -146,6 +146,57 @@ func TestFullDisk(t *testing.T) {
 	must(t, l.Close())
 }
 
+// TestFoundedWithoutSpare: a disk that has room for a new log, and none ahead of it, takes it.
+func TestFoundedWithoutSpare(t *testing.T) {
+	d := faulty.New(1)
+	d.Limit(64 << 10)
+	must(t, entries.Found(d, folder, firstSnapshot))
+	l, err := entries.Open(d, folder, small)
+	must(t, err)
+	must(t, l.Close())
+}
+
+// TestFullDiskTakesNoNewFile: a segment that should be followed grows on, and a snapshot waits, at whichever of its steps the disk is full.
+func TestFullDiskTakesNoNewFile(t *testing.T) {
+	const block = 4096 // of what files take
+	for _, room := range []int64{0, 1, block, 2 * block, 64 * block, 2 << 20} {
+		d := filled(t)
+		d.Limit(d.Used() + 4<<20)
+		l, err := entries.Open(d, folder, small)
+		must(t, err)
+		d.Limit(d.Used() + room)
+		for range 20 {
+			must(t, l.Append([]entries.Entry{{Index: l.Last() + 1, Term: 2, Data: make([]byte, 1000)}}, l.State(), true))
+		}
+		full := 0
+		for range 3 {
+			state := l.State()
+			state.Commit = l.Last()
+			must(t, l.Append(nil, state, true))
+			if err := l.SaveSnapshot(entries.Snapshot{Index: l.Last(), Term: 2, Members: []byte("m"), Data: make([]byte, 3000)}); errors.Is(err, device.ErrNoSpace) {
+				full++
+			} else {
+				must(t, err)
+			}
+			must(t, l.Append([]entries.Entry{{Index: l.Last() + 1, Term: 2, Data: make([]byte, 1000)}}, l.State(), true))
+			at, state, last := l.Snapshot().Index, l.State(), l.Last()
+			must(t, l.Close())
+			if l, err = entries.Open(d, folder, small); err != nil || l.Last() != last || l.State() != state || l.Snapshot().Index < at {
+				t.Fatalf("room for %d bytes: opened again: %v", room, err)
+			}
+		}
+		if (full > 0) != (room < block) {
+			t.Errorf("room for %d bytes: %d snapshots found none", room, full)
+		}
+		d.Limit(0)
+		must(t, l.SaveSnapshot(entries.Snapshot{Index: l.Last(), Term: 2, Members: []byte("m"), Data: make([]byte, 3000)}))
+		must(t, l.Close())
+		if names, err := d.List(folder); err != nil || len(names) != 2 {
+			t.Errorf("room for %d bytes: with space again %v, %v", room, names, err)
+		}
+	}
+}
+
 // TestOneSyncPerAppend: a group commit is one durable write, however many entries it carries.
 func TestOneSyncPerAppend(t *testing.T) {
 	d := filled(t)

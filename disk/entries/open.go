@@ -51,8 +51,7 @@ func Open(dir device.Dir, folder string, c Config) (*Log, error) {
 		return nil, fmt.Errorf("open %s: %w", folder, err)
 	}
 	if !r.joined { // the power went between the snapshot and its segment
-		l.sealed = append(l.sealed, l.active)
-		if err := l.follow(); err != nil {
+		if err := l.follow(0); err != nil {
 			return nil, fmt.Errorf("open %s: %w", folder, l.abort(err))
 		}
 		r.stale, l.sealed = append(r.stale, l.sealed...), nil

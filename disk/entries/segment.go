@@ -67,8 +67,9 @@ func (s *segment) close() error {
 }
 
 // start makes the next segment, whole and durable, with the state and the carried entries as its first batch, and appends to
-// it from now on. The former active segment is closed.
-func (l *Log) start(baseIndex, baseTerm uint64, carried []Entry) error {
+// it from now on. The former active segment is closed and sealed. Where the disk has no room for another with so much space ahead of
+// it, that one, which has some, stays what it is (device.ErrNoSpace).
+func (l *Log) start(baseIndex, baseTerm uint64, carried []Entry, spare int64) error {
 	var salt [8]byte
 	rand.Read(salt[:]) // never fails (crypto/rand)
 	next := segment{number: l.active.number + 1, salt: binary.LittleEndian.Uint64(salt[:])}
@@ -80,7 +81,7 @@ func (l *Log) start(baseIndex, baseTerm uint64, carried []Entry) error {
 	h := head{salt: next.salt, sequence: l.sequence, baseIndex: baseIndex, baseTerm: baseTerm}
 	whole := append(appendHead(make([]byte, 0, headBytes+len(b)), h), b...)
 	name := segmentPath(l.folder, next.number)
-	if err := l.dir.Replace(name, whole); err != nil {
+	if err := device.ReplaceSpare(l.dir, name, whole, spare); err != nil {
 		return err
 	}
 	f, err := l.dir.Open(name)
@@ -91,9 +92,7 @@ func (l *Log) start(baseIndex, baseTerm uint64, carried []Entry) error {
 	if err := l.active.close(); err != nil {
 		return err
 	}
-	for i := range l.sealed {
-		l.sealed[i].file = nil
-	}
+	l.sealed = append(l.sealed, l.active)
 	next.spare()
 	l.active = next
 	l.sequence++

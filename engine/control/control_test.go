@@ -353,6 +353,45 @@ func TestDiskErrorIsFinal(t *testing.T) {
 	}
 }
 
+// TestFullDisk: the log goes on without the snapshots that find no space, and so does a start.
+func TestFullDisk(t *testing.T) {
+	dir := faulty.New(0)
+	for life := range 3 {
+		s := start(t, dir, nil)
+		s.do(register(1))
+		for i := range 20 {
+			if r := s.do(create(20*life + i)); r.Err != nil {
+				t.Fatalf("life %d, topic %d: %v", life, i, r.Err)
+			}
+			dir.Limit(dir.Used() + 1)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := start(t, dir, nil)
+	defer s.close()
+	if got := s.Image().TopicCount(); got != 60 {
+		t.Errorf("%d topics", got)
+	}
+	snapshots := func() int {
+		names, err := dir.List(control.Folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	if n := snapshots(); n != 2 {
+		t.Errorf("%d files on the full disk", n)
+	}
+	long := dir.Used()
+	dir.Limit(0)
+	s.do(create(60))
+	if n := snapshots(); n != 2 || s.Image().TopicCount() != 61 {
+		t.Errorf("%d files, %d topics with space again; %d bytes, %d before", n, s.Image().TopicCount(), dir.Used(), long)
+	}
+}
+
 func TestWrongCluster(t *testing.T) {
 	dir := faulty.New(0)
 	if err := start(t, dir, nil).close(); err != nil {

@@ -32,6 +32,7 @@ const Folder = "pinion-metadata"
 const (
 	snapshotEntries = 10_000  // entries replayed at a start, and kept in memory until the next snapshot, at most about this many
 	snapshotBytes   = 4 << 20 // log that must have grown before a snapshot is worth its writing
+	snapshotRetries = 16      // a snapshot that finds no space is tried again after this part of the entries it waits for
 	openSteps       = 10_000  // rounds that replay may take before we call it a bug
 )
 
@@ -66,6 +67,7 @@ type Member struct {
 	waiting   map[uint64]func(catalog.Result)
 	sequence  uint64 // of the last proposal; the key of waiting
 	snapBytes int64  // size of the last snapshot, 0 when not known
+	putOff    uint64 // no snapshot before this index: the last one found no space
 }
 
 // ErrCluster says that the directory belongs to another cluster.
@@ -254,17 +256,26 @@ func (m *Member) HasWork() bool { return m.node.HasWork() }
 // Close closes the log. Proposals under way stay unanswered: see Abandon.
 func (m *Member) Close() error { return m.log.Close() }
 
-// Compact snapshots the catalogue when replaying the log would cost more than reading the snapshot, or when somebody has joined.
+// Compact snapshots the catalogue when replaying the log would cost more than reading the snapshot, or when somebody has joined. Where the disk
+// is full the log serves for longer.
 func (m *Member) Compact() error {
 	count := m.machine.Applied() - m.log.Snapshot().Index
 	grown := m.log.Bytes()
 	if !m.node.MustCompact() && count < m.config.SnapshotEntries && grown < max(m.config.SnapshotBytes, 2*m.snapBytes) {
 		return nil
 	}
-	if count == 0 {
+	if count == 0 || m.machine.Applied() < m.putOff {
 		return nil
 	}
 	data := m.machine.AppendSnapshot(nil)
 	m.snapBytes = int64(len(data))
-	return m.node.Compact(m.machine.Applied(), data)
+	err := m.node.Compact(m.machine.Applied(), data)
+	if err != nil && !errors.Is(err, raft.ErrNoSpace) {
+		return err
+	}
+	if m.log.Bytes() >= grown { // there is no room for the snapshot, or for the segment behind it
+		m.putOff = m.machine.Applied() + max(1, m.config.SnapshotEntries/snapshotRetries)
+		m.config.Log.Warn("the disk is full: the metadata log stays as long as it is", "bytes", grown, "err", err)
+	}
+	return nil
 }

@@ -1,6 +1,10 @@
 package quorum
 
 import (
+	"errors"
+	"fmt"
+
+	"pinion/disk/device"
 	"pinion/disk/entries"
 	"pinion/raft"
 )
@@ -54,7 +58,11 @@ func (s *store) SaveSnapshot(snap raft.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if err := s.log.SaveSnapshot(entries.Snapshot{Index: snap.Index, Term: snap.Term, Members: members, Data: snap.Data}); err != nil {
+	err = s.log.SaveSnapshot(entries.Snapshot{Index: snap.Index, Term: snap.Term, Members: members, Data: snap.Data})
+	if errors.Is(err, device.ErrNoSpace) {
+		return fmt.Errorf("%w: %w", raft.ErrNoSpace, err)
+	}
+	if err != nil {
 		return err
 	}
 	s.members = snap.Members
