@@ -84,9 +84,10 @@ func (l *loader) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	case part.Code != partition.OK:
 		t.Arm(&l.again, loadRetry, l) // it is being handed over, or its disk has failed: the image tells when it is not ours any more
 	case part.Leased:
-		l.high, l.span = part.High, part.Span
+		s.since, l.high, l.span = part.Since, part.High, part.Span
 		t.HelpBulk(l)
 	case l.next >= part.High:
+		s.since = part.Since
 		l.done(t)
 	default:
 		t.Arm(&l.again, loadRetry, l) // other readers have all open files

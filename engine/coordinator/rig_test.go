@@ -201,8 +201,8 @@ func (r *rig) write(raw []byte) {
 		r.t.Fatal("short batch")
 	}
 	c := &appendCall{done: make(chan struct{})}
-	c.ask = partition.AppendAsk{Home: only, To: r.parts, Caller: c, Partition: name, Batch: raw, Header: header, Acks: partition.AcksAll,
-		Timeout: patience, AppendTime: -1}
+	c.ask = partition.AppendAsk{Home: only, To: r.parts, Caller: c, Partition: name, Moves: r.image.Load().Moves(), Batch: raw, Header: header,
+		Acks: partition.AcksAll, Timeout: patience, AppendTime: -1}
 	r.on(func(t *shard.Turn) { t.Ask(only, &c.ask) })
 	select {
 	case <-c.done:

@@ -32,6 +32,7 @@ type seat struct {
 	// Owned by the shard.
 	state   state
 	machine *group.Coordinator
+	since   uint64                 // the time of the partition on this shard whose records were read
 	asks    map[group.Request]*Ask // that wait for something
 	held    *placement.Image       // which the offsets were last held against: of no topic it has and the newest has not are any kept
 	wake    shard.Timer            // the machine's next deadline
@@ -67,6 +68,12 @@ func (s *seat) take(t *shard.Turn, ask *Ask) {
 	default:
 		ask.reply(t, group.NotCoordinator)
 	}
+}
+
+// outlived reports whether the partition was elsewhere since its records were read. The newest image does not tell: it may have come back.
+func (s *seat) outlived(t *shard.Turn) bool {
+	since, here := s.set.partitions.Since(t, s.name)
+	return s.state == serving && (!here || since != s.since)
 }
 
 // carry takes what the machine has decided to where it belongs, and reports whether that answers the ask that was just run, if one was.
@@ -215,7 +222,7 @@ func (s *seat) append(t *shard.Turn, what *group.Append) {
 	st.raw = b.AppendTo(st.raw[:0])
 	header, _ := batch.ReadHeader(st.raw)
 	st.ask = partition.AppendAsk{
-		Home: s.set.id, To: s.set.partitions, Caller: st, Partition: s.name, Moves: s.set.options.Image().Moves(),
+		Home: s.set.id, To: s.set.partitions, Caller: st, Partition: s.name, Moves: s.since,
 		Batch: st.raw, Header: header, Acks: partition.AcksAll, Timeout: storePatience, AppendTime: -1,
 	}
 	if len(st.raw) > s.set.batchBytesMax {

@@ -80,7 +80,7 @@ func (s *Set) Changed(t *shard.Turn) {
 	}
 	topic := s.options.Image().TopicCalled(Topic)
 	for i, seat := range s.seats {
-		if seat != nil && !s.ours(topic, seat.name) {
+		if seat != nil && (!s.ours(topic, seat.name) || seat.outlived(t)) {
 			s.seats[i] = nil
 			seat.leave(t)
 		}
@@ -137,8 +137,10 @@ func (s *Set) take(t *shard.Turn, ask *Ask) {
 		ask.reply(t, group.NotCoordinator)
 		return
 	}
-	if int(name.Index) < len(s.seats) && s.seats[name.Index] != nil && s.seats[name.Index].name != name {
-		s.Changed(t) // a topic of the same name took the place of another
+	if int(name.Index) < len(s.seats) && s.seats[name.Index] != nil {
+		if seat := s.seats[name.Index]; seat.name != name || seat.outlived(t) {
+			s.Changed(t) // a topic of the same name took the place of another, or the partition is back
+		}
 	}
 	s.seat(t, name).take(t, ask)
 }

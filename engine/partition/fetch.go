@@ -53,6 +53,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 		part.Offline = true
 	}
 	part.High, part.Stable, part.LogStart, part.LeaderEpoch = p.marks.High, p.marks.Stable, p.log.Start(), p.epoch
+	part.Since = p.since
 	if code := p.epochCode(max(part.Epoch, model.NoEpoch)); code != OK { // to Kafka any negative one is none in a Fetch, and in no other request
 		part.refuse(code)
 		return

@@ -40,7 +40,8 @@ type FetchFound struct {
 	Stable      model.Offset
 	LogStart    model.Offset
 	LeaderEpoch model.Epoch
-	Diverging   bool // the client's log left ours: DivergeEpoch and DivergeEnd say where
+	Since       uint64 // which time of this owner it is (see Set.Since)
+	Diverging   bool   // the client's log left ours: DivergeEpoch and DivergeEnd say where
 	DivergeAt   model.Epoch
 	DivergeEnd  model.Offset
 	Offline     bool // the partition takes no appends any more: what is there is all that will be, and a poll must not wait for more

@@ -393,6 +393,16 @@ func (s *Set) Serves(t *shard.Turn, name model.Partition) bool {
 	return p != nil && p.Serves(t)
 }
 
+// Since tells the times apart for which a partition is here: while it was elsewhere in between, others may have appended. False: it is not here.
+func (s *Set) Since(t *shard.Turn, name model.Partition) (moves uint64, ok bool) {
+	s.own.Check(t)
+	p := s.known(name)
+	if p == nil {
+		return 0, false
+	}
+	return p.since, true
+}
+
 // Each calls f with every partition of the set.
 func (s *Set) Each(t *shard.Turn, f func(p *Partition)) {
 	s.own.Check(t)
