@@ -1,9 +1,12 @@
 package coordinator
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"pinion/disk/faulty"
 	"pinion/engine/group"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -48,5 +51,44 @@ func TestPartitionThatCameBack(t *testing.T) {
 	}
 	if code := r.commit("g", "topic", 3); code != group.OK {
 		t.Errorf("commit after it: code %d", code)
+	}
+}
+
+// TestSeatThatCameBack: a coordinator that looks while the partition is elsewhere, and whose partition does not, waits for what it appended before it
+// reads again.
+func TestSeatThatCameBack(t *testing.T) {
+	r := newRig(t)
+	r.load()
+	if code := r.commit("g", "topic", 1); code != group.OK {
+		t.Fatalf("commit: code %d", code)
+	}
+	held, open := make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	r.disk.Fail(func(op faulty.Op, path string) error {
+		if op == faulty.Write && strings.HasPrefix(path, "journal/") && once.CompareAndSwap(false, true) {
+			close(held)
+			<-open
+		}
+		return nil
+	})
+	q := r.begin(&group.Commit{Common: group.Common{Group: "g"}, Generation: -1, Retention: -1,
+		Topics: []group.CommitTopic{{Topic: "topic", Partitions: []group.CommitPartition{{Offset: 2, Epoch: -1}}}}})
+	<-held
+	for _, at := range []model.ShardID{only + 1, only} {
+		r.publish(at)
+		r.on(func(t *shard.Turn) { r.set.Changed(t) })
+	}
+	if code := q.wait(r); code != group.NotCoordinator {
+		t.Errorf("the commit under way: code %d", code)
+	}
+	loading := 1
+	for end := time.Now().Add(50 * time.Millisecond); loading > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		r.on(func(t *shard.Turn) { loading = r.set.Stats(t).Loading })
+	}
+	close(open)
+	got := r.offset("g", "topic")
+	r.load()
+	if after := r.offset("g", "topic"); got != after || got != 2 {
+		t.Errorf("offset %d, and %d after another start", got, after)
 	}
 }

@@ -64,6 +64,10 @@ func (l *loader) begin(t *shard.Turn, s *seat) {
 
 func (l *loader) fetch(t *shard.Turn) {
 	s := l.seat
+	if s.set.owing[s.name] != nil { // what is not durable yet would not be read, and count after the next start
+		t.Arm(&l.again, loadRetry, l)
+		return
+	}
 	l.ask.Parts = append(l.ask.Parts[:0], partition.FetchPart{FetchWant: partition.FetchWant{
 		Partition: s.name, From: l.next, BytesMax: loadBytes, Epoch: model.NoEpoch, LastFetched: model.NoEpoch}})
 	t.Ask(s.set.id, &l.ask)

@@ -127,6 +127,9 @@ func (s *seat) leave(t *shard.Turn) {
 	if was == serving {
 		s.machine.Abandon(group.NotCoordinator)
 	}
+	if s.sent.first != nil {
+		s.set.owing[s.name] = s
+	}
 	s.carry(t, nil)
 }
 
@@ -250,6 +253,9 @@ func (st *store) Appended(t *shard.Turn, _ *partition.AppendAsk) {
 			s.machine.Stored(t.Now(), what, code)
 			s.carry(t, nil)
 		}
+	}
+	if s.sent.first == nil && s.set.owing[s.name] == s {
+		delete(s.set.owing, s.name)
 	}
 }
 

@@ -35,7 +35,8 @@ type Set struct {
 	partitions *partition.Set // of the same shard
 
 	// Owned by the shard.
-	seats  []*seat // by partition of the topic; nil: not ours
+	seats  []*seat                   // by partition of the topic; nil: not ours
+	owing  map[model.Partition]*seat // left while records of theirs were on their way into the log
 	config *config.Broker
 	// batchBytesMax is max.message.bytes of the topic.
 	batchBytesMax int
@@ -49,7 +50,8 @@ type Set struct {
 
 // NewSet makes the set of the shard that runs the turn.
 func NewSet(t *shard.Turn, options Options, partitions *partition.Set) *Set {
-	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), partitions: partitions, builder: batch.NewBuilder()}
+	s := &Set{own: shard.Own(t), options: options, id: t.Shard(), partitions: partitions, builder: batch.NewBuilder(),
+		owing: map[model.Partition]*seat{}}
 	s.config = options.Broker.Now()
 	s.broom.set = s
 	s.guard.Resume(options.Seen, t.Now())
