@@ -29,7 +29,8 @@ type loader struct {
 	began   clock.Mono
 	read    int
 	unknown int
-	offline bool // its disk has failed or its log is damaged, when it was last tried
+	said    string // why it could not go on, when it last could not
+	offline bool   // its disk has failed or its log is damaged, when it was last tried
 
 	// While away with a helper.
 	span  log.Span
@@ -51,6 +52,8 @@ const (
 	loadBytes = 256 << 10
 	// loadRetry is between two attempts while the partition cannot be read.
 	loadRetry = 200 * time.Millisecond
+	// brokenRetry is between two attempts to read records that are unreadable: the disk may have recovered, or they lie in another directory by then.
+	brokenRetry = 10 * time.Second
 	// recordsBytesMax bounds what one compressed batch of another broker may inflate to.
 	recordsBytesMax = 128 << 20
 )
@@ -98,8 +101,11 @@ func (l *loader) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	}
 }
 
-// Fire tries again.
+// Fire tries again, from the first batch that is not taken in whole.
 func (l *loader) Fire(t *shard.Turn, _ *shard.Timer) {
+	if s := l.seat; s.state == broken {
+		s.state = reading
+	}
 	if l.seat.state == reading {
 		l.fetch(t)
 	}
@@ -133,11 +139,16 @@ func (l *loader) Deliver(t *shard.Turn) {
 		return
 	}
 	err := l.err
-	if err == nil {
+	if l.err = nil; err == nil {
 		err = l.take()
 	}
-	if err != nil {
-		s.state = broken
+	if err == nil {
+		return
+	}
+	s.state = broken
+	t.Arm(&l.again, brokenRetry, l)
+	if said := err.Error(); l.said != said {
+		l.said = said
 		s.set.options.Log.Error("groups cannot be served: their records are unreadable", "topic", Topic, "partition", s.name.Index, "err", err)
 	}
 }

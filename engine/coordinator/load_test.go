@@ -6,11 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pinion/disk/batch"
 	"pinion/disk/codec"
 	"pinion/disk/faulty"
 	"pinion/engine/group"
+	"pinion/engine/shard"
 )
 
 // transactional builds the batches of transactional producers, each with its next sequence.
@@ -212,6 +214,40 @@ func TestLoadOfUnreadableSegments(t *testing.T) {
 		r.load()
 		r.refused("offset 0")
 	})
+}
+
+// What did not read once is read when the disk does again.
+func TestLoadGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.write(plain(offsetOf("g", "topic", 5)))
+	r.disk.Fail(func(op faulty.Op, path string) error {
+		if op == faulty.Read && strings.HasSuffix(path, segment) {
+			return faulty.EIO
+		}
+		return nil
+	})
+	r.load()
+	r.refused("input/output error")
+	r.disk.Fail(nil)
+	r.on(func(turn *shard.Turn) { // as after brokenRetry
+		l := &r.set.seats[name.Index].loader
+		turn.Arm(&l.again, 0, l)
+	})
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		var st Stats
+		if r.on(func(t *shard.Turn) { st = r.set.Stats(t) }); st.Loading == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("its groups are not served")
+		}
+	}
+	if got := r.offset("g", "topic"); got != 5 {
+		t.Errorf("offset %d", got)
+	}
+	if code := r.commit("g", "topic", 6); code != group.OK {
+		t.Errorf("commit: code %d", code)
+	}
 }
 
 // A full disk takes no commit, and says so; what was committed before is still known, and commits go on when there is room.

@@ -17,7 +17,7 @@ type state uint8
 const (
 	reading state = iota // its records are being read
 	serving
-	broken // they make no sense, or could not be read
+	broken // they make no sense, or could not be read; they are read again after a while
 	left   // another shard owns the partition by now
 )
 
