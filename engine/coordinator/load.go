@@ -93,7 +93,7 @@ func (l *loader) Fetched(t *shard.Turn, ask *partition.FetchAsk) {
 	case part.Leased:
 		s.since, l.high, l.span = part.Since, part.High, part.Span
 		t.HelpBulk(l)
-	case l.next >= part.High:
+	case l.next >= part.High || part.Nothing:
 		s.since = part.Since
 		l.done(t)
 	default:

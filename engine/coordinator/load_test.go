@@ -216,6 +216,34 @@ func TestLoadOfUnreadableSegments(t *testing.T) {
 	})
 }
 
+// Kafka's compaction may leave nothing up to the high watermark: what was read until there is all there is.
+func TestLoadOfACompactedEnd(t *testing.T) {
+	r := newRig(t)
+	folder := Topic + "-0"
+	if err := r.disk.Mkdir(folder); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range map[string][]byte{
+		"/partition.metadata":       []byte("version: 0\ntopic_id: " + name.Topic.String() + "\n"),
+		segment:                     plain(offsetOf("g", "topic", 5)),
+		"/00000000000000000002.log": nil, // of a tombstone nothing is left
+	} {
+		if err := r.disk.Replace(folder+file, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit := r.image.Load().Edit()
+	edit.SetConfigs(r.image.Load().TopicCalled(Topic), map[string]string{"cleanup.policy": "compact"})
+	r.image.Store(edit.Freeze(2))
+	r.load()
+	if got := r.offset("g", "topic"); got != 5 {
+		t.Errorf("offset %d", got)
+	}
+	if high := r.high(); high != 2 {
+		t.Errorf("high watermark %d", high)
+	}
+}
+
 // What did not read once is read when the disk does again.
 func TestLoadGoesOn(t *testing.T) {
 	r := newRig(t)

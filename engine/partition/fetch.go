@@ -95,6 +95,7 @@ func (p *Partition) read(t *shard.Turn, part *FetchPart) {
 	case log.ReadNeedsWork:
 		p.helpRead(t, part)
 	case log.ReadEmpty:
+		part.Nothing = !part.Offline // else the limit may lie within a batch
 	default:
 		part.Code = OutOfRange
 	}

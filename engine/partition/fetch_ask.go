@@ -45,6 +45,7 @@ type FetchFound struct {
 	DivergeAt   model.Epoch
 	DivergeEnd  model.Offset
 	Offline     bool // the partition takes no appends any more: what is there is all that will be, and a poll must not wait for more
+	Nothing     bool // from there on there is nothing to be read, though the offset is below the mark: compaction has left a gap at the end
 	Leased      bool // Span is on loan
 	Span        log.Span
 }
