@@ -203,7 +203,7 @@ func (c *Coordinator) replace(g *group, r *Join, old *member) {
 func (c *Coordinator) storeReplaced(g *group, m, old *member, before member, leads bool) {
 	r := m.join
 	record := g.record(func(m *member) []byte { return m.assignment })
-	c.append(g, []Record{record}, nil, func(code Code) {
+	c.append(g, []Record{record}, func(code Code) {
 		if m.join != r {
 			return // somebody else has taken its place, or a rebalance has answered
 		}

@@ -107,7 +107,7 @@ func (c *Coordinator) empty(g *group) {
 	g.protocol, g.leader = nil, nil
 	g.readTopics()
 	g.is(Empty, c.now)
-	c.append(g, []Record{g.record(nil)}, nil, func(Code) {})
+	c.append(g, []Record{g.record(nil)}, func(Code) {})
 }
 
 // elect sees to it that the leader is one of those who joined.

@@ -75,7 +75,7 @@ func (c *Coordinator) assign(g *group, r *Sync) {
 	}
 	record := g.record(func(m *member) []byte { return assigned[m.id] })
 	generation := g.generation
-	c.append(g, []Record{record}, nil, func(code Code) {
+	c.append(g, []Record{record}, func(code Code) {
 		if g.state != Completing || g.generation != generation || !g.assigning {
 			return // somebody came or went: there is a new generation to be assigned
 		}

@@ -62,7 +62,8 @@ type Append struct {
 	Records []Record
 	group   *group
 	number  uint64
-	keys    []offsetKey // of offsets that are committed
+	keys    []offsetKey // of offsets that are committed,
+	values  []committed // and these
 	done    func(code Code)
 }
 
@@ -195,11 +196,12 @@ func (c *Coordinator) answer(r Request, code Code) {
 }
 
 // append has records of a group stored; done is called with what became of them.
-func (c *Coordinator) append(g *group, records []Record, keys []offsetKey, done func(code Code)) {
+func (c *Coordinator) append(g *group, records []Record, done func(code Code)) *Append {
 	c.appended++
-	a := &Append{Records: records, group: g, number: c.appended, keys: keys, done: done}
+	a := &Append{Records: records, group: g, number: c.appended, done: done}
 	g.storing = append(g.storing, a)
 	c.appends.filling = append(c.appends.filling, a)
+	return a
 }
 
 // create makes a group that nobody has heard of yet.

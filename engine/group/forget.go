@@ -30,23 +30,27 @@ func (c *Coordinator) Forget(now clock.Now, gone func(topic string, id model.Top
 	}
 }
 
-// keysOf are the keys of offsets, committed or being committed, of topics that are gone.
+// keysOf are the keys of offsets of topics that are gone: as they will be when what is being committed is stored.
 func (g *group) keysOf(gone func(topic string, id model.TopicID) bool) []offsetKey {
 	var keys []offsetKey
-	for key, v := range g.offsets {
-		if gone(key.topic, v.topic) {
+	coming := map[offsetKey]model.TopicID{}
+	for _, a := range g.storing {
+		for i, key := range a.keys {
+			coming[key] = a.values[i].topic
+		}
+	}
+	for key, id := range coming {
+		if gone(key.topic, id) {
 			keys = append(keys, key)
 		}
 	}
-	for _, a := range g.storing {
-		for _, key := range a.keys {
-			if gone(key.topic, model.TopicID{}) {
-				keys = append(keys, key)
-			}
+	for key, v := range g.offsets {
+		if _, replaced := coming[key]; !replaced && gone(key.topic, v.topic) {
+			keys = append(keys, key)
 		}
 	}
 	slices.SortFunc(keys, func(a, b offsetKey) int {
 		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
 	})
-	return slices.Compact(keys)
+	return keys
 }

@@ -59,3 +59,42 @@ func TestOffsetsOfTopicsThatAreGone(t *testing.T) {
 		t.Errorf("%d records are stored, want 5 commits and 3 removals", stored)
 	}
 }
+
+// What is being committed for a topic stays, though it takes the place of an offset of one that is gone; what is being committed for that one goes.
+func TestCommitsUnderWayOfAnotherTopicOfTheName(t *testing.T) {
+	old, young := model.TopicID{1}, model.TopicID{2}
+	gone := func(_ string, id model.TopicID) bool { return id == old }
+	commit := func(r *rig, id model.TopicID, offset int64) *Commit {
+		c := commitOf(nil, offset)
+		c.Topics[0].ID = id
+		r.do(c)
+		return c
+	}
+	for name, ids := range map[string][2]model.TopicID{"the old one before": {old, young}, "none before": {{}, old}} {
+		r := newRig(t)
+		if !ids[0].IsZero() {
+			r.expect("a commit", commit(r, ids[0], 7), OK)
+		}
+		r.hold = true
+		c := commit(r, ids[1], 9)
+		r.c.Forget(r.clock.Now(), gone, func() { t.Errorf("%s: not stored", name) })
+		r.release()
+		r.expect("a commit under way", c, OK)
+		want := int64(9)
+		if ids[1] == old {
+			want = -1
+		}
+		for _, when := range []string{"at once", "after a restart"} {
+			f := &Fetch{Common: Common{Group: c.Group}, All: true}
+			r.do(f)
+			got := int64(-1)
+			if len(f.Topics) > 0 {
+				got = f.Topics[0].Partitions[0].Offset
+			}
+			if got != want {
+				t.Errorf("%s, %s: offset %d, want %d", name, when, got, want)
+			}
+			r.restart()
+		}
+	}
+}

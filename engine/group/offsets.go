@@ -55,7 +55,7 @@ func (c *Coordinator) commit(r *Commit) {
 		}
 		c.answer(r, OK)
 	}
-	c.append(g, records, keys, func(code Code) {
+	a := c.append(g, records, func(code Code) {
 		if code == OK {
 			for i, key := range keys {
 				g.offsets[key] = values[i]
@@ -66,6 +66,7 @@ func (c *Coordinator) commit(r *Commit) {
 		}
 		c.answer(r, code)
 	})
+	a.keys, a.values = keys, values
 }
 
 // forgetNothing removes a group of which nothing is left but its name, because what would have made it was not stored.
@@ -230,7 +231,7 @@ func (c *Coordinator) removeOffsets(g *group, keys []offsetKey, more []Record, d
 	away, first, bytes := 0, 0, 0
 	send := func(keys []offsetKey) {
 		away++
-		c.append(g, records, nil, func(code Code) {
+		c.append(g, records, func(code Code) {
 			if code == OK {
 				for _, key := range keys {
 					delete(g.offsets, key)
