@@ -50,7 +50,8 @@ func (s *seat) forget(t *shard.Turn) {
 func goneBetween(before, now *placement.Image) func(topic string, id model.TopicID) bool {
 	return func(topic string, id model.TopicID) bool {
 		if id.IsZero() {
-			return before.TopicCalled(topic) != nil && now.TopicCalled(topic) == nil
+			was := before.TopicCalled(topic)
+			return was != nil && now.TopicByID(was.ID) == nil
 		}
 		// One that another has taken the name of is gone for good, whoever saw it.
 		return now.TopicByID(id) == nil && (before.TopicByID(id) != nil || now.TopicCalled(topic) != nil)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pinion/disk/device"
 	"pinion/disk/faulty"
@@ -77,5 +78,35 @@ func TestForgetsWhatCouldNotBeStored(t *testing.T) {
 		if got := r.offset("g", topic); got != -1 {
 			t.Errorf("offset %d of %s, which is gone", got, topic)
 		}
+	}
+}
+
+// TestForgetsOffsetsOfATopicThatWasMadeAgain: whose offset it is was not written by every broker. It goes with the topic that had the name, though
+// another has it by the time somebody looks.
+func TestForgetsOffsetsOfATopicThatWasMadeAgain(t *testing.T) {
+	r := newRig(t)
+	put := func(edit *placement.Draft, id model.TopicID) {
+		edit.AddTopic("topic", id, false, nil, []*placement.Partition{{Leader: 1, Replicas: []placement.Replica{{Node: 1, Shard: only}}, ISR: []model.NodeID{1}}})
+	}
+	edit := r.image.Load().Edit()
+	put(edit, model.TopicID{1})
+	r.image.Store(edit.Freeze(2))
+	r.write(plain(offsetOf("g", "topic", 5), offsetOf("g", "other", 6)))
+	r.load()
+	if got := r.offset("g", "topic"); got != 5 {
+		t.Fatalf("offset %d", got)
+	}
+	edit = r.image.Load().Edit()
+	edit.RemoveTopic(r.image.Load().TopicCalled("topic"))
+	put(edit, model.TopicID{2})
+	r.image.Store(edit.Freeze(3))
+	r.on(func(t *shard.Turn) { r.set.seats[0].forget(t) })
+	for end := time.Now().Add(patience); r.offset("g", "topic") != -1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the offset is there still")
+		}
+	}
+	if got := r.offset("g", "other"); got != 6 {
+		t.Errorf("offset %d of a topic the catalogue has never known", got)
 	}
 }
