@@ -99,9 +99,12 @@ func (g *gatherer) number(key string) int64 {
 	return n
 }
 
-// duration reads a key in milliseconds; what no time.Duration can hold becomes the longest.
-func (g *gatherer) duration(key string) time.Duration {
-	return time.Duration(min(g.number(key), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+// duration reads a key in milliseconds.
+func (g *gatherer) duration(key string) time.Duration { return g.durationIn(key, time.Millisecond) }
+
+// durationIn reads a key that counts a unit; what no time.Duration can hold becomes the longest.
+func (g *gatherer) durationIn(key string, unit time.Duration) time.Duration {
+	return time.Duration(min(g.number(key), math.MaxInt64/int64(unit))) * unit
 }
 
 // nodeID reads node.id, or broker.id as it was called before KRaft. Kafka's default for the latter, -1, means unset.
@@ -165,7 +168,7 @@ func (g *gatherer) groups() Groups {
 		InitialDelay:      max(g.duration("group.initial.rebalance.delay.ms"), 0),
 		SizeMax:           g.int32("group.max.size"),
 		MetadataMax:       g.int32("offset.metadata.max.bytes"),
-		Retention:         time.Duration(g.number("offsets.retention.minutes")) * time.Minute,
+		Retention:         g.durationIn("offsets.retention.minutes", time.Minute),
 		RetentionCheck:    g.duration("offsets.retention.check.interval.ms"),
 		Partitions:        g.int32("offsets.topic.num.partitions"),
 		ReplicationFactor: int16(g.number("offsets.topic.replication.factor")),

@@ -332,7 +332,10 @@ func TestLiterals(t *testing.T) {
 }
 
 func TestDurationsThatDoNotFit(t *testing.T) {
-	b, _ := load(t, "connections.max.idle.ms=9223372036854775807\nlog.retention.hours=2147483647\nlog.roll.hours=2147483647")
+	b, _ := load(t, "connections.max.idle.ms=9223372036854775807\nlog.retention.hours=2147483647\nlog.roll.hours=2147483647\noffsets.retention.minutes=2147483647")
+	if b.Groups.Retention < 290*365*24*time.Hour {
+		t.Errorf("offsets are kept for %v", b.Groups.Retention)
+	}
 	if b.ConnectionsIdleMax < 290*365*24*time.Hour {
 		t.Errorf("idle %v", b.ConnectionsIdleMax)
 	}
