@@ -372,11 +372,7 @@ func metadata(path string, claim *identity.Claim) (*placement.Image, error) {
 
 // compacts reports whether a topic is compacted, as far as its own configuration tells.
 func compacts(topic *placement.Topic) bool {
-	if topic == nil {
-		return false
-	}
-	c, err := config.Default().Topic(topic.Configs)
-	return err == nil && c.CleanupCompact
+	return topic != nil && config.Default().Stored(topic.Configs).CleanupCompact
 }
 
 func (r *Report) partition(dir device.Dir, name string, from log.OpenFrom, topic *placement.Topic) error {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"sort"
 	"strconv"
-	"strings"
 
 	"pinion/engine/must"
 )
@@ -13,25 +12,34 @@ import (
 // Topic gives the configuration of a topic with these overrides. The error is the first mistake in order of key, in Kafka's
 // words, an *InvalidTopic.
 func (b *Broker) Topic(overrides map[string]string) (Topic, error) {
-	t := b.topic
-	if len(overrides) == 0 {
-		return t, nil
-	}
 	for _, name := range sortedKeys(overrides) {
-		value, err := checkTopicValue(name, overrides[name])
-		if err != nil {
+		if _, err := checkTopicValue(name, overrides[name]); err != nil {
 			return Topic{}, err
 		}
-		t.set(name, value)
 	}
-	if internal, ok := overrides["internal.segment.bytes"]; ok { // whatever segment.bytes says, as in Kafka
-		t.set("internal.segment.bytes", strings.TrimSpace(internal))
-	}
-	if t.MinCompactionLagMs > t.MaxCompactionLagMs {
+	t := b.Stored(overrides)
+	if len(overrides) > 0 && t.MinCompactionLagMs > t.MaxCompactionLagMs {
 		return Topic{}, &InvalidTopic{"min.compaction.lag.ms", fmt.Sprintf(
 			"conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", t.MinCompactionLagMs, t.MaxCompactionLagMs)}
 	}
 	return t, nil
+}
+
+// Stored is what overrides come to that have passed Topic once, maybe under other settings of the broker, or in another build. What makes no sense
+// by itself is left out and the rest counts, as in Kafka: a topic that forgot its cleanup.policy would lose its records.
+func (b *Broker) Stored(overrides map[string]string) Topic {
+	t := b.topic
+	for _, name := range sortedKeys(overrides) {
+		if value, err := checkTopicValue(name, overrides[name]); err == nil {
+			t.set(name, value)
+		}
+	}
+	if internal, ok := overrides["internal.segment.bytes"]; ok { // whatever segment.bytes says, as in Kafka
+		if value, err := checkTopicValue("internal.segment.bytes", internal); err == nil {
+			t.set("internal.segment.bytes", value)
+		}
+	}
+	return t
 }
 
 // ValidateTopic checks overrides against Kafka's own defaults, for callers that have no Broker at hand.

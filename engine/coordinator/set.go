@@ -100,11 +100,7 @@ func (s *Set) Changed(t *shard.Turn) {
 
 // limit follows the topic's configuration.
 func (s *Set) limit(topic *placement.Topic) {
-	c, err := s.config.Topic(topic.Configs)
-	if err != nil {
-		s.options.Log.Warn("topic configuration ignored", "topic", Topic, "err", err)
-		c, _ = s.config.Topic(nil)
-	}
+	c := s.config.Stored(topic.Configs)
 	s.batchBytesMax = int(c.MaxMessageBytes)
 }
 

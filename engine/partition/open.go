@@ -29,10 +29,6 @@ func (s *Set) open(t *shard.Turn, name model.Partition, topic *placement.Topic, 
 		since: s.options.Image().Moves()}
 	s.enter(p)
 	c := s.configOf(topic)
-	if c == nil {
-		defaults, _ := s.options.Broker.Now().Topic(nil)
-		c = &resolved{Topic: defaults, log: logConfig(&defaults)}
-	}
 	p.config = c
 	if p.site.Missing() {
 		s.opening--

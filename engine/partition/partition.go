@@ -134,9 +134,6 @@ func (p *Partition) follow(t *shard.Turn, topic *placement.Topic, place *placeme
 // configure takes over what the topic's configuration has come to.
 func (p *Partition) configure(t *shard.Turn, topic *placement.Topic) {
 	c := p.set.configOf(topic)
-	if c == nil {
-		return
-	}
 	p.config = c
 	if p.state == open {
 		p.log.ShareConfig(&c.log)

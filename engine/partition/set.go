@@ -320,18 +320,14 @@ type resolved struct {
 	log log.Config
 }
 
-// configOf is what a topic's configuration comes to, or nil and a word in the log where it makes no sense.
+// configOf is what a topic's configuration comes to.
 func (s *Set) configOf(topic *placement.Topic) *resolved {
 	broker := s.options.Broker.Now()
 	here := s.topics[topic.ID]
 	if here != nil && here.topic == topic && here.broker == broker {
 		return here.config
 	}
-	c, err := broker.Topic(topic.Configs)
-	if err != nil {
-		s.options.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
-		return nil
-	}
+	c := broker.Stored(topic.Configs)
 	if topic.Internal {
 		c.Durability = config.DurabilityFsync // the broker's own state survives a power cut, whatever anybody sets
 	}

@@ -271,6 +271,20 @@ func TestAlterConfigsReplaces(t *testing.T) {
 }
 
 // Everybody's addition to a list is there in the end, from whichever shard it came.
+// TestStoredConfigOutlivesTheBrokers: what a topic was created with goes on to count when a setting of the broker that it was held against becomes another.
+func TestStoredConfigOutlivesTheBrokers(t *testing.T) {
+	n := startNode(t, 1, "log.cleaner.max.compaction.lag.ms=9000")
+	topic := n.create("orders", 1, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "5000"})
+	c := n.dial()
+	c.alter(brokerResource, "", "log.cleaner.max.compaction.lag.ms=1000")
+	c.earliest("orders", 0) // which opens the partition, as a start would
+	n.within(topic, 0, func(_ *shard.Turn, p *partition.Partition) {
+		if cfg := p.Config(); !cfg.CleanupCompact || cfg.CleanupDelete || cfg.MinCompactionLagMs != 5000 || cfg.MaxCompactionLagMs != 1000 {
+			t.Errorf("served with %+v", cfg)
+		}
+	})
+}
+
 func TestListsAreAlteredAtomically(t *testing.T) {
 	n := startNode(t, 2)
 	n.create("orders", 1, nil)

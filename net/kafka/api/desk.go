@@ -159,12 +159,7 @@ func (d *Desk) config(topic *placement.Topic) *config.Topic {
 	if e := d.topics[topic.ID]; e != nil && e.topic == topic && e.broker == broker {
 		return &e.config
 	}
-	c, err := broker.Topic(topic.Configs)
-	if err != nil {
-		d.node.Log.Warn("topic configuration ignored", "topic", topic.Name, "err", err)
-		c, _ = broker.Topic(nil)
-	}
-	e := &topicEntry{topic, broker, c}
+	e := &topicEntry{topic, broker, broker.Stored(topic.Configs)}
 	d.topics.put(e, d.image())
 	return &e.config
 }
