@@ -42,12 +42,6 @@ func (b *Broker) Stored(overrides map[string]string) Topic {
 	return t
 }
 
-// ValidateTopic checks overrides against Kafka's own defaults, for callers that have no Broker at hand.
-func ValidateTopic(overrides map[string]string) error {
-	_, err := Default().Topic(overrides)
-	return err
-}
-
 // topicDefaults computes what a topic without overrides gets.
 func (g *gatherer) topicDefaults(b *Broker) Topic {
 	var t Topic

@@ -93,7 +93,7 @@ func TestValidateTopic(t *testing.T) {
 		{"message.format.version", "anything", ""},
 		{"message.downconversion.enable", "true", ""},
 	} {
-		err := ValidateTopic(map[string]string{c.key: c.value})
+		_, err := Default().Topic(map[string]string{c.key: c.value})
 		switch {
 		case c.want == "" && err != nil, c.want != "" && (err == nil || err.Error() != c.want):
 			t.Errorf("%s=%s: got %v, want %q", c.key, c.value, err, c.want)
@@ -102,7 +102,7 @@ func TestValidateTopic(t *testing.T) {
 			t.Errorf("%s=%s: error is %#v", c.key, c.value, err)
 		}
 	}
-	err := ValidateTopic(map[string]string{"min.compaction.lag.ms": "5", "max.compaction.lag.ms": "4"})
+	_, err := Default().Topic(map[string]string{"min.compaction.lag.ms": "5", "max.compaction.lag.ms": "4"})
 	if err == nil || !strings.Contains(err.Error(), "min.compaction.lag.ms (5) > max.compaction.lag.ms (4)") {
 		t.Errorf("got %v", err)
 	}

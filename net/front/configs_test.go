@@ -285,6 +285,25 @@ func TestStoredConfigOutlivesTheBrokers(t *testing.T) {
 	})
 }
 
+// TestCreatedAgainstTheBroker: a topic is created, and validated, under the settings it will have, of which the broker's are a part. One that makes no sense
+// with them is refused, as Kafka does and as an alteration is.
+func TestCreatedAgainstTheBroker(t *testing.T) {
+	n := startNode(t, 1, "log.cleaner.max.compaction.lag.ms=1000")
+	c := n.dial()
+	for _, validate := range []bool{true, false} {
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		lag := kmsg.NewCreateTopicsRequestTopicConfig()
+		lag.Name, lag.Value = "min.compaction.lag.ms", kmsg.StringPtr("5000")
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor, topic.Configs = "orders", 1, 1, []kmsg.CreateTopicsRequestTopicConfig{lag}
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.Topics, req.ValidateOnly = []kmsg.CreateTopicsRequestTopic{topic}, validate
+		got := c.call(req, 7).(*kmsg.CreateTopicsResponse).Topics[0]
+		if wire.ErrorCode(got.ErrorCode) != wire.CodeInvalidConfig || got.ErrorMessage == nil || !strings.Contains(*got.ErrorMessage, "(5000) > max.compaction.lag.ms (1000)") {
+			t.Errorf("validate only %v: error %d", validate, got.ErrorCode)
+		}
+	}
+}
+
 func TestListsAreAlteredAtomically(t *testing.T) {
 	n := startNode(t, 2)
 	n.create("orders", 1, nil)

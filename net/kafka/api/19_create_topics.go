@@ -123,7 +123,7 @@ func (d *Desk) topicSpec(r *conn.Request, in *kmsg.CreateTopicsRequestTopic) (ca
 		}
 		spec.Configs[c.Name] = *c.Value
 	}
-	if err := config.ValidateTopic(spec.Configs); err != nil {
+	if _, err := b.Topic(spec.Configs); err != nil {
 		var invalid *config.InvalidTopic
 		message := err.Error()
 		if errors.As(err, &invalid) {
