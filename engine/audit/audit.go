@@ -78,7 +78,9 @@ func Check(paths ...string) ([]*Report, error) {
 			return nil, err
 		}
 	}
-	c.metadata()
+	if err := c.metadata(); err != nil {
+		return nil, err
+	}
 	for _, d := range c.directories {
 		if err := c.read(d); err != nil {
 			return nil, err
@@ -136,8 +138,8 @@ func (c *check) open(path string) error {
 	return nil
 }
 
-// metadata reads the metadata log, in whichever directory it is.
-func (c *check) metadata() {
+// metadata reads the metadata log, in whichever directory it is. The error says that nobody could tell what is in it.
+func (c *check) metadata() error {
 	at := slices.IndexFunc(c.directories, func(d *directory) bool {
 		_, err := d.dir.List(control.Folder)
 		return !errors.Is(err, fs.ErrNotExist)
@@ -146,21 +148,25 @@ func (c *check) metadata() {
 		first := c.directories[0]
 		if len(c.directories) == 1 && !first.begun() {
 			first.report.find(control.Folder, true, "not there yet: the first start was interrupted, or another log directory has it")
-			return
+			return nil
 		}
 		first.report.find(control.Folder, false, "no directory that was named holds the metadata log: name the one that has it as well")
-		return
+		return nil
 	}
 	d := c.directories[at]
 	image, err := metadata(d.path, d.claim)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotCopied):
+		return err
+	case err != nil:
 		d.report.find(control.Folder, false, "%v", err)
-		return
+		return nil
 	}
 	c.image = image
 	for _, d := range c.directories {
 		d.report.Topics = image.TopicCount()
 	}
+	return nil
 }
 
 // begun reports whether a directory has partitions or a journal: a first start makes the metadata log before them.
@@ -347,22 +353,32 @@ func openFrom(recovery model.Offset, tail *journal.Tail) log.OpenFrom {
 	return from
 }
 
+// errNotCopied says that there is no place for a copy of the metadata log, which tells nothing of the log.
+var errNotCopied = errors.New("the metadata log is read from a copy, which TMPDIR has no place for")
+
 // metadata replays the metadata log, from a copy: opening it may cut its torn tail.
 func metadata(path string, claim *identity.Claim) (*placement.Image, error) {
 	copied, err := os.MkdirTemp("", "pinion-check-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNotCopied, err)
 	}
 	defer os.RemoveAll(copied)
-	if err := os.CopyFS(filepath.Join(copied, control.Folder), os.DirFS(filepath.Join(path, control.Folder))); err != nil {
+	err = os.CopyFS(filepath.Join(copied, control.Folder), os.DirFS(filepath.Join(path, control.Folder)))
+	switch {
+	case device.IsUnreadable(err):
 		return nil, fmt.Errorf("copy the metadata log: %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errNotCopied, err)
 	}
 	dir, err := device.OpenDir(copied)
 	if err != nil {
 		return nil, err
 	}
 	c, err := control.Open(control.Options{Node: claim.Node, Dir: dir, Clock: clock.Real{}, Cluster: claim.Cluster, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	switch {
+	case device.IsFull(err): // it writes its last segment anew
+		return nil, fmt.Errorf("%w: %w", errNotCopied, err)
+	case err != nil:
 		return nil, err
 	}
 	ended, cancel := context.WithCancel(context.Background())
