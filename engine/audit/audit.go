@@ -16,6 +16,7 @@ import (
 
 	"pinion/disk/batch"
 	"pinion/disk/device"
+	"pinion/disk/entries"
 	"pinion/disk/identity"
 	"pinion/disk/journal"
 	"pinion/disk/log"
@@ -141,8 +142,8 @@ func (c *check) open(path string) error {
 // metadata reads the metadata log, in whichever directory it is. The error says that nobody could tell what is in it.
 func (c *check) metadata() error {
 	at := slices.IndexFunc(c.directories, func(d *directory) bool {
-		_, err := d.dir.List(control.Folder)
-		return !errors.Is(err, fs.ErrNotExist)
+		founded, err := entries.Founded(d.dir, control.Folder) // an empty folder is none
+		return founded || err != nil
 	})
 	if at < 0 {
 		first := c.directories[0]

@@ -87,3 +87,15 @@ func TestNoPlaceForTheCopy(t *testing.T) {
 		t.Errorf("%v, %+v", err, reports)
 	}
 }
+
+// TestEmptiedMetadataLog: a metadata log of which nothing but the folder is left is lost.
+func TestEmptiedMetadataLog(t *testing.T) {
+	path := node(t)
+	folder := filepath.Join(path, control.Folder)
+	if err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o700), os.Mkdir(filepath.Join(path, "orders-0"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if reports, err := audit.Check(path); err != nil || reports[0].Sound() {
+		t.Errorf("%v, %+v", err, reports[0])
+	}
+}
