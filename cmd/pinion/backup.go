@@ -134,7 +134,7 @@ func copyDirectories(cmd *cobra.Command, from, to []string) error {
 	}
 	reports, err := audit.Check(to...)
 	if err != nil {
-		return fmt.Errorf("verify the copy: %w", err)
+		return errors.Join(fmt.Errorf("verify the copy: %w", err), disown(to))
 	}
 	return concluded(cmd, f, reports)
 }
@@ -224,6 +224,15 @@ func copyIdentity(from, to string) error {
 		return err
 	}
 	return syncFolder(to)
+}
+
+// disown makes copies nobody's again.
+func disown(copies []string) error {
+	var errs []error
+	for _, path := range copies {
+		errs = append(errs, os.Remove(filepath.Join(path, identityName)), syncFolder(path))
+	}
+	return errors.Join(errs...)
 }
 
 // copyDurably keeps the time of the file: retention asks for it where records have none.

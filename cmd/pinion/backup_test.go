@@ -30,6 +30,13 @@ func TestBackupAndRestore(t *testing.T) {
 	if code, out, complaints := pinion(t, "backup", c.dir, saved); code != 0 || !strings.Contains(out, "sound") {
 		t.Fatalf("backup: %d\n%s%s", code, out, complaints)
 	}
+	t.Run("that nobody could verify", func(t *testing.T) {
+		t.Setenv("TMPDIR", filepath.Join(c.dir, "nowhere"))
+		code, _, complaints := pinion(t, "backup", c.dir, saved+"-unverified")
+		if _, err := os.Stat(filepath.Join(saved+"-unverified", "meta.properties")); code != 1 || !strings.Contains(complaints, "verify the copy") || err == nil {
+			t.Errorf("%d, meta.properties %v\n%s", code, err, complaints)
+		}
+	})
 	// Both are mount points.
 	for _, path := range []string{saved, back} {
 		if err := os.MkdirAll(filepath.Join(path, "lost+found", "#12"), 0o700); err != nil {
