@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"pinion/disk/device"
+	"pinion/disk/entries"
 	"pinion/disk/identity"
 	"pinion/disk/journal"
 	"pinion/disk/log"
@@ -115,6 +116,9 @@ func (l *List) lookAround(metadata string) error {
 		has, _ := holds(metadata, identity.File)
 		fresh = !has
 		has, _ = holds(metadata, l.want.Folder)
+		if founded, err := entries.Founded(dir, l.want.Folder); err == nil && !founded && slices.ContainsFunc(l.absolute, hasWorked) {
+			has = false // an emptied folder, which would get a new log
+		}
 		without = !fresh && !has && (len(l.absolute) > 1 || hasWorked(metadata)) && identity.Ours(dir)
 	}
 	for _, path := range l.absolute {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pinion/disk/device"
+	"pinion/disk/entries"
 	"pinion/disk/identity"
 	"pinion/disk/journal"
 	"pinion/disk/log"
@@ -59,8 +60,10 @@ func (r *rig) open(w Want) (*List, []Moved, error) {
 		return nil, nil, err
 	}
 	r.t.Cleanup(func() { _ = l.Close() }) // some tests have
-	if err := l.Metadata.Dir.Mkdir(w.Folder); err != nil {
-		r.t.Fatal(err)
+	if founded, err := entries.Founded(l.Metadata.Dir, w.Folder); err != nil || !founded {
+		if err := errors.Join(err, entries.Found(l.Metadata.Dir, w.Folder, entries.Snapshot{Index: 1, Term: 1})); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 	if err := l.OpenRest(r.machine.Image()); err != nil {
 		return nil, nil, errors.Join(err, l.Close())
@@ -421,6 +424,28 @@ func TestMetadataLogOverALink(t *testing.T) {
 		}
 		r.closed(l)
 	}
+}
+
+// TestEmptiedMetadataLog: where nothing but the folder of the metadata log is left, a start begins none anew beside partitions, which it would set aside.
+func TestEmptiedMetadataLog(t *testing.T) {
+	r := newRig(t)
+	w := r.want("a")
+	l := r.started(w)
+	r.apply(catalog.CreateTopic(catalog.TopicSpec{Name: "orders", ID: orders, Partitions: 1, ReplicationFactor: 1}))
+	r.folder("a", "orders-0", orders)
+	if err := l.All[0].WriteRecoveryPoints(nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(l)
+	folder := filepath.Join(r.root, "a", w.Folder)
+	if err := errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	r.refused(w, "holds no metadata log", "has partitions")
+	if err := os.Remove(filepath.Join(r.root, "a", pointsFile)); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(r.started(w)) // a first start that was interrupted
 }
 
 // TestTheOnlyDirectoryWithoutMetadataLog: a node with one log directory begins no new metadata log beside the partitions that it has had, whose metadata log
