@@ -183,7 +183,11 @@ func (c *check) read(d *directory) error {
 	var points map[model.Partition]model.Offset
 	if c.image != nil {
 		var err error
-		if points, err = logdir.RecoveryPoints(d.dir, c.image); err != nil {
+		points, err = logdir.RecoveryPoints(d.dir, c.image)
+		switch {
+		case device.IsUnreadable(err): // a start refuses the directory
+			d.report.find(".", false, "%v", err)
+		case err != nil:
 			return err
 		}
 	}
@@ -329,6 +333,9 @@ func (r *Report) journal(dir device.Dir) (*journal.Contents, error) {
 	switch {
 	case errors.As(err, &damage):
 		r.Findings = append(r.Findings, Finding{File: damage.File, Pos: damage.Pos, Reason: damage.Reason})
+		return &journal.Contents{}, nil
+	case device.IsUnreadable(err):
+		r.find(journal.Folder, false, "%v", err)
 		return &journal.Contents{}, nil
 	case err != nil:
 		return nil, err
