@@ -37,8 +37,8 @@ func newGroupSeek(con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seek GROUP (--to OFFSET | --from PLAN)",
 		Short: "Move the offsets of a group that has no members",
-		Long: `Move a group's committed offsets: to start, end, n, +n behind the start, -n before the end, or @time (2026-11-22, 1700000000000, -1h). Without
---topics all that the group has offsets for are moved. --export writes the plan as topic,partition,offset lines, --from reads
+		Long: `Move a group's committed offsets: to start, end, n, +n behind the start, -n before the end, or @time (2026-11-22, 1700000000000, -1h), within
+what each partition holds. Without --topics all that the group has offsets for are moved. --export writes the plan as topic,partition,offset lines, --from reads
 such a plan. A group with members is refused: they would overwrite it. Asks first on a terminal; elsewhere --yes is needed.`,
 		Example: `  pinion group seek billing --to @-2h --dry-run
   pinion group seek billing --topics orders --to start --yes
@@ -156,7 +156,7 @@ func seekPlan(ctx context.Context, con *console, client *kadm.Client, group stri
 	if _, err := selectTopics(ctx, client, topics, false); err != nil {
 		return nil, err
 	}
-	spans, err := resolve(ctx, client, wanted, false, topics)
+	spans, err := resolve(ctx, client, wanted, true, topics)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,8 @@ func seekPlan(ctx context.Context, con *console, client *kadm.Client, group stri
 	for _, topic := range topics {
 		for p, span := range spans[topic] {
 			if chosen(flags.partitions, p) {
-				list = append(list, sought(old, topic, p, span.from))
+				// Behind the end there is nothing to go on at: the next member would begin where auto.offset.reset says.
+				list = append(list, sought(old, topic, p, min(span.from, span.stop)))
 			}
 		}
 	}

@@ -22,6 +22,10 @@ func TestGroupVerbs(t *testing.T) {
 	l.run("", "group", "seek", "billing", "--topics", "orders", "--to", "end").want(t, exitUsage, "") // nobody to ask
 	l.run("", "group", "seek", "billing", "--topics", "orders", "--to", "end", "--yes").want(t, 0,
 		"TOPIC   PARTITION  OLD  NEW  DELTA  STATUS\norders  0          -    3    -      OK\norders  1          -    0    -      OK\n")
+	for _, to := range []string{"2", "+2"} { // no partition is sent behind its end
+		l.run("", "group", "seek", "billing", "--to", to, "--dry-run").want(t, 0,
+			"TOPIC   PARTITION  OLD  NEW  DELTA  STATUS\norders  0          3    2    -1     would be moved\norders  1          0    0    +0     would be moved\n")
+	}
 	plan := filepath.Join(t.TempDir(), "plan.csv")
 	l.run("", "group", "seek", "billing", "--to", "start", "-p", "0", "--dry-run", "--export", plan).want(t, 0,
 		"TOPIC   PARTITION  OLD  NEW  DELTA  STATUS\norders  0          3    0    -3     would be moved\n")
