@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -96,6 +97,19 @@ func TestTimerArmedForNowFiresInTheNextTurn(t *testing.T) {
 			t.Fatalf("fired in turns %v", turns)
 		}
 	}
+}
+
+// A timer that is set for the longest there is, as by a setting that says never, is not due at once for ever.
+func TestTimerThatNeverFires(t *testing.T) {
+	hand := &clock.Hand{}
+	hand.Advance(time.Hour)
+	m := NewManual(1, hand)
+	var tm Timer
+	m.Look(0, func(turn *Turn) { turn.Arm(&tm, math.MaxInt64, alarm(func(*Turn, *Timer) { t.Error("fired") })) })
+	if m.Busy(0) {
+		t.Error("due at once")
+	}
+	m.Turn(0)
 }
 
 // Due timers fire in order of their deadlines and never early.

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"math"
 	"time"
 
 	"pinion/engine/clock"
@@ -80,10 +81,10 @@ func (t *Turn) HelpBulk(job Job) {
 }
 
 // Arm sets or moves the timer to fire after d. The alarm is told with this timer, in a later turn even if d is 0: an alarm that arms
-// itself again must not keep its turn from ending.
+// itself again must not keep its turn from ending. A d that reaches behind the end of the clock is never.
 func (t *Turn) Arm(tm *Timer, d time.Duration, on Alarm) {
 	tm.on = on
-	t.shard.timers.set(tm, t.now.Mono.Add(max(d, 1)))
+	t.shard.timers.set(tm, t.now.Mono.Add(min(max(d, 1), math.MaxInt64-time.Duration(t.now.Mono))))
 }
 
 // Disarm stops the timer; stopping a stopped timer does nothing.
