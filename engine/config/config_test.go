@@ -273,6 +273,8 @@ func TestConflicts(t *testing.T) {
 		{"max.connections.per.ip.overrides=a:1,b", `f:1: max.connections.per.ip.overrides: "b" is not host:limit, as in 127.0.0.1:200,client.example.net:100`},
 		{"pinion.memory.request.bytes=1MiB", "f:1: pinion.memory.request.bytes = 1048576 is less than socket.request.max.bytes = 104857600: the largest request could never be read"},
 		{"log.cleaner.min.compaction.lag.ms=10\nlog.cleaner.max.compaction.lag.ms=5", "f:1: log.cleaner.min.compaction.lag.ms = 10 is more than log.cleaner.max.compaction.lag.ms = 5"},
+		{"log.roll.ms=0", `f:1: log.roll.ms = "0": 0 is out of range; want long in milliseconds, 1 or more`},
+		{"log.roll.jitter.ms=-1", `f:1: log.roll.jitter.ms = "-1": -1 is out of range; want long in milliseconds, 0 or more`},
 		{"log.cleanup.policy=delete,shred", `f:1: log.cleanup.policy = "delete,shred": "shred" is not one of compact, delete; want a list of compact, delete; default delete`},
 	} {
 		_, _, err := Load(Input{File: "f", Text: []byte(c.text)})
