@@ -19,7 +19,7 @@ type jsonRecord struct {
 	Topic       string       `json:"topic,omitempty"`
 	Partition   int32        `json:"partition"`
 	Offset      int64        `json:"offset"`
-	Timestamp   int64        `json:"timestamp_ms"`
+	Timestamp   *int64       `json:"timestamp_ms"` // absent: when it is sent
 	Key         *string      `json:"key"`
 	KeyBase64   string       `json:"key_base64,omitempty"`
 	Value       *string      `json:"value"`
@@ -34,7 +34,8 @@ type jsonHeader struct {
 }
 
 func toJSON(r *kgo.Record) jsonRecord {
-	j := jsonRecord{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli()}
+	at := r.Timestamp.UnixMilli()
+	j := jsonRecord{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: &at}
 	j.Key, j.KeyBase64 = textOrBase64(r.Key)
 	j.Value, j.ValueBase64 = textOrBase64(r.Value)
 	for _, h := range r.Headers {
@@ -76,8 +77,8 @@ func (j *jsonRecord) record() (*kgo.Record, error) {
 		err = errors.Join(err, headerErr)
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: b})
 	}
-	if j.Timestamp > 0 {
-		r.Timestamp = time.UnixMilli(j.Timestamp)
+	if j.Timestamp != nil && *j.Timestamp >= 0 {
+		r.Timestamp = time.UnixMilli(*j.Timestamp)
 	}
 	return r, err
 }
