@@ -77,7 +77,7 @@ func TestJSONRecordSurvivesTheRoundTrip(t *testing.T) {
 		{Key: nil, Value: []byte("v"), Timestamp: time.UnixMilli(1700000000123)},
 		{Key: []byte{}, Value: nil},
 		{Value: []byte("of the first moment"), Timestamp: time.UnixMilli(0)},
-		{Key: []byte{0xff, 0}, Value: []byte{0xfe}, Headers: []kgo.RecordHeader{{Key: "a", Value: nil}, {Key: "b", Value: []byte{0xff}}, {Key: "<c>", Value: []byte("&\n")}}},
+		{Key: []byte{0xff, 0}, Value: []byte{0xfe}, Headers: []kgo.RecordHeader{{Key: "a", Value: nil}, {Key: "b", Value: []byte{0xff}}, {Key: "<c>", Value: []byte("&\n")}, {Key: "\xff", Value: []byte("d")}}},
 	} {
 		got, err := jsonSource(strings.NewReader(compactJSON(toJSON(want))))()
 		if err != nil {

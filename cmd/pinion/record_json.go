@@ -29,6 +29,7 @@ type jsonRecord struct {
 
 type jsonHeader struct {
 	Key         string  `json:"key"`
+	KeyBase64   string  `json:"key_base64,omitempty"`
 	Value       *string `json:"value"`
 	ValueBase64 string  `json:"value_base64,omitempty"`
 }
@@ -39,7 +40,12 @@ func toJSON(r *kgo.Record) jsonRecord {
 	j.Key, j.KeyBase64 = textOrBase64(r.Key)
 	j.Value, j.ValueBase64 = textOrBase64(r.Value)
 	for _, h := range r.Headers {
-		header := jsonHeader{Key: h.Key}
+		var header jsonHeader
+		if key, encoded := textOrBase64([]byte(h.Key)); key != nil {
+			header.Key = *key
+		} else {
+			header.KeyBase64 = encoded
+		}
 		header.Value, header.ValueBase64 = textOrBase64(h.Value)
 		j.Headers = append(j.Headers, header)
 	}
@@ -73,9 +79,10 @@ func (j *jsonRecord) record() (*kgo.Record, error) {
 	r := &kgo.Record{Key: key, Value: value}
 	err := errors.Join(keyErr, valueErr)
 	for _, h := range j.Headers {
-		b, headerErr := fromText(h.Value, h.ValueBase64)
-		err = errors.Join(err, headerErr)
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: b})
+		key, keyErr := fromText(&h.Key, h.KeyBase64)
+		b, valueErr := fromText(h.Value, h.ValueBase64)
+		err = errors.Join(err, keyErr, valueErr)
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(key), Value: b})
 	}
 	if j.Timestamp != nil && *j.Timestamp >= 0 {
 		r.Timestamp = time.UnixMilli(*j.Timestamp)
