@@ -4,7 +4,7 @@
 //	power     CutAt switches it off in the middle of a change; AfterCut is what the next start finds
 //	death     Killed is what the next process finds when only this one died: everything written is there
 //	errors    Fail decides call by call. A failed sync marks its pages clean without storing them, as Linux does: the next
-//	          sync succeeds and the bytes are lost all the same (fsyncgate), and so are names. A failed write may have written a part
+//	          sync succeeds and the bytes are lost all the same (fsyncgate), and with LoseNames so are names. A failed write may have written a part
 //	space     Limit bounds it, and KeepFree some of it; reservations count, and files that are deleted but open
 //	time      Slow charges calls with a delay, which Waited adds up: a simulator makes the owner wait that long
 //	memory    Cool makes ranges cold, so that PreadNowait and Resident refuse them
@@ -86,6 +86,7 @@ type Dir struct {
 	space   int64 // bytes; 0: no bound
 	keep    int64 // of the space, for what is not reserved
 	waited  time.Duration
+	forgets bool // see LoseNames
 	fail    func(op Op, path string) error
 	slow    func(op Op, path string) time.Duration
 	cold    func(path string, pos, length int64) bool
@@ -477,13 +478,19 @@ func (d *Dir) List(name string) ([]device.Entry, error) {
 	return out, nil
 }
 
-// SyncDir implements device.Dir: every pending change up to the last one in this folder becomes durable, as in a journal. Where it fails the changes in
-// this folder are clean all the same: no later sync stores them.
+// LoseNames has a failed SyncDir lose the changes in its folder, as a file system may that goes on without its journal; others end with that.
+func (d *Dir) LoseNames() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forgets = true
+}
+
+// SyncDir implements device.Dir: every pending change up to the last one in this folder becomes durable, as in a journal.
 func (d *Dir) SyncDir(name string) error {
 	if err := d.begin(SyncDir, name); err != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if n := d.lookup(name); n != nil && !d.off {
+		if n := d.lookup(name); n != nil && d.forgets && !d.off {
 			d.pending = slices.DeleteFunc(d.pending, func(c change) bool { return c.from == n || c.to == n })
 		}
 		return &device.FolderError{Folder: name, Err: err}

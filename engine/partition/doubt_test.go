@@ -14,6 +14,7 @@ import (
 // no later sync says so. Nothing that is acknowledged afterwards may lie there.
 func TestAFailedSyncOfNamesIsEverybodys(t *testing.T) {
 	disk := faulty.New(1)
+	disk.LoseNames()
 	r := newRigOn(t, disk, 64, memory)
 	r.fill(0, 1)
 	other := model.TopicID{2}
