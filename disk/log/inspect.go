@@ -65,6 +65,7 @@ type inspector struct {
 	from     OpenFrom
 	recovery model.Offset
 	oldest   model.Offset // base of the first segment
+	told     model.Offset // the start that is stored
 	good     compactPart  // the last segment a start keeps: end and size are those of what is good in it
 	before   compactPart  // the one before it
 	stops    []int        // of Findings, those a start goes no further at; good lies before the first
@@ -186,7 +187,7 @@ func (in *inspector) journal() model.Offset {
 		if !there {
 			at, oldest = compactPart{base: end}, end
 		}
-		if b.orphan(end, oldest) {
+		if b.orphan(end, oldest, in.told) {
 			tail = append(slices.Clone(tail[:i]), adopt(tail[i:], at.base, at.size)...)
 			b = &tail[i]
 		}
@@ -243,6 +244,7 @@ func (in *inspector) small() error {
 		return err
 	}
 	in.Start = max(start, in.from.Start)
+	in.told = in.Start
 	point, there, ok, err := readPoint(in.dir, in.name, segmentEndMax)
 	if err != nil {
 		if err := in.unread(path.Join(in.name, pointFile), 0, err); err != nil {

@@ -101,7 +101,7 @@ func (r *recovery) next() []TailBatch {
 	for len(tail) > 0 && tail[0].End <= r.end {
 		tail = tail[1:]
 	}
-	if len(tail) > 0 && tail[0].orphan(r.end, r.oldest()) {
+	if len(tail) > 0 && tail[0].orphan(r.end, r.oldest(), r.from.Start) {
 		base, pos := r.end, int64(0)
 		if e := r.l.last(); e != nil {
 			base, pos = e.base, e.size
@@ -129,8 +129,11 @@ func (r *recovery) oldest() model.Offset {
 	return r.end
 }
 
-// orphan reports whether a batch goes on at the end of a log, in a segment from before all there are: that has gone with what was below the log's start.
-func (b *TailBatch) orphan(end, oldest model.Offset) bool { return b.Base == end && b.Segment < oldest }
+// orphan reports whether a batch goes on at the end of a log, in a segment from before all there are, which has gone with what was below the start
+// that the log was told. Where that does not reach up to the oldest there is, others have gone as well.
+func (b *TailBatch) orphan(end, oldest, start model.Offset) bool {
+	return b.Base == end && b.Segment < oldest && oldest <= start
+}
 
 // adopt is the tail with its first batch, and what followed it in its segment, at a place in another.
 func adopt(tail []TailBatch, base model.Offset, pos int64) []TailBatch {
