@@ -1,12 +1,9 @@
 package coordinator
 
 import (
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"pinion/disk/faulty"
 	"pinion/engine/group"
 	"pinion/engine/model"
 	"pinion/engine/placement"
@@ -62,15 +59,7 @@ func TestSeatThatCameBack(t *testing.T) {
 	if code := r.commit("g", "topic", 1); code != group.OK {
 		t.Fatalf("commit: code %d", code)
 	}
-	held, open := make(chan struct{}), make(chan struct{})
-	var once atomic.Bool
-	r.disk.Fail(func(op faulty.Op, path string) error {
-		if op == faulty.Write && strings.HasPrefix(path, "journal/") && once.CompareAndSwap(false, true) {
-			close(held)
-			<-open
-		}
-		return nil
-	})
+	held, open := r.holdJournal()
 	q := r.begin(&group.Commit{Common: group.Common{Group: "g"}, Generation: -1, Retention: -1,
 		Topics: []group.CommitTopic{{Topic: "topic", Partitions: []group.CommitPartition{{Offset: 2, Epoch: -1}}}}})
 	<-held

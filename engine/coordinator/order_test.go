@@ -2,11 +2,9 @@ package coordinator
 
 import (
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"pinion/disk/faulty"
 	"pinion/engine/group"
 	"pinion/engine/model"
 	"pinion/engine/shard"
@@ -28,15 +26,7 @@ func TestCommitsCountInTheOrderOfTheLog(t *testing.T) {
 		}
 		return r.begin(c)
 	}
-	held, open := make(chan struct{}), make(chan struct{})
-	var once atomic.Bool
-	r.disk.Fail(func(op faulty.Op, path string) error {
-		if op == faulty.Write && strings.HasPrefix(path, "journal/") && once.CompareAndSwap(false, true) {
-			close(held)
-			<-open
-		}
-		return nil
-	})
+	held, open := r.holdJournal()
 	earlier := wide(2, 10, 1000) // the journal takes it, and does not copy it
 	<-held
 	later := wide(3, 100, 1000) // a sync of its segment is awaited

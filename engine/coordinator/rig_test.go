@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -245,4 +246,18 @@ func built(b *batch.Builder, records ...record) []byte {
 		b.Add(time.Now().UnixMilli(), r.key, r.value)
 	}
 	return b.Bytes()
+}
+
+// holdJournal holds up the next write of the journal: held is closed when it is there, and it goes on when open is.
+func (r *rig) holdJournal() (held, open chan struct{}) {
+	held, open = make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	r.disk.Fail(func(op faulty.Op, path string) error {
+		if op == faulty.Write && strings.HasPrefix(path, "journal/") && once.CompareAndSwap(false, true) {
+			close(held)
+			<-open
+		}
+		return nil
+	})
+	return held, open
 }
