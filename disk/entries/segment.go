@@ -88,7 +88,7 @@ func (l *Log) start(baseIndex, baseTerm uint64, carried []Entry, spare int64) er
 	if err != nil {
 		return err
 	}
-	next.file, next.end = f, int64(len(whole))
+	next.file, next.end, next.reserved = f, int64(len(whole)), int64(len(whole))+spare
 	if err := l.active.close(); err != nil {
 		return err
 	}
