@@ -5,9 +5,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"pinion/bench/harness"
 )
 
 // short runs a campaign of a few rounds.
@@ -89,6 +97,74 @@ func TestFailedReads(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	k := &fills{stream: stream{campaign: &campaign{rounds: 2, durability: "fsync"}}, others: true}
 	brief(t, trial{"", k.campaign, k.run, k.tell})
+}
+
+// TestStartOnAFullDisk: a disk on which somebody else has taken the last byte is no reason not to start after a kill. What was acknowledged is read, records
+// are refused, and taken once there is room.
+func TestStartOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	m, err := newImage(dir, fullBytes)
+	var noImage *errNoImage
+	if errors.As(err, &noImage) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // behind the broker's end
+		if err := m.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	config := harness.Config{Dir: filepath.Join(m.at, "data"), Shards: 2}
+	b := harness.Run(t, config)
+	write := func(value string, patience time.Duration) error {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.DefaultProduceTopic("orders"), kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(patience))
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		return cl.ProduceSync(t.Context(), kgo.StringRecord(value)).FirstErr()
+	}
+	if err := write("before", fullPatience); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(m.at, "filler")
+	if err := exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=4096").Run(); err == nil {
+		t.Fatal("the disk is not full")
+	}
+
+	b = harness.Run(t, config)
+	if err := write("refused", 3*time.Second); err == nil {
+		t.Error("a record was taken by a full disk")
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if err := write("after", fullPatience); err != nil {
+		t.Fatal(err, b.Log())
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr), kgo.ConsumeTopics("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), fullPatience)
+	defer cancel()
+	var values []string
+	for len(values) < 2 && ctx.Err() == nil {
+		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+	}
+	if !slices.Equal(values, []string{"before", "after"}) {
+		t.Errorf("read %q", values)
+	}
+	b.MustStop(t)
+	if err := checkDirectory(config.Dir); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestSoak: half a minute of the soak; what it uses is judged with more slack than in a long one.

@@ -131,6 +131,9 @@ func tend(ctx context.Context, b *broker.Broker, cfg *config.Broker, ended chan 
 			}
 		case <-survey.C:
 			b.Survey()
+			if err := b.SettleLate(); err != nil {
+				return fmt.Errorf("recovery: %w", err)
+			}
 		case <-checkpoint.C:
 			if err := b.Checkpoint(); err != nil {
 				logger.Error("recovery points not stored", "err", err)

@@ -43,11 +43,14 @@ type Broker struct {
 	moved   []logdir.Moved
 	folders *partition.Folders
 
-	settled bool        // what the journals held is in the segments
-	ran     atomic.Bool // the controller's loop was started
-	told    atomic.Bool // Sets is there, and hears what is published from now on; stored after it
-	known   atomic.Bool // Sets is there, and knows every partition; stored after it
-	watch   atomic.Pointer[func(*config.Broker)]
+	settled   bool                     // what the journals held is in the segments
+	unsettled []*logdir.Directory      // of them, those that hold it still: their disk had no space
+	replayed  map[model.Partition]bool // what the journals held of these is in the segments
+
+	ran   atomic.Bool // the controller's loop was started
+	told  atomic.Bool // Sets is there, and hears what is published from now on; stored after it
+	known atomic.Bool // Sets is there, and knows every partition; stored after it
+	watch atomic.Pointer[func(*config.Broker)]
 }
 
 // Open takes the log directories and replays the controller's log. Nothing runs yet. A Refusal means that starting again cannot

@@ -3,9 +3,11 @@ package broker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 
+	"pinion/disk/device"
 	"pinion/disk/journal"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
@@ -149,6 +151,13 @@ func (b *Broker) Behind() (bool, error) {
 		if left > 0 {
 			return false, nil
 		}
+		b.unsettled = slices.Clone(b.Directories.All)
+		b.replayed = make(map[model.Partition]bool)
+		b.each(func(t *shard.Turn, set *partition.Set) {
+			for _, p := range set.Replayed(t) {
+				b.replayed[p] = true
+			}
+		})
 		if err := b.settleJournals(); err != nil {
 			return false, err
 		}
@@ -159,25 +168,47 @@ func (b *Broker) Behind() (bool, error) {
 	return done == all, nil
 }
 
-// settleJournals ends the start where the directory of the metadata log fails, and elsewhere that directory's service.
+// settleJournals settles those that are left. Where there is no space for that the journal of that directory stays as it was found, nothing is written to it,
+// and SettleLate comes by again. Any other failure ends that directory's service, and the node's where the metadata log is in it.
 func (b *Broker) settleJournals() error {
-	opened := make(map[model.Partition]bool)
-	b.each(func(t *shard.Turn, set *partition.Set) {
-		for _, p := range set.Replayed(t) {
-			opened[p] = true
-		}
-	})
-	for _, d := range b.Directories.All {
+	left, log := b.unsettled[:0], b.log
+	if b.settled {
+		log = slog.New(slog.DiscardHandler) // it was said
+	}
+	for _, d := range b.unsettled {
 		if d.Fenced() != nil {
 			continue
 		}
-		err := b.Directories.Settle(d, b.Control.Image(), func(p model.Partition) bool { return opened[p] }, b.log)
-		if err != nil && d == b.Directories.Metadata {
+		err := b.Directories.Settle(d, b.Control.Image(), func(p model.Partition) bool { return b.replayed[p] }, log)
+		switch {
+		case device.IsFull(err):
+			left = append(left, d)
+			if !b.settled {
+				b.log.Warn("the disk has no space for the journal: until it has, every batch waits for a sync of its segment", "directory", d.Name, "err", err)
+			}
+		case err != nil && d == b.Directories.Metadata:
 			return err
-		}
-		if err != nil {
+		case err != nil:
 			<-b.Shards.Shard(0).Visit(func(t *shard.Turn) { d.Fence(t, err, b.log) })
+		case b.settled:
+			b.log.Info("the journal has space", "directory", d.Name)
 		}
+	}
+	b.unsettled = left
+	return nil
+}
+
+// SettleLate settles the journals that found no space at the start. An error ends the node. It may wait for disks.
+func (b *Broker) SettleLate() error {
+	before := len(b.unsettled)
+	if before == 0 || !b.settled {
+		return nil
+	}
+	if err := b.settleJournals(); err != nil {
+		return err
+	}
+	if len(b.unsettled) < before {
+		b.each(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
 	}
 	return nil
 }

@@ -109,10 +109,13 @@ func New(dir device.Dir, options journal.Options, found *journal.Contents, shard
 }
 
 // Settle declares everything the journal held unneeded: it is in the segments, and they are synced. Commits wait until then, because
-// the first one takes the place of what was found.
+// the first one takes the place of what was found. Where the disk has no space for the file that takes (device.IsFull) nothing has changed, and it can be
+// asked for again.
 func (j *Journal) Settle() error {
 	if j.found.Records > 0 || j.found.Torn != "" {
-		if err := j.begin(); err != nil {
+		err := j.begin()
+		j.homeless.Store(device.IsFull(err))
+		if err != nil {
 			return err
 		}
 	}
@@ -124,7 +127,7 @@ func (j *Journal) Settle() error {
 // Settled reports whether Settle is over. Any thread may ask; until then commits wait.
 func (j *Journal) Settled() bool { return j.settled.Load() }
 
-// Homeless reports whether the disk has no space for the first file: what is handed in waits until it has. Any thread may ask.
+// Homeless reports whether the disk has no space for the first file: what is handed in, or Settle, waits until it has. Any thread may ask.
 func (j *Journal) Homeless() bool { return j.homeless.Load() }
 
 // Options are the sizes.

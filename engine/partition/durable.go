@@ -70,7 +70,7 @@ func (p *Partition) journalRoom(t *shard.Turn, bytes int) bool {
 // the journal look again.
 func (p *Partition) journalHomeless(bytes int) bool {
 	s := &p.site.scribe
-	return p.fsync() && s.takes(bytes) && s.journal.Homeless()
+	return (p.holed || p.fsync() && s.takes(bytes)) && s.journal.Homeless()
 }
 
 // secure starts a staged batch on its way to being durable. The segment gets it at the end of the turn, before the journal is handed in.

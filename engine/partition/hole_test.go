@@ -1,11 +1,13 @@
 package partition
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
 
 	"pinion/disk/batch"
+	"pinion/disk/device"
 	"pinion/disk/faulty"
 	"pinion/disk/journal"
 	"pinion/engine/model"
@@ -70,7 +72,7 @@ func TestNothingIsAppendedBeforeWhatAJournalHoldsBehindAHole(t *testing.T) {
 			t.Errorf("the log ends at %d", p.log.End())
 		}
 	})
-	next.on(owner, next.set.OpenRest) // the rig's journal is settled
+	next.settleJournal()
 	next.await(retry.done, "the append")
 	if retry.ask.Code != OK || retry.ask.Base != 1 {
 		t.Errorf("append: code %d at %d", retry.ask.Code, retry.ask.Base)
@@ -90,21 +92,70 @@ func TestAHoleIsNotHandedOver(t *testing.T) {
 			t.Error("handed on")
 		}
 	})
-	r.on(owner, r.set.OpenRest)
+	r.settleJournal()
 	r.until("it is handed on", func(*shard.Turn) bool { return r.set.known(at(0)) == nil })
+}
+
+// Where the disk has no space for what settles a journal a node serves: small batches are synced in their segments, what is appended before a hole is refused,
+// and another start makes of the journal what the first has made of it. Once there is space all goes on.
+func TestANodeServesWithoutSpaceToSettleTheJournal(t *testing.T) {
+	configs := map[string]string{"pinion.durability": "fsync"}
+	lost := holed(t, configs)
+	r := newRigOn(t, lost, 64, configs)
+	r.beginUnsettled(map[model.Partition]model.Offset{at(0): 1})
+	r.noMoreJournals()
+	for range 2 {
+		if err := r.journal.Settle(); !device.IsFull(err) || r.journal.Settled() || !r.journal.Homeless() {
+			t.Fatalf("settled without space: %v", err)
+		}
+	}
+	r.on(owner, r.set.OpenRest)
+	r.opened(0)
+	r.fill(1, 3)
+	c := r.newAppend(&trace{}, "behind the end", 0, batchOf(1, -1, 0))
+	r.post(c)
+	r.await(c.done, "the refusal")
+	if c.ask.Code != NoSpace {
+		t.Errorf("append before a hole: code %d", c.ask.Code)
+	}
+
+	next := newRigOn(t, lost.Lost(3), 64, configs)
+	next.beginUnsettled(map[model.Partition]model.Offset{at(0): 1})
+	for index, end := range map[int32]model.Offset{0: 1, 1: 3} {
+		if p := next.opened(index); p.Marks().End != end {
+			t.Errorf("after a power cut partition %d ends at %d, want %d", index, p.Marks().End, end)
+		}
+	}
+
+	r.dir.fail(nil)
+	r.settleJournal()
+	if r.journal.Homeless() {
+		t.Error("still without space")
+	}
+	r.fill(0, 1)
+	commits := r.journal.Stats().Commits
+	r.fill(1, 1)
+	if r.journal.Stats().Commits == commits {
+		t.Error("the journal is not written to")
+	}
 }
 
 // beginUnsettled is begin with what the journal holds, which is not declared unneeded yet.
 func (r *rig) beginUnsettled(points map[model.Partition]model.Offset) {
 	r.t.Helper()
-	if err := r.directory.ReadJournal(journal.DefaultOptions(), slog.New(slog.DiscardHandler)); err != nil {
+	if err := errors.Join(r.journal.Stop(), r.directory.ReadJournal(journal.DefaultOptions(), slog.New(slog.DiscardHandler))); err != nil {
 		r.t.Fatal(err)
 	}
-	r.directory.Points, r.options.Folders = points, &Folders{}
-	r.on(owner, func(t *shard.Turn) {
-		r.set = NewSet(t, r.options)
-		r.set.sites[0].scribe.settled = false
-		r.shards.Shard(owner).AtEnd(r.set)
-		r.set.Open(t, r.image.Load())
-	})
+	r.directory.Begin(journal.DefaultOptions(), r.shards)
+	r.journal = r.directory.Journal
+	r.begin(points)
+}
+
+// settleJournal declares it unneeded.
+func (r *rig) settleJournal() {
+	r.t.Helper()
+	if err := r.journal.Settle(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.on(owner, r.set.OpenRest)
 }

@@ -223,6 +223,7 @@ func (w *World) heal() {
 	w.healing = true
 	w.broken, w.unreadable = false, false
 	w.empty()
+	w.settleJournals()
 	w.restartBroken()
 	w.settleClients()
 	w.settle("the way of what is written to readers", w.visible) // acks=1 is answered before that
@@ -256,6 +257,23 @@ func (w *World) restartBroken() {
 		w.kill()
 		w.settle("recovery", w.recovered)
 	}
+}
+
+// settleJournals goes on until no journal holds what the start has found.
+func (w *World) settleJournals() {
+	n := w.node
+	w.settle("what the journals held", func() bool {
+		if n.starting != nil {
+			return true
+		}
+		if !n.settling || len(n.running) > 0 {
+			return false
+		}
+		if len(n.unsettled) > 0 {
+			n.settleLeft()
+		}
+		return len(n.running) == 0
+	})
 }
 
 // settleClients goes on until every producer has its answers and every consumer rests.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"pinion/disk/device"
 	"pinion/disk/faulty"
 	"pinion/engine/catalog"
 	"pinion/engine/clock"
@@ -38,11 +39,13 @@ type node struct {
 	noSpace     bool        // it has refused an append for want of space
 	cleaners    partition.Cleaners
 	directories *logdir.List
-	starting    error // what the start failed of
-	ready       bool  // the start is over: clients and administrators may come
-	begun       int   // sets that have begun to recover their partitions
-	settling    bool  // the journal's contents are in the segments, or about to be declared so
-	closed      int   // shards that have closed their logs in a clean stop
+	starting    error                    // what the start failed of
+	ready       bool                     // the start is over: clients and administrators may come
+	begun       int                      // sets that have begun to recover their partitions
+	settling    bool                     // the journal's contents are in the segments, or about to be declared so
+	unsettled   []*logdir.Directory      // where that found no space
+	replayed    map[model.Partition]bool // what the journals held of these is in the segments
+	closed      int                      // shards that have closed their logs in a clean stop
 	points      []partition.Closed
 	agreeing    []*agreement // on where partitions lie
 }
@@ -227,16 +230,16 @@ func (n *node) visit(f func(t *shard.Turn, set *partition.Set)) {
 	}
 }
 
-// settle begins to declare unneeded what the journal held. A failure of the disk ends the start, and with it this life.
+// settle begins to declare unneeded what the journals held. At times there is no space for that.
 func (n *node) settle() {
-	opened := map[model.Partition]bool{}
+	n.replayed = map[model.Partition]bool{}
 	for i, set := range n.sets {
 		n.shards.Look(model.ShardID(i), func(t *shard.Turn) {
 			if set.Stats(t).Refilled > 0 {
 				n.world.marks.hit("journal.refilled")
 			}
 			for _, p := range set.Replayed(t) {
-				opened[p] = true
+				n.replayed[p] = true
 			}
 		})
 	}
@@ -245,13 +248,30 @@ func (n *node) settle() {
 			n.world.marks.hit("journal.torn")
 		}
 	}
-	image := n.world.catalogue.Image()
+	n.unsettled = slices.Clone(n.directories.All)
+	if w := n.world; !w.options.Calm && !w.healing && oneIn(w.chance.late, 6) {
+		w.marks.hit("journal.unsettled")
+		n.visit(func(t *shard.Turn, set *partition.Set) { set.OpenRest(t) })
+		return
+	}
+	n.settleLeft()
+}
+
+// settleLeft goes on with those that are left, as broker.settleJournals does. A failure of the disk ends the start, and with it this life.
+func (n *node) settleLeft() {
+	image, all := n.world.catalogue.Image(), n.unsettled
+	n.unsettled = nil
 	failed := map[*logdir.Directory]error{}
 	n.running = append(n.running, begin(func() {
-		for _, d := range n.directories.All {
-			err := n.directories.Settle(d, image, func(p model.Partition) bool { return opened[p] }, slog.New(slog.DiscardHandler))
+		for _, d := range all {
+			if d.Fenced() != nil {
+				continue
+			}
+			err := n.directories.Settle(d, image, func(p model.Partition) bool { return n.replayed[p] }, slog.New(slog.DiscardHandler))
 			switch {
 			case err == nil:
+			case device.IsFull(err):
+				n.unsettled = append(n.unsettled, d)
 			case len(n.disks) == 1:
 				n.starting = err
 			default:

@@ -8,12 +8,13 @@ type streams struct {
 	load    *rand.Rand // what clients do
 	changes *rand.Rand // what the catalogue does
 	faults  *rand.Rand
-	disk    uint64 // seeds of the disks
+	late    *rand.Rand // which journals find no space at a start, and until when
+	disk    uint64     // seeds of the disks
 }
 
 func newStreams(seed uint64) streams {
 	source := func(salt uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, salt)) }
-	return streams{steps: source(1), load: source(2), changes: source(3), faults: source(4), disk: source(5).Uint64()}
+	return streams{steps: source(1), load: source(2), changes: source(3), faults: source(4), late: source(6), disk: source(5).Uint64()}
 }
 
 // oneIn is true once in n draws.

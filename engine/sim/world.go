@@ -205,6 +205,9 @@ func (w *World) step() {
 	if oneIn(w.chance.changes, 300) {
 		n.checkpoint()
 	}
+	if len(n.unsettled) > 0 && oneIn(w.chance.late, 200) {
+		n.settleLeft()
+	}
 	if w.untold && oneIn(w.chance.changes, 50) {
 		w.register()
 	}
