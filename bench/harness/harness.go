@@ -153,9 +153,9 @@ func (b *Broker) watch(out io.Reader) {
 	close(b.ended)
 }
 
-// Stop ends the broker with SIGTERM and returns its exit code.
+// Stop ends the broker with SIGTERM and returns its exit code. A broker that is gone already has the one it ended with.
 func (b *Broker) Stop() (int, error) {
-	if err := b.Signal(syscall.SIGTERM); err != nil {
+	if err := b.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return -1, fmt.Errorf("stop the broker: %w", err)
 	}
 	select {
