@@ -201,7 +201,7 @@ func (b *Broker) settleJournals() error {
 // SettleLate settles the journals that found no space at the start. An error ends the node. It may wait for disks.
 func (b *Broker) SettleLate() error {
 	before := len(b.unsettled)
-	if before == 0 || !b.settled {
+	if before == 0 {
 		return nil
 	}
 	if err := b.settleJournals(); err != nil {

@@ -187,14 +187,7 @@ func TestLoadOfUnreadableSegments(t *testing.T) {
 	}
 	t.Run("a disk that does not read", func(t *testing.T) {
 		r := prepared(t)
-		r.disk.Fail(func(op faulty.Op, path string) error {
-			if op == faulty.Read && strings.HasSuffix(path, segment) {
-				return faulty.EIO
-			}
-			return nil
-		})
-		r.load()
-		r.refused("input/output error")
+		r.loadUnread()
 	})
 	t.Run("other bytes", func(t *testing.T) {
 		r := prepared(t)
@@ -244,10 +237,9 @@ func TestLoadOfACompactedEnd(t *testing.T) {
 	}
 }
 
-// What did not read once is read when the disk does again.
-func TestLoadGoesOn(t *testing.T) {
-	r := newRig(t)
-	r.write(plain(offsetOf("g", "topic", 5)))
+// loadUnread has the coordinator read while the disk gives EIO for the segments.
+func (r *rig) loadUnread() {
+	r.t.Helper()
 	r.disk.Fail(func(op faulty.Op, path string) error {
 		if op == faulty.Read && strings.HasSuffix(path, segment) {
 			return faulty.EIO
@@ -256,6 +248,13 @@ func TestLoadGoesOn(t *testing.T) {
 	})
 	r.load()
 	r.refused("input/output error")
+}
+
+// What did not read once is read when the disk does again.
+func TestLoadGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.write(plain(offsetOf("g", "topic", 5)))
+	r.loadUnread()
 	r.disk.Fail(nil)
 	r.on(func(turn *shard.Turn) { // as after brokenRetry
 		l := &r.set.seats[name.Index].loader
