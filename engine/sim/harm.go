@@ -27,7 +27,7 @@ func (w *World) harm() {
 	case draw < 9:
 		w.stepClock()
 	case draw < 10:
-		w.broken, w.brokenSync = true, r.IntN(2) == 0
+		w.broken = pick(r, []faulty.Op{faulty.Write, faulty.Sync, faulty.SyncDir})
 	case draw < 12:
 		w.unreadable = true
 	default:
@@ -63,7 +63,7 @@ func (w *World) die() {
 	for len(w.trims) > 0 {
 		w.trims[0].over(partition.StorageFailed)
 	}
-	w.broken, w.unreadable, w.relieved = false, false, false
+	w.broken, w.unreadable, w.relieved = "", false, false
 	if !w.reserved {
 		w.limit = 0 // somebody has made room before the next start
 	}
@@ -132,6 +132,15 @@ func (w *World) noteLeft(disk *faulty.Dir) {
 func (w *World) kill() {
 	w.trace.add("kill", 0, 0)
 	w.marks.hit("life.killed")
+	w.again()
+}
+
+// again starts anew from what was written, or, behind a file system that has ended, from what that has stored.
+func (w *World) again() {
+	if w.forgot {
+		w.cutPower()
+		return
+	}
 	disks := w.nextDisks((*faulty.Dir).Killed)
 	w.unmount()
 	w.die()
@@ -143,7 +152,7 @@ func (w *World) cutPower() {
 	w.trace.add("cut", 0, 0)
 	w.marks.hit("life.cut")
 	disks := w.nextDisks((*faulty.Dir).AfterCut)
-	w.absent = -1 // what it has taken is counted at once
+	w.forgot, w.absent = false, -1 // what it has taken is counted at once
 	w.die()
 	w.node = w.boot(w.shards, disks...)
 	w.settle("recovery after a power cut", w.recovered)
@@ -169,10 +178,7 @@ func (w *World) restart() {
 	if err := w.node.store(w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !slices.Contains(w.node.harmed, true) {
 		w.fail(err)
 	}
-	disks := w.nextDisks((*faulty.Dir).Killed)
-	w.unmount()
-	w.die()
-	w.node = w.boot(w.shards, disks...)
+	w.again()
 }
 
 func (w *World) nextDisk() uint64 {
@@ -221,7 +227,7 @@ func (w *World) stepClock() {
 // heal ends all harm and demands that everything asked for is done, and that everything promised is there.
 func (w *World) heal() {
 	w.healing = true
-	w.broken, w.unreadable = false, false
+	w.broken, w.unreadable = "", false
 	w.empty()
 	w.settleJournals()
 	w.restartBroken()

@@ -52,7 +52,7 @@ var Expected = []string{
 	"append.ok", "append.moved", "append.storage-failed", "append.unknown-partition", "append.out-of-order", "append.no-space", "probe.ok",
 	"fetch.ok", "fetch.moved", "fetch.out-of-range", "fetch.waiting", "fetch.along", "fetch.woken", "fetch.crossed", "fetch.storage-failed", "fetch.broken-off",
 	"life.killed", "life.cut", "life.stopped", "clock.stepped",
-	"disk.error.write", "disk.error.sync", "disk.error.read", "disk.error.open", "disk.full", "disk.full.reserve",
+	"disk.error.write", "disk.error.sync", "disk.error.syncdir", "disk.error.read", "disk.error.open", "disk.full", "disk.full.reserve",
 	"full.fetch.ok", "full.trim.ok", "full.topic.deleted", "full.retention", "full.over.append.ok",
 	"journal.written", "journal.reused", "journal.refilled", "journal.unsettled",
 	"start.together", "start.acknowledged", "stop.together",

@@ -59,6 +59,9 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 	for i, disk := range disks {
 		disk.Fail(func(op faulty.Op, path string) error { return n.fault(i, op, path) })
 		disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
+		if w.forgetful {
+			disk.LoseNames()
+		}
 		w.limitDisk(i)
 		d := logdir.New(disk)
 		d.Name, d.ID = fmt.Sprint("disk-", i), model.DirectoryID{0xd, byte(i + 1)}
@@ -388,8 +391,9 @@ func (n *node) fault(disk int, op faulty.Op, path string) error {
 	} else if op == faulty.SyncAll {
 		w.marks.hit("start.together")
 	}
-	if w.broken && (op == faulty.Write && !w.brokenSync || op == faulty.Sync || op == faulty.SyncAll) {
-		w.broken, n.harmed[disk] = false, true
+	if op == w.broken || w.broken != "" && w.broken != faulty.SyncDir && (op == faulty.Sync || op == faulty.SyncAll) {
+		w.broken, n.harmed[disk] = "", true
+		w.forgot = w.forgot || w.forgetful && op == faulty.SyncDir
 		w.marks.hit("disk.error." + string(op))
 		return fmt.Errorf("%s %s: %w", op, path, errBroken)
 	}

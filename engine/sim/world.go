@@ -43,8 +43,9 @@ type World struct {
 	healing   bool // nothing fails any more
 	settings  *config.Broker
 
-	broken     bool       // the next write or sync of the disk fails
-	brokenSync bool       // not a write
+	broken     faulty.Op  // the next call of this kind fails: a write, a sync, or a sync of names; "" for none
+	forgetful  bool       // the file systems lose names whose sync has failed
+	forgot     bool       // one has, and ends with that: what is left is found when it is mounted anew
 	unreadable bool       // the next read of a segment does
 	full       int        // which disk is full
 	limit      int64      // bytes it has, while it is; else 0
@@ -108,6 +109,7 @@ func Run(seed uint64, options Options) (Result, error) {
 	w := newWorld(seed, options)
 	w.shards = between(w.chance.faults, 1, 3)
 	w.settings = w.configuration()
+	w.forgetful = !options.Calm && oneIn(w.chance.faults, 2)
 	disks := []*faulty.Dir{w.newDisk()}
 	if !oneIn(w.chance.faults, 3) {
 		disks = append(disks, w.newDisk())
