@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -78,6 +79,9 @@ func (k *misreads) blind(ctx context.Context, w blind, r *rand.Rand) error {
 	defer func() { _ = b.Kill() }()
 	// Partitions are opened behind the banner. One that cannot be read then stays offline until the next start; this is about those that are open.
 	if err := opened(ctx, b); err != nil {
+		return err
+	}
+	if err := warm(file); err != nil { // what another round has evicted stays so: cold reads leave nothing behind
 		return err
 	}
 	if w.cold {
@@ -162,6 +166,17 @@ func (k *misreads) large(ctx context.Context, r *rand.Rand) (file string, partit
 		}
 	}
 	return "", 0, fmt.Errorf("no segment of %d bytes after a long load", largeBytes)
+}
+
+// warm brings a file into memory.
+func warm(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(io.Discard, f)
+	return err
 }
 
 // evict takes a file out of memory.
