@@ -166,19 +166,29 @@ func (w *World) cutPower() {
 	}
 }
 
-// restart is a clean stop and a start.
+// restart is a clean stop and a start, which finds that nothing of what the journals held is needed.
 func (w *World) restart() {
 	w.trace.add("restart", 0, 0)
 	w.node.stop()
-	w.settle("clean stop", w.node.stopped)
+	w.settle("clean stop", func() bool { return w.node.stopped() && len(w.node.running) == 0 })
 	if w.err != nil {
 		return
 	}
 	w.marks.hit("life.stopped")
-	if err := w.node.store(w.node.points, w.node.believed()); err != nil && !errors.Is(err, errBroken) && !slices.Contains(w.node.harmed, true) {
+	if err := errors.Join(w.node.store(w.node.points, w.node.believed()), w.node.stopJournals()); err != nil && !errors.Is(err, errBroken) && !slices.Contains(w.node.harmed, true) {
 		w.fail(err)
 	}
+	whole := !slices.Contains(w.node.harmed, true) && len(w.node.unsettled) == 0
 	w.again()
+	for _, d := range w.node.directories.All {
+		if !whole || d.Found == nil || d.Found.Records == 0 {
+			continue
+		}
+		w.marks.hit("journal.finished")
+		if d.Found.Records > 1 { // the one that says so
+			w.fail(&violation{"clean stop", fmt.Sprintf("%s: the journal holds %d records", d.Name, d.Found.Records)})
+		}
+	}
 }
 
 func (w *World) nextDisk() uint64 {

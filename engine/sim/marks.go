@@ -54,7 +54,7 @@ var Expected = []string{
 	"life.killed", "life.cut", "life.stopped", "clock.stepped",
 	"disk.error.write", "disk.error.sync", "disk.error.syncdir", "disk.error.read", "disk.error.open", "disk.full", "disk.full.reserve",
 	"full.fetch.ok", "full.trim.ok", "full.topic.deleted", "full.retention", "full.over.append.ok",
-	"journal.written", "journal.reused", "journal.refilled", "journal.unsettled",
+	"journal.written", "journal.reused", "journal.refilled", "journal.unsettled", "journal.finished",
 	"start.together", "start.acknowledged", "stop.together",
 	"durability.fsync", "durability.memory", "partition.moved", "directory.fenced", "directory.fenced.alone", "directory.missing", "directory.added", "directory.avoided",
 	"relocate.ok", "relocate.done", "relocate.refused", "relocate.resumed", "relocate.crossing", "relocate.full", "relocate.storage-failed", "topic.deleted", "trim.ok", "trim.undeletable",

@@ -55,23 +55,7 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 	n := &node{world: w, disks: disks, harmed: make([]bool, len(disks))}
 	w.node = n
 	logger := slog.New(slog.NewTextHandler(w.console(), nil))
-	var all []*logdir.Directory
-	for i, disk := range disks {
-		disk.Fail(func(op faulty.Op, path string) error { return n.fault(i, op, path) })
-		disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
-		if w.forgetful {
-			disk.LoseNames()
-		}
-		w.limitDisk(i)
-		d := logdir.New(disk)
-		d.Name, d.ID = fmt.Sprint("disk-", i), model.DirectoryID{0xd, byte(i + 1)}
-		if i == w.absent {
-			n.harmed[i] = true
-			d.Lose(errMissing)
-			w.marks.hit("directory.missing")
-		}
-		all = append(all, d)
-	}
+	all := n.mount()
 	n.directories = logdir.Assemble(self, logger, all...)
 	moved, err := n.directories.Prepare(w.catalogue.Image(), journalOptions)
 	w.fail(err)
@@ -123,6 +107,28 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 		})
 	}
 	return n
+}
+
+// mount is the log directories on a node's disks. One may be missing.
+func (n *node) mount() (all []*logdir.Directory) {
+	w := n.world
+	for i, disk := range n.disks {
+		disk.Fail(func(op faulty.Op, path string) error { return n.fault(i, op, path) })
+		disk.Clock(func() int64 { return int64(w.clock.Now().Wall) })
+		if w.forgetful {
+			disk.LoseNames()
+		}
+		w.limitDisk(i)
+		d := logdir.New(disk)
+		d.Name, d.ID = fmt.Sprint("disk-", i), model.DirectoryID{0xd, byte(i + 1)}
+		if i == w.absent {
+			n.harmed[i] = true
+			d.Lose(errMissing)
+			w.marks.hit("directory.missing")
+		}
+		all = append(all, d)
+	}
+	return all
 }
 
 // console is where the node's log goes.
@@ -316,6 +322,17 @@ func (n *node) stop() {
 			})
 		})
 	}
+}
+
+// stopJournals ends them, behind the logs and the recovery points. One that nothing is needed of says so.
+func (n *node) stopJournals() (all error) {
+	for _, d := range n.directories.All {
+		if d.Journal == nil {
+			continue
+		}
+		all = errors.Join(all, d.Journal.Stop())
+	}
+	return all
 }
 
 func (n *node) stopped() bool { return n.closed == len(n.sets) }
