@@ -102,12 +102,15 @@ func (n *node) resize(size int64) {
 
 // replace changes the content everywhere, the disk included.
 func (n *node) replace(b []byte) {
+	for _, m := range n.maps {
+		held := min(len(n.mem), len(m)) // behind it nothing is touched: a mapping may be far larger than the file
+		if kept := copy(m, b); kept < held {
+			clear(m[kept:held])
+		}
+	}
 	n.mem, n.durable = slices.Clone(b), slices.Clone(b)
 	clear(n.dirty)
 	n.resized = false
-	for _, m := range n.maps {
-		clear(m[copy(m, b):])
-	}
 }
 
 // store makes what is dirty durable.

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -76,7 +77,7 @@ func newRig(t *testing.T) *rig {
 	r.shards.Start(cpus)
 	t.Cleanup(func() {
 		r.shards.Stop()
-		if err := r.shards.Close(); err != nil {
+		if err := errors.Join(r.shards.Close(), r.disk.Discard()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -175,7 +175,7 @@ func (w *World) restart() {
 		return
 	}
 	w.marks.hit("life.stopped")
-	if err := errors.Join(w.node.store(w.node.points, w.node.believed()), w.node.stopJournals()); err != nil && !errors.Is(err, errBroken) && !slices.Contains(w.node.harmed, true) {
+	if err := errors.Join(w.node.store(w.node.points, w.node.believed(), true), w.node.stopJournals()); err != nil && !errors.Is(err, errBroken) && !slices.Contains(w.node.harmed, true) {
 		w.fail(err)
 	}
 	whole := !slices.Contains(w.node.harmed, true) && len(w.node.unsettled) == 0

@@ -349,18 +349,21 @@ func (n *node) checkpoint() {
 	n.storing = true
 	n.world.marks.hit("recovery-points.stored")
 	believed := n.believed()
-	n.running = append(n.running, begin(func() { _ = n.store(points, believed) }, func() { n.storing = false }))
+	n.running = append(n.running, begin(func() { _ = n.store(points, believed, false) }, func() { n.storing = false }))
 }
 
-// store writes recovery points where they belong.
-func (n *node) store(points []partition.Closed, believed belief) (all error) {
+// store writes recovery points where they belong, as broker.storePoints does.
+func (n *node) store(points []partition.Closed, believed belief, clean bool) (all error) {
 	told := true
 	for _, d := range n.directories.All {
-		if d.Missing() {
+		if d.Missing() || !clean && d.Fenced() != nil {
 			told = false
 			continue
 		}
-		all = errors.Join(all, d.WriteRecoveryPoints(partition.Points(points, d), believed.at))
+		err := d.WriteRecoveryPoints(partition.Points(points, d), believed.at)
+		if all = errors.Join(all, err); err != nil && !clean {
+			n.on(0, func(t *shard.Turn) { d.Doubt(t, err, nil) })
+		}
 	}
 	if told && all == nil {
 		n.world.setBackIn = believed.setBack
