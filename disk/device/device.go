@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // Dir is one log directory. The second implementation is in memory, tears and forgets.
@@ -37,7 +38,7 @@ type Dir interface {
 	RemoveAll(path string) error
 	// List returns the entries of a folder in ascending order of name.
 	List(path string) ([]Entry, error)
-	// SyncDir makes the names in a folder durable.
+	// SyncDir makes the names in a folder durable. Once one has failed, each fails, and SyncAll: it would say nothing of the names that one has lost.
 	SyncDir(path string) error
 	// SyncAll makes everything durable that any process has done in the file system so far: bytes, lengths and names, by one call that
 	// costs as much as what is dirty there, whosever it is. For many files at once.
@@ -114,6 +115,23 @@ type FolderError struct {
 
 func (e *FolderError) Error() string { return fmt.Sprintf("sync folder %s: %v", e.Folder, e.Err) }
 func (e *FolderError) Unwrap() error { return e.Err }
+
+// Names is whether the names of a Dir can still be made durable. The zero value says yes. Safe for use by several goroutines.
+type Names struct{ lost atomic.Pointer[FolderError] }
+
+// Lose notes a failed sync of a folder, and returns the first there was.
+func (n *Names) Lose(e *FolderError) error {
+	n.lost.CompareAndSwap(nil, e)
+	return n.Lost()
+}
+
+// Lost is the first failed sync of a folder, nil if there was none.
+func (n *Names) Lost() error {
+	if e := n.lost.Load(); e != nil {
+		return e
+	}
+	return nil
+}
 
 var (
 	// ErrCold says that bytes are on the disk only; a helper must read them.

@@ -21,6 +21,7 @@ type root struct {
 	path  string
 	reads bool         // see OpenToRead
 	free  atomic.Int64 // see KeepFree; orders nothing
+	names Names
 }
 
 // KeepFree has reservations refused (ErrNoSpace) that would leave less than so many bytes of the file system, or less than a twentieth of it
@@ -371,9 +372,9 @@ func (r *root) SyncDir(name string) error {
 	}
 	defer unix.Close(fd)
 	if err := againErr(func() error { return unix.Fsync(fd) }); err != nil {
-		return &FolderError{Folder: name, Err: err}
+		return r.names.Lose(&FolderError{Folder: name, Err: err})
 	}
-	return nil
+	return r.names.Lost()
 }
 
 // SyncAll relies on syncfs reporting failed writeback since the directory was opened, as Linux does from 5.8 on.
@@ -381,7 +382,7 @@ func (r *root) SyncAll() error {
 	if err := againErr(func() error { return syncBy(unix.SYS_SYNCFS, r.fd) }); err != nil {
 		return fmt.Errorf("sync the file system of %s: %w", r.path, err)
 	}
-	return nil
+	return r.names.Lost()
 }
 
 // procPath is where the kernel tells the name of a process.

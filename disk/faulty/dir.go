@@ -72,6 +72,8 @@ type Dir struct {
 	// Immutable after New.
 	path string
 
+	names device.Names
+
 	mu sync.Mutex // guards everything below, and every node
 	// top is the tree as readers see it; what is durable of it hangs in its nodes.
 	top     *node
@@ -493,7 +495,10 @@ func (d *Dir) SyncDir(name string) error {
 		if n := d.lookup(name); n != nil && d.forgets && !d.off {
 			d.pending = slices.DeleteFunc(d.pending, func(c change) bool { return c.from == n || c.to == n })
 		}
-		return &device.FolderError{Folder: name, Err: err}
+		return d.names.Lose(&device.FolderError{Folder: name, Err: err})
+	}
+	if err := d.names.Lost(); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -545,7 +550,7 @@ func (d *Dir) SyncAll() error {
 			n.forget()
 		}
 	}
-	return errors.Join(failed, err)
+	return errors.Join(failed, err, d.names.Lost())
 }
 
 // files are all there are, in a fixed order, but for those without a name, which no cut leaves.
