@@ -569,3 +569,21 @@ func TestDirty(t *testing.T) {
 	}
 	t.Error("nothing was ever dirty")
 }
+
+// The kernel tells a failed sync of a folder once; whoever asks next is told here.
+func TestNoSyncOfNamesBehindAFailedOne(t *testing.T) {
+	d := openTemp(t)
+	for _, folder := range []string{"a", "b"} {
+		if err := errors.Join(d.Mkdir(folder), d.SyncDir(folder), d.SyncAll()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := d.names.Lose(&FolderError{Folder: "a", Err: unix.EIO})
+	for what, err := range map[string]error{
+		"the folder": d.SyncDir("a"), "another folder": d.SyncDir("b"), "everything": d.SyncAll(), "another failure": d.names.Lose(&FolderError{Folder: "b", Err: unix.ENOSPC}),
+	} {
+		if err != first {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
