@@ -422,11 +422,16 @@ func TestValidateAllocs(t *testing.T) {
 		b := benchBatch(c, 200, 100)
 		var v Validator
 		lim := testLimits()
-		if got := testing.AllocsPerRun(50, func() {
+		validate := func() {
 			if verdict := Validate(&v, b, lim); verdict.Fault != FaultNone {
 				t.Fatal(verdict.Fault)
 			}
-		}); got > 0 {
+		}
+		got := testing.AllocsPerRun(50, validate)
+		for try := 0; got > 0 && try < 3; try++ { // a collection empties the pool of decoders
+			got = testing.AllocsPerRun(50, validate)
+		}
+		if got > 0 {
 			t.Errorf("%s: %.1f allocations", c, got)
 		}
 	}

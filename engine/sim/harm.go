@@ -229,6 +229,17 @@ func (w *World) stepClock() {
 	w.clock.SetWall(w.clock.Now().Wall + by)
 }
 
+// mislead has a start believe a time that may be wrong. It may take producers for long gone by that, and a retry for a batch of its own: what they have in
+// flight they give up.
+func (w *World) mislead() {
+	w.believed = true
+	for _, p := range w.producers {
+		if p.idempotent && len(p.again) > 0 {
+			p.startOver(p.again[0])
+		}
+	}
+}
+
 // heal ends all harm and demands that everything asked for is done, and that everything promised is there.
 func (w *World) heal() {
 	w.healing = true

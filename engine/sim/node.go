@@ -72,7 +72,9 @@ func (w *World) boot(shards int, disks ...*faulty.Dir) *node {
 	}
 	// It takes the clock for right where nobody has told it an earlier time. A life that wrote records by a clock set back, and died before the directories
 	// knew, has told nobody.
-	w.believed = w.believed || seen == 0 && w.stepped || w.setBackIn < w.setBack
+	if seen == 0 && w.stepped || w.setBackIn < w.setBack {
+		w.mislead()
+	}
 	n.live = config.NewLive(w.settings)
 	w.life++
 	incarnation := [16]byte{15: byte(w.life), 14: byte(w.life >> 8)}
