@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -81,13 +80,13 @@ func (k *misreads) blind(ctx context.Context, w blind, r *rand.Rand) error {
 	if err := opened(ctx, b); err != nil {
 		return err
 	}
-	if err := warm(file); err != nil { // what another round has evicted stays so: cold reads leave nothing behind
-		return err
-	}
 	if w.cold {
-		if err := evict(file); err != nil {
-			return err
-		}
+		err = evict(file)
+	} else {
+		_, err = os.ReadFile(file) // what another round has evicted stays so: cold reads leave nothing behind
+	}
+	if err != nil {
+		return err
 	}
 	f := fault{call: w.call, how: "error=EIO", paths: []string{file}}
 	if w.passing {
@@ -166,17 +165,6 @@ func (k *misreads) large(ctx context.Context, r *rand.Rand) (file string, partit
 		}
 	}
 	return "", 0, fmt.Errorf("no segment of %d bytes after a long load", largeBytes)
-}
-
-// warm brings a file into memory.
-func warm(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	_, err = io.Copy(io.Discard, f)
-	return err
 }
 
 // evict takes a file out of memory.

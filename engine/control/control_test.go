@@ -405,7 +405,7 @@ func TestFullDisk(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("with space again %q, on the full disk %q", now, full)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // nothing tells when the last old file is gone: it is asked for again until the deadline
 	}
 }
 

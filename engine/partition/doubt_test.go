@@ -13,6 +13,7 @@ import (
 
 // newDoubtful is a rig with a topic to delete and another, "other-0", that has a folder whose name is not durable, on a disk that loses names whose sync fails.
 func newDoubtful(t *testing.T) (*rig, *faulty.Dir, model.Partition) {
+	t.Helper()
 	disk := faulty.New(1)
 	disk.LoseNames()
 	r := newRigOn(t, disk, 64, memory)
